@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+// The root's commands, from a fresh checkout on: sets up what is missing, then does what was asked. Runs on any Node from 20; the rest
+// runs on the Node that comes from npm. Nothing but Node's own modules is imported, since nothing else may be there yet.
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const bin = join(root, 'node_modules', '.bin')
+const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' }
+
+/** Runs a program in the root; ends this one with its status if it fails. */
+function must(argv, options = {}) {
+  const status = run(argv, options)
+  if (status !== 0) process.exit(status)
+}
+
+function run([file, ...args], { cwd = root, quiet = false, extraEnv = {} } = {}) {
+  const stdio = quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit'
+  const result = spawnSync(file, args, { cwd, env: { ...env, ...extraEnv }, stdio, encoding: 'utf8' })
+  if (result.error) throw result.error
+  if (quiet && result.status !== 0) process.stderr.write(`${result.stdout}${result.stderr}`)
+  return result.status ?? 1
+}
+
+/** Installs what the lock file names, unless that was done already. */
+function install() {
+  const stamp = join(root, 'node_modules', '.dblab-installed')
+  const lock = readFileSync(join(root, 'pnpm-lock.yaml'))
+  const wanted = createHash('sha256').update(lock).update(readFileSync(join(root, 'pnpm-workspace.yaml'))).digest('hex')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  process.stderr.write('Installing what the lab needs, from npm\n')
+  must(['npx', '--yes', packageManager, 'install', '--frozen-lockfile'], { quiet: true })
+  mkdirSync(dirname(stamp), { recursive: true })
+  writeFileSync(stamp, wanted)
+}
+
+function build() {
+  must(['turbo', 'run', 'build', '--output-logs=errors-only', '--no-update-notifier'], { quiet: true })
+}
+
+/** Node 24 from npm where there is one for the platform; elsewhere the caller's, if it is new enough. */
+function node24() {
+  const fromNpm = join(bin, 'node')
+  if (existsSync(fromNpm)) return fromNpm
+  if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath
+  process.stderr.write(`The lab needs Node 24, and this is ${process.version}: install it, then try again\n`)
+  process.exit(1)
+}
+
+/** The server's own commands run where the caller is: that is where `dblab.yaml` and `.dblab` are looked for. */
+async function server(args) {
+  install()
+  build()
+  // npm runs scripts in the root, and says where it was called.
+  const cwd = process.env.INIT_CWD ?? process.cwd()
+  const argv = ['--enable-source-maps', join(root, 'apps/server/dist/main.js'), ...args]
+  const child = spawn(node24(), argv, { cwd, env, stdio: 'inherit' })
+  // A terminal signals the server too; it takes what comes within a second for one.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  const [code] = await once(child, 'exit')
+  return code ?? 1
+}
+
+const commands = {
+  start: (args) => server(['start', ...args]),
+  stop: (args) => server(['stop', ...args]),
+  destroy: (args) => server(['destroy', ...args]),
+  test: (args) => {
+    install()
+    build()
+    return run(['node', 'scripts/test.mjs', ...args])
+  },
+  'test:long': (args) => {
+    install()
+    build()
+    return run(['node', 'scripts/test.mjs', '--long', ...args])
+  },
+  check: (args) => {
+    install()
+    return run(['node', 'scripts/check.mjs', ...args])
+  },
+  bench: (args) => {
+    install()
+    build()
+    return run(['node', 'scripts/bench.mjs', ...args])
+  },
+}
+
+const [name, ...args] = process.argv.slice(2)
+const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined
+if (!command) {
+  process.stderr.write(`Usage: npm run ${Object.keys(commands).join('|')}\n`)
+  process.exit(2)
+}
+process.exitCode = await command(args)
