@@ -1,0 +1,138 @@
+export type CloneStatusCode = 'OK' | 'CREATING' | 'RESETTING' | 'DELETING' | 'FATAL'
+
+export interface CloneStatus {
+  /**
+   * OK: ready to accept Postgres connections. CREATING, RESETTING, DELETING: work is under way. FATAL: broken; the message says why and
+   * what to do.
+   */
+  code: CloneStatusCode
+  message: string
+}
+
+/** Where a clone's Postgres listens, and who may log in. */
+export interface CloneDatabase {
+  username: string
+  /** Always empty: a password is taken at creation and never answered. */
+  password: string
+  host: string
+  port: string
+  /** The database that `connStr` names. */
+  dbName: string
+  /** A `postgresql://` URI without a password. */
+  connStr: string
+}
+
+/** A full-size, writable, isolated Postgres of its own. */
+export interface Clone {
+  id: string
+  status: CloneStatus
+  project: string
+  /** Id of the snapshot that it was made from, or last reset to. */
+  snapshot: string
+  db: CloneDatabase
+  /** A protected clone refuses delete and reset, and is not deleted by time. */
+  protected: boolean
+  /** When it deletes itself, ISO 8601 in UTC; empty for never. */
+  deleteAt: string
+  name: string
+  /** Whose clone it is: a label for people and filters, not a database role. */
+  username: string
+  /** ISO 8601 in UTC. */
+  createdAt: string
+  /** Bytes that this clone alone holds, refreshed in the background. Where the driver can't tell shared bytes from own ones: its whole size. */
+  cloneSize: number
+  /** Seconds from the request to ready; 0 while it is being made. */
+  cloningTime: number
+}
+
+/** The Postgres login that a new clone gets. */
+export interface CreateCloneDatabase {
+  /**
+   * A plain role of this name is made in the clone, or given the password where the data has it already.
+   *
+   * @minLength 1
+   * @maxLength 63
+   */
+  username: string
+  /**
+   * Turned into a SCRAM verifier at once; never stored, logged or answered.
+   *
+   * @minLength 1
+   * @maxLength 1000
+   */
+  password: string
+  /**
+   * The database that `connStr` names; left out: the snapshot's main one.
+   *
+   * @minLength 1
+   * @maxLength 63
+   */
+  dbName?: string
+}
+
+export interface CreateCloneRequest {
+  /**
+   * An id of the caller's choice; left out: a random one. Lower case letters, digits and dashes.
+   *
+   * @pattern ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$
+   */
+  id?: string
+  /**
+   * @maxLength 200
+   */
+  project?: string
+  /**
+   * A snapshot's id, or a timestamp (ISO 8601): the newest snapshot whose data is not newer. Empty or left out: the newest.
+   *
+   * @maxLength 200
+   */
+  snapshot?: string
+  db: CreateCloneDatabase
+  /**
+   * @maxLength 200
+   */
+  username?: string
+  /**
+   * @maxLength 200
+   */
+  name?: string
+  protected?: boolean
+  /**
+   * When it deletes itself: ISO 8601. Empty or left out: never.
+   *
+   * @maxLength 40
+   */
+  deleteAt?: string
+}
+
+/** What can be changed; what is left out stays. */
+export interface UpdateCloneRequest {
+  /**
+   * @maxLength 200
+   */
+  name?: string
+  /**
+   * @maxLength 200
+   */
+  project?: string
+  /**
+   * @maxLength 200
+   */
+  username?: string
+  protected?: boolean
+  /**
+   * ISO 8601; null or empty clears it.
+   *
+   * @maxLength 40
+   */
+  deleteAt?: string | null
+}
+
+export interface ResetCloneRequest {
+  /**
+   * A snapshot's id, or a timestamp; left out: the snapshot that the clone has.
+   *
+   * @maxLength 200
+   */
+  snapshot?: string
+}

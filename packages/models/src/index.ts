@@ -1,0 +1,23 @@
+export type {
+  Clone,
+  CloneDatabase,
+  CloneStatus,
+  CloneStatusCode,
+  CreateCloneDatabase,
+  CreateCloneRequest,
+  ResetCloneRequest,
+  UpdateCloneRequest,
+} from './clone.ts'
+export type { Error, ErrorCode } from './error.ts'
+export type {
+  Disk,
+  Health,
+  Instance,
+  InstanceStatus,
+  InstanceStatusCode,
+  PassedOverDriver,
+  Pool,
+  Warning,
+  WarningCode,
+} from './instance.ts'
+export type { CreateSnapshotRequest, Snapshot } from './snapshot.ts'

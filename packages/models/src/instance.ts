@@ -1,0 +1,82 @@
+import type { Clone } from './clone.ts'
+import type { Snapshot } from './snapshot.ts'
+
+export type InstanceStatusCode = 'OK' | 'WARNING'
+
+export interface InstanceStatus {
+  /** OK: functions well. WARNING: still functional, but has some problem; the message says which. */
+  code: InstanceStatusCode
+  message: string
+}
+
+export type WarningCode =
+  | 'DISK_SPACE_LOW'
+  | 'DISK_SPACE_CRITICAL'
+  | 'INSECURE_CONNECTION'
+  | 'CATALOGUE_LOST'
+  | 'POOL_DEGRADED'
+  | 'NO_SNAPSHOT'
+  | 'RECONCILE_FAILED'
+
+/** One reason for an instance's WARNING. */
+export interface Warning {
+  code: WarningCode
+  message: string
+  hint: string
+}
+
+export interface Disk {
+  /** Bytes. */
+  size: number
+  /** Bytes that can still be written. */
+  free: number
+  /** Bytes. */
+  used: number
+  /** When these were read, ISO 8601 in UTC. */
+  updatedAt: string
+}
+
+/** A storage driver that was passed over, and why. */
+export interface PassedOverDriver {
+  driver: string
+  reason: string
+  hint: string
+}
+
+export interface Pool {
+  /** zfs, btrfs, reflink or copy. */
+  driver: string
+  /** True for a pool that the lab made itself in an image file. */
+  embedded: boolean
+  /** Logical bytes by stored bytes, 1 for none; null where the driver can't know. */
+  compressionRatio: number | null
+  health: 'OK' | 'DEGRADED' | 'FAULTED'
+  healthDetail: string
+  /** False: `cloneSize` is a clone's whole size, since the driver can't tell shared bytes from own ones. */
+  cloneSizeIsOwn: boolean
+  /** The drivers that would come first, why they were not taken, and what would make them possible. */
+  passedOver: PassedOverDriver[]
+}
+
+/** Everything about the lab at a glance. */
+export interface Instance {
+  status: InstanceStatus
+  /** Why the status is WARNING, one by one. */
+  warnings: Warning[]
+  disk: Disk
+  pool: Pool
+  /** Seconds: the median of the recent successful creations; 0 before the first. */
+  expectedCloningTime: number
+  numClones: number
+  clones: Clone[]
+  snapshots: Snapshot[]
+  /** Of the server. */
+  version: string
+  /** When the server came up, ISO 8601 in UTC. */
+  startedAt: string
+}
+
+export interface Health {
+  status: 'OK'
+  version: string
+}
