@@ -1,0 +1,25 @@
+import type { StorageDriver, VolumeId } from '../src/storage/driver.ts'
+import type { StorageConfig } from '../src/storage/open.ts'
+
+/** Something in the pool that is nobody's of this lab. */
+export interface ForeignThing {
+  /** Rejects when anything about it has changed. */
+  expectIntact(): Promise<void>
+}
+
+/** A world of its own for one test: an empty pool, opened. */
+export interface StorageHarness extends AsyncDisposable {
+  driver: StorageDriver
+  /** Opens the same pool in another object, in another process or, with another lab's id, as somebody else. */
+  config: StorageConfig & { driver: Exclude<StorageConfig['driver'], 'auto'> }
+  /** The program that the driver runs, where it runs one: the suite makes it fail. */
+  program?: 'btrfs' | 'zfs'
+  /** Puts something unlabelled where the volume of this id would be. */
+  plantVolume(id: VolumeId): Promise<ForeignThing>
+  /** The same for a snapshot of a volume that may be this lab's. */
+  plantSnapshot(ref: { volumeId: VolumeId; snapshotId: string }): Promise<ForeignThing>
+  /** Names of what lies in the pool, listed by the driver or not: volumes, snapshots, and what is half made. */
+  content(): Promise<string[]>
+}
+
+export type OpenHarness = () => Promise<StorageHarness>

@@ -1,0 +1,1 @@
+export { type ForeignThing, type StorageHarness, storageConformance } from './storage.ts'

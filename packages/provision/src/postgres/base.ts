@@ -1,0 +1,119 @@
+import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { ProvisionError } from '../errors.ts'
+import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
+import { disarmRoles, ensureOwnerRole } from './disarm.ts'
+import { handOver } from './hand-over.ts'
+import { IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { scramVerifier } from './scram.ts'
+
+export interface BaseOptions {
+  /** The main database: the one whose contents clones' users may alter. */
+  database: string
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * Makes a cluster one that clones can be handed out of: the lab has its own database in it, everything in the main one belongs to a
+ * plain role that users are made members of, no other role is more than an ordinary one, and none can log in. Once, before the
+ * snapshot: a clone then needs nothing but its user. Harmless to do again. The import role is gone when this resolves.
+ *
+ * @throws ProvisionError INVALID when the data has the lab's own names; NOT_FOUND when there is no such database
+ */
+export async function prepareBase(instance: LabAddress, { database, signal }: BaseOptions): Promise<void> {
+  if (database === LAB_DATABASE) throw reservedDatabase()
+  const options = { signal, timeoutMs: 0 }
+  try {
+    await withLabConnection(
+      instance,
+      database,
+      async (client) => {
+        await ensureLabDatabase(client)
+        await ensureOwnerRole(client)
+        await disarmRoles(client)
+        await handOver(client, database)
+      },
+      options,
+    )
+  } catch (error) {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name
+    if (sqlState(error) !== '3D000') throw error
+    throw new ProvisionError('NOT_FOUND', 'the cluster has no database of that name', { cause: error })
+  }
+  await dropImportRole(instance, signal)
+}
+
+/**
+ * Makes the role that an import runs as: a superuser, so that the import can do all that the source's dump asks for, and not the
+ * bootstrap one, so that what it makes can be told from what came with the cluster. With a password it can log in where the instance's
+ * rules allow it; without one it is for `SET ROLE`. `prepareBase` removes it.
+ */
+export async function createImportRole(instance: LabAddress, password?: string): Promise<void> {
+  const login = password === undefined ? 'nologin' : `login password ${escapeLiteral(await scramVerifier(password))}`
+  await withLabConnection(instance, LAB_DATABASE, async (client) => {
+    const verb = (await roleExists(client, IMPORT_ROLE)) ? 'alter' : 'create'
+    await client.query(`${verb} role ${escapeIdentifier(IMPORT_ROLE)} superuser ${login}`)
+  })
+}
+
+/** Hands over what the import role has left, in every database, and removes it. Absent already is fine. */
+export async function dropImportRole(instance: LabAddress, signal?: AbortSignal): Promise<void> {
+  const options = { signal, timeoutMs: 0 }
+  const databases = await withLabConnection(
+    instance,
+    LAB_DATABASE,
+    async (client) => {
+      if (!(await roleExists(client, IMPORT_ROLE))) return undefined
+      // Shared things, which have no database, can be dealt with from any.
+      const { rows } = await client.query<{ name: string }>(
+        `select distinct coalesce(d.datname, $2) as name from pg_shdepend s left join pg_database d on d.oid = s.dbid
+         where s.refclassid = 'pg_authid'::regclass and s.refobjid = $1::regrole`,
+        [IMPORT_ROLE, LAB_DATABASE],
+      )
+      return rows.map(({ name }) => name)
+    },
+    options,
+  )
+  if (databases === undefined) return
+  const role = escapeIdentifier(IMPORT_ROLE)
+  for (const database of databases) {
+    await withLabConnection(
+      instance,
+      database,
+      async (client) => {
+        await ensureOwnerRole(client)
+        if (database !== LAB_DATABASE) await handOver(client, database)
+        // Now that it owns nothing, this takes its grants and default privileges.
+        await client.query(
+          `reassign owned by ${role} to ${escapeIdentifier(OWNER_ROLE)}; drop owned by ${role} cascade`,
+        )
+      },
+      options,
+    )
+  }
+  await withLabConnection(instance, LAB_DATABASE, (client) => client.query(`drop role if exists ${role}`), options)
+}
+
+/** The lab's own database, closed to everybody else. */
+async function ensureLabDatabase(client: Client): Promise<void> {
+  const { rows } = await client.query<{ owner: string }>(
+    'select r.rolname as owner from pg_database d join pg_authid r on r.oid = d.datdba where d.datname = $1',
+    [LAB_DATABASE],
+  )
+  if (rows[0] !== undefined && rows[0].owner !== LAB_ROLE) throw reservedDatabase()
+  const name = escapeIdentifier(LAB_DATABASE)
+  // template0: somebody may be in template1, or have put something there.
+  if (rows[0] === undefined)
+    await client.query(`create database ${name} owner ${escapeIdentifier(LAB_ROLE)} template template0`)
+  await client.query(`revoke all on database ${name} from public`)
+}
+
+async function roleExists(client: Client, name: string): Promise<boolean> {
+  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [name])
+  return rowCount === 1
+}
+
+function reservedDatabase(): ProvisionError {
+  return new ProvisionError('INVALID', `${LAB_DATABASE} is the lab's own database, and can't be one of the data's`, {
+    hint: 'Rename the database before it is brought in.',
+  })
+}

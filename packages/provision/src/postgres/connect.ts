@@ -1,0 +1,123 @@
+import { Socket } from 'node:net'
+import { Client, DatabaseError } from 'pg'
+import { isSystemError, ProvisionError } from '../errors.ts'
+import { LAB_ROLE } from './names.ts'
+import type { Instance } from './runtime.ts'
+
+/** Where the lab's own connections go. */
+export type LabAddress = Pick<Instance, 'socketDir' | 'port'>
+
+export interface LabConnectionOptions {
+  /** For the whole of it, connection and work. 60 seconds by default; 0 is no bound. */
+  timeoutMs?: number | undefined
+  signal?: AbortSignal | undefined
+  /** True for work that the data's own triggers should see. The lab's housekeeping fires none. */
+  triggers?: boolean
+  /** Become this role, as `SET ROLE` does. */
+  role?: string
+}
+
+const DEFAULT_TIMEOUT_MS = 60_000
+const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES', 'ENOTSOCK'] as const
+
+/**
+ * What the lab's sessions need whatever the data's own settings say, sent with the connection: settings of a database or a role do not
+ * override these. The first keeps the lab's superuser from calling a function that a user has put before a built-in one.
+ */
+const SESSION = {
+  search_path: 'pg_catalog',
+  default_transaction_read_only: 'off',
+  default_transaction_isolation: 'read committed',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  // Verifiers of passwords pass through: neither the log nor the extensions that note statements may see them.
+  log_statement: 'none',
+  log_min_error_statement: 'panic',
+  log_min_duration_statement: '-1',
+  log_min_duration_sample: '-1',
+  log_duration: 'off',
+  'pg_stat_statements.track': 'none',
+  'pgaudit.log': 'none',
+}
+
+/**
+ * Runs `work` on a connection over the socket, as the lab's superuser, and closes it.
+ *
+ * @throws ProvisionError UNAVAILABLE when the server does not answer, TIMEOUT, ABORTED, NO_SPACE, or FAILED in Postgres' own words
+ * with its DatabaseError as `cause` (see `sqlState`). What `work` itself throws goes through as it is.
+ */
+export async function withLabConnection<T>(
+  at: LabAddress,
+  database: string,
+  work: (client: Client) => Promise<T>,
+  options: LabConnectionOptions = {},
+): Promise<T> {
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+  const bounds = [
+    ...(options.signal ? [options.signal] : []),
+    ...(timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []),
+  ]
+  const cut = AbortSignal.any(bounds)
+  const socket = new Socket()
+  const client = new Client({
+    host: at.socketDir,
+    port: at.port,
+    user: LAB_ROLE,
+    database,
+    ssl: false,
+    application_name: 'dblab',
+    options: sessionOptions(options, timeoutMs),
+    stream: () => socket,
+  })
+  // A lost connection fails the query that runs; between two queries it would be an event, and fails the next one.
+  client.on('error', () => undefined)
+  const onCut = () => socket.destroy(new Error('the connection was cut', { cause: cut.reason }))
+  cut.addEventListener('abort', onCut)
+  try {
+    if (cut.aborted) throw cut.reason
+    await client.connect()
+    return await work(client)
+  } catch (error) {
+    throw translate(error, options.signal, cut, timeoutMs)
+  } finally {
+    cut.removeEventListener('abort', onCut)
+    if (!socket.destroyed) await client.end()
+  }
+}
+
+/** The SQLSTATE that the server gave for a failure, if it was the server's. */
+export function sqlState(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return error.code
+  return error instanceof ProvisionError && error.cause instanceof DatabaseError ? error.cause.code : undefined
+}
+
+function sessionOptions({ triggers, role }: LabConnectionOptions, timeoutMs: number): string {
+  const settings: Record<string, string> = {
+    ...SESSION,
+    statement_timeout: String(timeoutMs),
+    ...(triggers !== true && { session_replication_role: 'replica' }),
+    ...(role !== undefined && { role }),
+  }
+  // Blanks and backslashes are escaped by a backslash (PostgreSQL manual, "Frontend/Backend Protocol", StartupMessage).
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value.replace(/[\s\\]/g, '\\$&')}`)
+    .join(' ')
+}
+
+function translate(error: unknown, signal: AbortSignal | undefined, cut: AbortSignal, timeoutMs: number): unknown {
+  if (signal?.aborted)
+    return new ProvisionError('ABORTED', 'work in the database was stopped on request', { cause: error })
+  if (cut.aborted) {
+    return new ProvisionError('TIMEOUT', `the database did not answer in ${timeoutMs} ms`, { cause: error })
+  }
+  if (error instanceof DatabaseError) {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: disk_full
+    const code = error.code === '53100' ? 'NO_SPACE' : 'FAILED'
+    return new ProvisionError(code, `the database refused: ${error.message}`, { cause: error })
+  }
+  const lost = error instanceof Error && /^Connection terminated/.test(error.message)
+  if (lost || isSystemError(error, ...UNREACHABLE)) {
+    return new ProvisionError('UNAVAILABLE', 'the database does not answer on its socket', { cause: error })
+  }
+  return error
+}

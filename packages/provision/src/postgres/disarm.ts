@@ -1,0 +1,117 @@
+import { type Client, escapeIdentifier } from 'pg'
+import { LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { runAll } from './statements.ts'
+
+/** Predefined roles that reach out of the database: to files and programs of the machine, and to other servers. */
+const REACHING_OUT = [
+  'pg_execute_server_program',
+  'pg_read_server_files',
+  'pg_write_server_files',
+  'pg_create_subscription',
+] as const
+
+/** Extensions whose own functions trust whoever may call them with files, or with the account of the server. */
+const TRUSTING_EXTENSIONS = ['adminpack', 'dblink'] as const
+
+/** Of `pg_authid`, the one that initdb made (BOOTSTRAP_SUPERUSERID). It can't lose SUPERUSER. */
+const BOOTSTRAP_OID = 10
+
+/**
+ * Takes from every role but the lab's what an ordinary user of a database does not have: superuser and its like, the server's files and
+ * programs, settings of the server. Nobody can log in any more, and no password of the source stays. What the data's roles may do with
+ * the data is not touched.
+ */
+export async function disarmRoles(client: Client): Promise<void> {
+  await runAll(client, await roleStatements(client))
+  await runAll(client, await membershipStatements(client))
+  await runAll(client, await statements(client, FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS]))
+  if (await hasCatalog(client, 'pg_parameter_acl'))
+    await runAll(client, await statements(client, PARAMETER_GRANTS, [LAB_ROLE]))
+  await runAll(client, await statements(client, EVENT_TRIGGERS, []))
+}
+
+async function roleStatements(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string; bootstrap: boolean }>(
+    `select rolname as name, oid = ${BOOTSTRAP_OID} as bootstrap from pg_authid
+     where rolname !~ '^pg_' and rolname <> $1
+       and (rolcanlogin or rolpassword is not null or oid <> ${BOOTSTRAP_OID}
+         and (rolsuper or rolreplication or rolbypassrls or rolcreaterole))`,
+    [LAB_ROLE],
+  )
+  return rows.map(({ name, bootstrap }) => {
+    const powers = bootstrap ? '' : 'nosuperuser noreplication nobypassrls nocreaterole'
+    return `alter role ${escapeIdentifier(name)} nologin password null ${powers}`
+  })
+}
+
+/** Memberships in the roles above and in superusers, whom a member could become. */
+async function membershipStatements(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ role: string; member: string; grantor: string | null; major: number }>(
+    `select r.rolname as role, u.rolname as member, g.rolname as grantor,
+       current_setting('server_version_num')::int / 10000 as major
+     from pg_auth_members m
+     join pg_authid r on r.oid = m.roleid
+     join pg_authid u on u.oid = m.member
+     left join pg_authid g on g.oid = m.grantor
+     where (r.rolsuper or r.rolname = any ($2)) and u.rolname <> $1`,
+    [LAB_ROLE, REACHING_OUT],
+  )
+  return rows.map(({ role, member, grantor, major }) => {
+    // Since PostgreSQL 16 each grantor's grant stands by itself.
+    const by = major >= 16 && grantor !== null ? `granted by ${escapeIdentifier(grantor)}` : ''
+    return `revoke ${escapeIdentifier(role)} from ${escapeIdentifier(member)} ${by} cascade`
+  })
+}
+
+/** Built-in functions are closed to others where they do harm (pg_read_file, lo_import, pg_reload_conf): what was opened since. */
+const FUNCTION_GRANTS = `
+  select distinct format('revoke all on routine %s from %s cascade', i.identity,
+    case when a.grantee = 0 then 'public' else quote_ident(grantee.rolname) end) as statement
+  from pg_proc p
+  join pg_init_privs initial on initial.classoid = 'pg_proc'::regclass and initial.objoid = p.oid and initial.objsubid = 0
+  left join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+  left join pg_extension e on e.oid = d.refobjid
+  cross join lateral aclexplode(p.proacl) a
+  left join pg_authid grantee on grantee.oid = a.grantee
+  cross join lateral pg_identify_object('pg_proc'::regclass, p.oid, 0) i
+  where (e.oid is null or e.extname = any ($2)) and a.grantee <> p.proowner
+    and grantee.rolname is distinct from $1
+    and not exists (select from aclexplode(initial.initprivs) b where b.grantee = a.grantee)`
+
+/** Grants to set what only a superuser may set, of which some load libraries (since PostgreSQL 15). */
+const PARAMETER_GRANTS = `
+  select distinct format('revoke all on parameter %s from %s cascade',
+    (select string_agg(quote_ident(part), '.') from unnest(string_to_array(p.parname, '.')) part),
+    case when a.grantee = 0 then 'public' else quote_ident(grantee.rolname) end) as statement
+  from pg_parameter_acl p
+  cross join lateral aclexplode(p.paracl) a
+  left join pg_authid grantee on grantee.oid = a.grantee
+  where a.grantee <> ${BOOTSTRAP_OID} and grantee.rolname is distinct from $1`
+
+/** Those that fire for replicas too would fire for the lab's own sessions, as its superuser, with a body that users can change. */
+const EVENT_TRIGGERS = `
+  select format('alter event trigger %I %s', evtname, case evtenabled when 'A' then 'enable' else 'disable' end) as statement
+  from pg_event_trigger where evtenabled in ('A', 'R')`
+
+async function hasCatalog(client: Client, name: string): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'select from pg_class where relname = $1 and relnamespace = $2::regnamespace',
+    [name, 'pg_catalog'],
+  )
+  return rowCount === 1
+}
+
+async function statements(client: Client, query: string, values: unknown[]): Promise<string[]> {
+  const { rows } = await client.query<{ statement: string }>(query, values)
+  return rows.map(({ statement }) => statement)
+}
+
+/** Makes the role that owns what a clone's users may alter, or makes sure that it is no more than that. */
+export async function ensureOwnerRole(client: Client): Promise<void> {
+  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [OWNER_ROLE])
+  const verb = rowCount === 0 ? 'create' : 'alter'
+  await client.query(
+    `${verb} role ${escapeIdentifier(OWNER_ROLE)} nologin nosuperuser noreplication nobypassrls nocreaterole nocreatedb inherit`,
+  )
+}

@@ -1,0 +1,23 @@
+export { callerAccount, canPass, findAccount } from './account.ts'
+export { type ActivitySample, sampleActivity, wasUsed } from './activity.ts'
+export { type BaseOptions, createImportRole, dropImportRole, prepareBase } from './base.ts'
+export {
+  type ClientProgram,
+  type ClientTool,
+  chooseBinaries,
+  type FoundBinaries,
+  findBinaries,
+  findClientTools,
+  type PostgresBinaries,
+  SUPPORTED_MAJORS,
+} from './binaries.ts'
+export { type BinarySource, type BinarySourceOptions, binarySource } from './binary-source.ts'
+export { type ClusterState, clusterMajor, clusterState, isShutDownCleanly } from './cluster.ts'
+export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection } from './connect.ts'
+export { labSettings } from './lab-settings.ts'
+export { assertUserName, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+export { ProcessRuntime, type ProcessRuntimeOptions } from './process/process-runtime.ts'
+export { type LoginTarget, probeLogin } from './ready.ts'
+export { setUpUser, type UserSpec } from './roles.ts'
+export type { Account, Instance, InstanceId, InstanceSpec, PostgresRuntime, StartOptions } from './runtime.ts'
+export { isScramVerifier, scramVerifier } from './scram.ts'

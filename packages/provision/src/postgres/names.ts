@@ -1,0 +1,48 @@
+import { ProvisionError } from '../errors.ts'
+
+/** The lab's own superuser, which comes over the socket and never over TCP. In a cluster that we make, the bootstrap one. */
+export const LAB_ROLE = 'dblab'
+/** The lab's own database, for its connections: they never count as use, nor stand in the way of CREATE DATABASE. */
+export const LAB_DATABASE = 'dblab'
+/** Owns what a clone's users must be able to alter. Nobody logs in as it; each clone's user is a member. */
+export const OWNER_ROLE = 'dblab_owner'
+/** A temporary superuser that imports run as, so that what they make can be told from what the system made, and handed over. */
+export const IMPORT_ROLE = 'dblab_import'
+
+/** NAMEDATALEN - 1: Postgres cuts a longer identifier short without a word. */
+const MAX_NAME_BYTES = 63
+
+/**
+ * Refuses what can't be the name of a clone's user.
+ * @throws ProvisionError INVALID
+ */
+export function assertUserName(name: string): void {
+  refuse(isReserved(name) ? 'it is reserved' : nameProblem(name))
+}
+
+/** Refuses what can't log in over TCP: as `assertUserName`, but an import may come as its own role. */
+export function assertLoginName(name: string): void {
+  refuse(isReserved(name) && name !== IMPORT_ROLE ? 'it is reserved' : nameProblem(name))
+}
+
+function refuse(problem: string | undefined): void {
+  if (problem === undefined) return
+  throw new ProvisionError('INVALID', `this can't be a database user's name: ${problem}`, {
+    hint: 'Choose another name.',
+  })
+}
+
+function isReserved(name: string): boolean {
+  const reserved: string[] = [LAB_ROLE, OWNER_ROLE, IMPORT_ROLE, 'public', 'none']
+  return reserved.includes(name)
+}
+
+function nameProblem(name: string): string | undefined {
+  if (name === '') return 'it is empty'
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `it is longer than ${MAX_NAME_BYTES} bytes`
+  // pg_hba.conf, which lists the users, can't hold a line break; half a surrogate pair has no UTF-8.
+  if (['\0', '\n', '\r'].some((character) => name.includes(character))) return 'it has a line break or a zero byte'
+  if (!name.isWellFormed()) return 'it is not valid Unicode'
+  if (name.startsWith('pg_')) return "names that begin with pg_ are PostgreSQL's own"
+  return undefined
+}

@@ -1,0 +1,44 @@
+import { ProvisionError } from '../../errors.ts'
+import { assertLoginName, LAB_ROLE } from '../names.ts'
+
+const MAP = 'lab'
+
+/**
+ * Who may come in, as pg_hba.conf (PostgreSQL manual, "The pg_hba.conf File"): the lab's own role over the socket, by the operating
+ * system's word for who is calling; the given users over TCP with SCRAM; nobody else, and nobody without proof.
+ *
+ * @throws ProvisionError INVALID for a name that can't be a user of a clone
+ */
+export function hbaRules(users: readonly string[], options: { major: number; tls: boolean }): string {
+  for (const user of users) assertLoginName(user)
+  // Given a certificate, a password and the data after it never cross the network in the clear.
+  const type = options.tls ? 'hostssl' : 'host'
+  return [
+    `local all "${LAB_ROLE}" peer map=${MAP}`,
+    'local all all reject',
+    'local replication all reject',
+    ...users.map((user) => `${type} all ${hbaName(user, options.major)} all scram-sha-256`),
+    'host all all all reject',
+    'host replication all all reject',
+    '',
+  ].join('\n')
+}
+
+/** Which account of the operating system is the lab. */
+export function identMap(labUser: string): string {
+  if (/["\n\r]/.test(labUser))
+    throw new ProvisionError('INVALID', "the name of the server process's account has a quote or a line break")
+  return `${MAP} "${labUser}" "${LAB_ROLE}"\n`
+}
+
+/**
+ * One role, and no other, in the user field. In double quotes, of which inner ones are doubled, words like `all` and the prefixes `+`
+ * and `@` mean nothing. A leading slash still does: since PostgreSQL 16 what follows it is a regular expression, quoted or not.
+ */
+export function hbaName(name: string, major: number): string {
+  const text =
+    name.startsWith('/') && major >= 16
+      ? `/^${[...name].map((character) => (/[A-Za-z0-9_]|[^\x20-\x7e]/.test(character) ? character : `\\${character}`)).join('')}$`
+      : name
+  return `"${text.replaceAll('"', '""')}"`
+}

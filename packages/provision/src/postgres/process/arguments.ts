@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import { ProvisionError } from '../../errors.ts'
+import type { InstanceSpec } from '../runtime.ts'
+
+/** Where the files of an instance are, for its command line. */
+export interface ServerFiles {
+  hba: string
+  ident: string
+  /** Given when the data directory has no postgresql.conf of its own, as with Debian's clusters. */
+  config: string | undefined
+  socketDir: string
+}
+
+/** Settings that the runtime decides: its own view of the server, and its safety, hang on them. */
+const OWN_SETTINGS = new Set([
+  'allow_alter_system',
+  'archive_command',
+  'archive_library',
+  'archive_mode',
+  'bonjour',
+  'config_file',
+  'data_directory',
+  'data_sync_retry',
+  'event_source',
+  'external_pid_file',
+  'hba_file',
+  'ident_file',
+  'lc_messages',
+  'listen_addresses',
+  'log_destination',
+  'logging_collector',
+  'port',
+  'ssl',
+  'ssl_cert_file',
+  'ssl_key_file',
+  'unix_socket_directories',
+  'unix_socket_group',
+  'unix_socket_permissions',
+])
+
+/**
+ * The arguments that `postgres` is started with. What is on the command line wins over postgresql.conf, postgresql.auto.conf and
+ * ALTER SYSTEM (PostgreSQL manual, "Setting Parameters"); of one name given twice, the last wins.
+ *
+ * @throws ProvisionError INVALID for a setting that the runtime decides, or that could be taken for something else
+ */
+export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[] {
+  if (/\0/.test(spec.host)) throw new ProvisionError('INVALID', 'the address to listen on has a zero byte')
+  const own: Record<string, string> = {
+    data_directory: spec.dataDir,
+    hba_file: files.hba,
+    ident_file: files.ident,
+    ...(files.config !== undefined && { config_file: files.config }),
+    // Debian's clusters name one place for it, where a copy would overwrite its source's.
+    external_pid_file: join(files.socketDir, 'postmaster.pid'),
+    listen_addresses: spec.host,
+    port: String(spec.port),
+    unix_socket_directories: socketDirectories(files.socketDir),
+    unix_socket_permissions: '0700',
+    unix_socket_group: '',
+    bonjour: 'off',
+    // A copy must never write into the archive of what it was copied from.
+    archive_mode: 'off',
+    // Its words are read to tell one failure from another.
+    lc_messages: 'C',
+    log_destination: 'stderr',
+    logging_collector: 'off',
+    ssl: spec.tls === undefined ? 'off' : 'on',
+    ...(spec.tls && { ssl_cert_file: spec.tls.certFile, ssl_key_file: spec.tls.keyFile }),
+  }
+  const args = ['-D', spec.dataDir]
+  for (const [name, value] of [...checkedSettings(spec.settings), ...Object.entries(own)])
+    args.push('-c', `${name}=${value}`)
+  return args
+}
+
+function checkedSettings(settings: Readonly<Record<string, string>>): Array<[string, string]> {
+  return Object.entries(settings).map(([name, value]) => {
+    if (!/^[a-z_][a-z0-9_.]*$/.test(name))
+      throw new ProvisionError('INVALID', 'this is not the name of a Postgres setting')
+    if (OWN_SETTINGS.has(name)) {
+      throw new ProvisionError('INVALID', `the setting ${name} is the lab's own`, { hint: `Leave ${name} out.` })
+    }
+    if (value.includes('\0')) throw new ProvisionError('INVALID', `the value of the setting ${name} has a zero byte`)
+    return [name, value]
+  })
+}
+
+/** A list of names: one with a comma or a blank in it must be quoted. */
+function socketDirectories(directory: string): string {
+  return `"${directory.replaceAll('"', '""')}"`
+}

@@ -1,0 +1,33 @@
+import { ProvisionError } from '../../errors.ts'
+import type { InstanceSpec } from '../runtime.ts'
+
+const MAX_LINES = 20
+const MAX_CHARACTERS = 4000
+
+/** Why a server ended while it started, from what it wrote since. Its words are English: the command line sees to that. */
+export function startFailure(spec: InstanceSpec, log: readonly string[]): ProvisionError {
+  if (portIsTaken(log)) return portTaken(spec)
+  if (log.some((line) => line.includes('No space left on device'))) {
+    return new ProvisionError('NO_SPACE', `there was no space left to start Postgres${lastWords(log)}`)
+  }
+  return new ProvisionError('FAILED', `Postgres ended while it started${lastWords(log)}`, {
+    hint: "Its last words say why. A setting that it does not know, or data that it can't read, are the usual reasons.",
+  })
+}
+
+/** Postgres goes on when it could bind one of several addresses; for us, somebody else then has our port. */
+export function portIsTaken(log: readonly string[]): boolean {
+  return log.some((line) => line.includes('could not bind') && line.includes('Address already in use'))
+}
+
+export function portTaken(spec: InstanceSpec): ProvisionError {
+  return new ProvisionError('IN_USE', `port ${spec.port} of ${spec.host} is taken by another program`, {
+    hint: 'Choose another port, or stop what listens there.',
+  })
+}
+
+/** The end of the log, as the end of a sentence. */
+export function lastWords(log: readonly string[]): string {
+  const text = log.slice(-MAX_LINES).join('\n').trim().slice(-MAX_CHARACTERS)
+  return text === '' ? ', without a word in its log' : `: ${text}`
+}

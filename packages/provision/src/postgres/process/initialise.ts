@@ -1,0 +1,99 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { escapeIdentifier } from 'pg'
+import { ProvisionError } from '../../errors.ts'
+import { CommandError, run } from '../../exec.ts'
+import type { PostgresBinaries } from '../binaries.ts'
+import { LAB_DATABASE, LAB_ROLE } from '../names.ts'
+import type { Account } from '../runtime.ts'
+
+/** C.UTF-8 knows the letters of all languages; machines that lack it have C. */
+const LOCALES = ['C.UTF-8', 'C'] as const
+
+/**
+ * Makes an empty directory a cluster whose bootstrap superuser is the lab's role, without a password: nobody can log in as it but over
+ * the socket. On disk when this resolves; after a failure the directory is empty again.
+ */
+export async function initialiseCluster(
+  dataDir: string,
+  binaries: PostgresBinaries,
+  account: Account,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if ((await readdir(dataDir)).length > 0) {
+    throw new ProvisionError('ALREADY_EXISTS', `${dataDir} is not empty`, {
+      hint: 'A cluster is made in an empty directory.',
+    })
+  }
+  for (const locale of LOCALES) {
+    try {
+      await initdb(dataDir, binaries, account, locale, signal)
+      await makeLabDatabase(dataDir, binaries, account, signal)
+      return
+    } catch (error) {
+      await empty(dataDir)
+      if (!(error instanceof CommandError)) throw error
+      if (locale !== LOCALES.at(-1) && error.stderr.includes('invalid locale name')) continue
+      throw new ProvisionError('FAILED', `a new cluster could not be made: ${error.stderr.trim().slice(-2000)}`, {
+        cause: error,
+      })
+    }
+  }
+}
+
+async function initdb(
+  dataDir: string,
+  { binDir, major }: PostgresBinaries,
+  account: Account,
+  locale: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await run(
+    [
+      join(binDir, 'initdb'),
+      ...[
+        '-D',
+        dataDir,
+        '-U',
+        LAB_ROLE,
+        '--encoding=UTF8',
+        `--locale=${locale}`,
+        '--data-checksums',
+        '--no-instructions',
+      ],
+      // Built into Postgres: the same order of words on every machine that the data is moved to.
+      ...(major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : []),
+      // The files that this is written into are not used: the runtime brings its own rules.
+      '--auth=reject',
+    ],
+    {
+      cwd: dataDir,
+      env: { TZ: 'UTC' },
+      ...(process.getuid?.() === 0 && { account }),
+      signal,
+    },
+  )
+}
+
+/**
+ * By a server of a single user, which talks over its standard input, before there is one to connect to: whoever brings data in finds
+ * the lab's database there. Its every line is one statement (PostgreSQL manual, "postgres", Single-User Mode).
+ */
+async function makeLabDatabase(
+  dataDir: string,
+  { binDir }: PostgresBinaries,
+  account: Account,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const name = escapeIdentifier(LAB_DATABASE)
+  await run([join(binDir, 'postgres'), '--single', '-D', dataDir, '-c', 'exit_on_error=on', 'template1'], {
+    cwd: dataDir,
+    input: `create database ${name} owner ${escapeIdentifier(LAB_ROLE)} template template0\nrevoke all on database ${name} from public\n`,
+    ...(process.getuid?.() === 0 && { account }),
+    signal,
+  })
+}
+
+async function empty(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true })
+}

@@ -1,0 +1,41 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isSystemError } from '../../errors.ts'
+
+/** What a running server writes about itself into its data directory (src/include/utils/pidfile.h), line by line as it starts. */
+export interface PostmasterFile {
+  pid: number
+  dataDir: string
+  /** Of its System V segment, the sentinel that keeps a second server off the directory. */
+  sharedMemory: { key: number; id: number } | undefined
+  /** `starting`, `ready`, `standby` (up, and takes no connection) or `stopping`. */
+  status: string | undefined
+}
+
+export function postmasterFilePath(dataDir: string): string {
+  return join(dataDir, 'postmaster.pid')
+}
+
+/** Undefined when there is none. A copied data directory carries its source's: check `pid` before you believe any of it. */
+export async function readPostmasterFile(dataDir: string): Promise<PostmasterFile | undefined> {
+  try {
+    return parsePostmasterFile(await readFile(postmasterFilePath(dataDir), 'utf8'))
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
+    throw error
+  }
+}
+
+export function parsePostmasterFile(text: string): PostmasterFile | undefined {
+  const lines = text.split('\n').map((line) => line.trim())
+  // A single-user server writes its pid negated.
+  const pid = Math.abs(Number(lines[0]))
+  if (!Number.isInteger(pid) || pid === 0) return undefined
+  const [key, id] = (lines[6] ?? '').split(/\s+/).map(Number)
+  return {
+    pid,
+    dataDir: lines[1] ?? '',
+    sharedMemory: key !== undefined && id !== undefined && Number.isInteger(key + id) ? { key, id } : undefined,
+    status: lines[7] || undefined,
+  }
+}

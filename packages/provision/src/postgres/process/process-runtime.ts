@@ -1,0 +1,268 @@
+import type { ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ProvisionError } from '../../errors.ts'
+import { canPass } from '../account.ts'
+import type { BinarySource } from '../binary-source.ts'
+import { clusterMajor, isShutDownCleanly } from '../cluster.ts'
+import { sqlState, withLabConnection } from '../connect.ts'
+import type { Account, Instance, InstanceId, InstanceSpec, PostgresRuntime, StartOptions } from '../runtime.ts'
+import { hbaRules, identMap } from './access-rules.ts'
+import { serverArguments } from './arguments.ts'
+import { alreadyRunning, assertDataDir, hasConfigFile, removeCarriedPostmasterFile } from './data-directory.ts'
+import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
+import { initialiseCluster } from './initialise.ts'
+import { launch, untilReady } from './launch.ts'
+import { linesSince, logSize, tailLines, trimLog } from './log.ts'
+import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable } from './processes.ts'
+import { InstanceDirectory, type InstanceRecord, instanceDirectories, type ProcessRecord } from './record.ts'
+import { findServer, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
+import { chooseSocketDir, makeSocketDir, removeSocketDir } from './socket-directory.ts'
+import { Turns } from './turns.ts'
+
+export interface ProcessRuntimeOptions {
+  /** Owns the data and runs the servers. Not root. */
+  account: Account
+  binaries: BinarySource
+  /** Where the runtime keeps its records, logs and sockets. Other accounts must be able to enter it. */
+  stateDir: string
+  /** Where sockets go, if not below `stateDir`. */
+  socketRoot?: string
+  /** The operating system's name for the account of this process: the lab's connections are known by it. */
+  labUser: string
+  stopDeadlines?: Partial<StopDeadlines>
+}
+
+/** Recovery of a large cluster takes longer: whoever starts one says so. */
+const START_TIMEOUT_MS = 60_000
+
+/** Runs Postgres as plain processes of this machine. Nothing of a server hangs on the process that started it. */
+export class ProcessRuntime implements PostgresRuntime {
+  readonly name = 'process'
+  readonly account: Account
+  readonly #options: ProcessRuntimeOptions
+  readonly #instancesDir: string
+  readonly #socketRoot: string
+  readonly #processes: ProcessTable = openProcessTable()
+  readonly #deadlines: StopDeadlines
+  readonly #turns = new Turns()
+
+  constructor(options: ProcessRuntimeOptions) {
+    if (options.account.uid === 0) throw new ProvisionError('INVALID', 'Postgres does not run as root')
+    this.#options = options
+    this.account = options.account
+    this.#instancesDir = join(options.stateDir, 'instances')
+    this.#socketRoot = options.socketRoot ?? join(options.stateDir, 'sockets')
+    this.#deadlines = { ...STOP_DEADLINES, ...options.stopDeadlines }
+  }
+
+  async check(): Promise<void> {
+    await this.#makeDirectories()
+    if (!(await canPass(this.account, this.#instancesDir))) {
+      throw new ProvisionError(
+        'UNAVAILABLE',
+        `${this.account.name}, who runs Postgres, can't enter ${this.#instancesDir}`,
+        {
+          hint: 'Choose a data directory that other accounts can enter (not one below /root), or open the ones above it with chmod o+x.',
+        },
+      )
+    }
+    await this.#options.binaries()
+  }
+
+  async initialise(dataDir: string, signal?: AbortSignal): Promise<void> {
+    await assertDataDir(dataDir, this.account)
+    await initialiseCluster(dataDir, await this.#options.binaries(), this.account, signal)
+  }
+
+  async start(spec: InstanceSpec, options: StartOptions = {}): Promise<Instance> {
+    const directory = new InstanceDirectory(this.#instancesDir, spec.id)
+    return this.#turns.take(spec.id, () => this.#start(directory, spec, options))
+  }
+
+  async stop(id: InstanceId, mode: 'clean' | 'immediate'): Promise<void> {
+    const directory = new InstanceDirectory(this.#instancesDir, id)
+    await this.#turns.take(id, () => this.#stop(directory, mode))
+  }
+
+  async remove(id: InstanceId): Promise<void> {
+    const directory = new InstanceDirectory(this.#instancesDir, id)
+    await this.#turns.take(id, async () => {
+      const record = await this.#stop(directory, 'immediate')
+      if (record !== undefined) await removeSocketDir(record.socketDir)
+      await directory.remove()
+    })
+  }
+
+  async inspect(id: InstanceId): Promise<Instance | undefined> {
+    return this.#inspect(new InstanceDirectory(this.#instancesDir, id))
+  }
+
+  async list(): Promise<Instance[]> {
+    const directories = await instanceDirectories(this.#instancesDir)
+    const instances = await Promise.all(directories.map((directory) => this.#inspect(directory)))
+    return instances.filter((instance) => instance !== undefined)
+  }
+
+  async logs(id: InstanceId, lines: number): Promise<string[]> {
+    return tailLines(new InstanceDirectory(this.#instancesDir, id).file('postgres.log'), lines)
+  }
+
+  async trimLogs(): Promise<void> {
+    for (const directory of await instanceDirectories(this.#instancesDir)) await trimLog(directory.file('postgres.log'))
+  }
+
+  async #start(directory: InstanceDirectory, spec: InstanceSpec, options: StartOptions): Promise<Instance> {
+    options.signal?.throwIfAborted()
+    const major = await clusterMajor(spec.dataDir)
+    const { binDir } = await this.#options.binaries(major)
+    const socketDir = this.#socketDir(spec.id)
+    const configFile = (await hasConfigFile(spec.dataDir)) ? undefined : directory.file('postgresql.conf')
+    const files = {
+      hba: directory.file('hba.conf'),
+      ident: directory.file('ident.conf'),
+      config: configFile,
+      socketDir,
+    }
+    const args = serverArguments(spec, files)
+    const hba = hbaRules(spec.users, { major, tls: spec.tls !== undefined })
+    await assertDataDir(spec.dataDir, this.account)
+    if ((await this.#inspect(directory))?.state === 'running') throw alreadyRunning(spec.dataDir)
+    await removeCarriedPostmasterFile(this.#processes, spec.dataDir)
+
+    await this.#makeDirectories()
+    await directory.make(this.account)
+    await Promise.all([
+      directory.writeForServer('hba.conf', hba, this.account),
+      directory.writeForServer('ident.conf', identMap(this.#options.labUser), this.account),
+      configFile !== undefined && directory.writeForServer('postgresql.conf', '', this.account),
+      makeSocketDir(socketDir, this.account),
+      directory.writeRecord({ version: 1, id: spec.id, dataDir: spec.dataDir, port: spec.port, socketDir }),
+    ])
+    const logFile = directory.file('postgres.log')
+    const logOffset = await logSize(logFile)
+    const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account })
+    try {
+      const identity = await this.#note(directory, child)
+      await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
+      if (identity !== undefined) {
+        await directory.writeProcess({ ...identity, sharedMemory: await this.#processes.sharedMemory(identity.pid) })
+      }
+      return {
+        id: spec.id,
+        state: 'running',
+        pid: child.pid,
+        dataDir: spec.dataDir,
+        port: spec.port,
+        socketDir,
+        logFile,
+      }
+    } catch (error) {
+      await this.#stop(directory, 'immediate')
+      throw error
+    }
+  }
+
+  /** Writes down which process it is. Undefined when it has ended already. */
+  async #note(directory: InstanceDirectory, child: ChildProcess): Promise<ProcessIdentity | undefined> {
+    const identity = child.pid === undefined ? undefined : await this.#processes.identify(child.pid)
+    if (identity !== undefined) await directory.writeProcess({ ...identity, sharedMemory: [] })
+    return identity
+  }
+
+  async #untilReady(
+    child: ChildProcess,
+    spec: InstanceSpec,
+    at: { socketDir: string; logFile: string; logOffset: number },
+    options: StartOptions,
+  ): Promise<void> {
+    const timeoutMs = options.timeoutMs ?? START_TIMEOUT_MS
+    const deadline = AbortSignal.timeout(timeoutMs)
+    const cut = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
+    const log = () => linesSince(at.logFile, at.logOffset)
+    try {
+      if ((await untilReady(child, spec.dataDir, cut)) === 'exited') throw startFailure(spec, await log())
+      if (portIsTaken(await log())) throw portTaken(spec)
+      await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', cut)
+    } catch (error) {
+      if (options.signal?.aborted) {
+        throw new ProvisionError('ABORTED', 'the start of Postgres was stopped on request', { cause: error })
+      }
+      if (!deadline.aborted) throw error
+      throw new ProvisionError('TIMEOUT', `Postgres was not ready after ${timeoutMs} ms${lastWords(await log())}`, {
+        cause: error,
+        hint: 'Data that was not shut down cleanly is recovered first, which takes its time.',
+      })
+    }
+  }
+
+  async #stop(directory: InstanceDirectory, mode: 'clean' | 'immediate'): Promise<InstanceRecord | undefined> {
+    const record = await directory.readRecord()
+    // Without a record nothing has been started.
+    if (record === undefined) return undefined
+    const process = await this.#process(directory, record)
+    const wasRunning = process !== undefined && (await isRunning(this.#processes, process))
+    const asAsked = await shutDown(
+      this.#processes,
+      { dataDir: record.dataDir, postmaster: process, sharedMemory: process?.sharedMemory ?? [] },
+      mode,
+      this.#deadlines,
+    )
+    if (mode === 'clean' && wasRunning && !(asAsked && (await isShutDownCleanly(record.dataDir)))) {
+      const log = await tailLines(directory.file('postgres.log'), 20)
+      throw new ProvisionError('FAILED', `Postgres is stopped, but did not shut down cleanly${lastWords(log)}`, {
+        hint: 'Started again, it recovers from its log. A snapshot of it as it is would make every clone do that.',
+      })
+    }
+    return record
+  }
+
+  async #inspect(directory: InstanceDirectory): Promise<Instance | undefined> {
+    const record = await directory.readRecord()
+    if (record === undefined) return undefined
+    const process = await this.#process(directory, record)
+    const running = process !== undefined && (await isRunning(this.#processes, process))
+    return {
+      id: record.id,
+      state: running ? 'running' : 'dead',
+      pid: running ? process.pid : undefined,
+      dataDir: record.dataDir,
+      port: record.port,
+      socketDir: record.socketDir,
+      logFile: directory.file('postgres.log'),
+    }
+  }
+
+  /** The process that was noted; or, where a crash came before the note, the server that runs on the directory. */
+  async #process(directory: InstanceDirectory, record: InstanceRecord): Promise<ProcessRecord | undefined> {
+    const noted = await directory.readProcess()
+    if (noted !== undefined) return noted
+    const { postmaster } = await findServer(this.#processes, record.dataDir)
+    if (postmaster === undefined) return undefined
+    const { pid, startedAt } = postmaster
+    return { pid, startedAt, sharedMemory: await this.#processes.sharedMemory(pid) }
+  }
+
+  #socketDir(id: InstanceId): string {
+    const digest = createHash('sha256').update(`${this.#socketRoot}\0${id}`).digest('hex').slice(0, 16)
+    return chooseSocketDir(this.#socketRoot, id, `dblab-${digest}`)
+  }
+
+  /** Passable, and no more, for the account of the servers. */
+  async #makeDirectories(): Promise<void> {
+    for (const path of [this.#options.stateDir, this.#instancesDir, this.#socketRoot]) {
+      await mkdir(path, { recursive: true, mode: 0o711 })
+    }
+  }
+}
+
+/** One connection as the lab's role. That the database is missing is said to those who may come in only, and after they proved it. */
+async function greet(at: { socketDir: string; port: number }, database: string, signal: AbortSignal): Promise<void> {
+  try {
+    await withLabConnection(at, database, async () => undefined, { signal })
+  } catch (error) {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name
+    if (sqlState(error) !== '3D000') throw error
+  }
+}

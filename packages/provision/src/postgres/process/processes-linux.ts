@@ -1,0 +1,89 @@
+import type { BigIntStats } from 'node:fs'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { isSystemError } from '../../errors.ts'
+import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes.ts'
+
+/** What reading about a process that has just ended, or is hidden from us, fails with. */
+const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'] as const
+
+/** Reads /proc (man 5 proc). Starts no program. */
+export class LinuxProcesses implements ProcessTable {
+  #bootId: Promise<string> | undefined
+
+  async identify(pid: number): Promise<ProcessIdentity | undefined> {
+    const found = await this.#read(pid)
+    return found && { pid, startedAt: found.startedAt }
+  }
+
+  async inDirectory(dataDir: string): Promise<PostgresProcess[]> {
+    const wanted = await statOrGone(dataDir)
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        if (!(await worksIn(pid, dataDir, wanted))) return undefined
+        const process = await this.#read(pid)
+        if (process?.command !== 'postgres') return undefined
+        // The children write what they are over their copy of the command line: `postgres: checkpointer`.
+        const title = await readOrGone(`/proc/${pid}/cmdline`)
+        if (title === undefined) return undefined
+        return { pid, startedAt: process.startedAt, parent: process.parent, isServer: !title.startsWith('postgres: ') }
+      }),
+    )
+    return found.filter((process) => process !== undefined)
+  }
+
+  async sharedMemory(pid: number): Promise<string[]> {
+    const maps = await readOrGone(`/proc/${pid}/maps`)
+    const paths = maps?.match(/\/dev\/shm\/PostgreSQL\.\d+/g) ?? []
+    return [...new Set(paths)]
+  }
+
+  /** /proc/<pid>/stat. The name of the command stands in parentheses and may hold any character, parentheses too. */
+  async #read(pid: number): Promise<{ command: string; parent: number; startedAt: string } | undefined> {
+    const line = await readOrGone(`/proc/${pid}/stat`)
+    if (line === undefined) return undefined
+    const end = line.lastIndexOf(')')
+    const [state, parent, ...rest] = line.slice(end + 2).split(' ')
+    // Field 22 of the line is the start in clock ticks since the boot; `rest` begins at field 5.
+    const ticks = rest[17]
+    if (state === 'Z' || state === 'X' || ticks === undefined) return undefined
+    this.#bootId ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((id) => id.trim())
+    return {
+      command: line.slice(line.indexOf('(') + 1, end),
+      parent: Number(parent),
+      startedAt: `${await this.#bootId}/${ticks}`,
+    }
+  }
+}
+
+/** By the directory itself, not by its name: names change with mounts and renames, and a copy has another inode or device. */
+async function worksIn(pid: number, dataDir: string, wanted: BigIntStats | undefined): Promise<boolean> {
+  const link = `/proc/${pid}/cwd`
+  if (wanted === undefined) {
+    const target = await readlinkOrGone(link)
+    return target === dataDir || target === `${dataDir} (deleted)`
+  }
+  const current = await statOrGone(link)
+  return current?.ino === wanted.ino && current.dev === wanted.dev
+}
+
+async function statOrGone(path: string): Promise<BigIntStats | undefined> {
+  return orGone(stat(path, { bigint: true }))
+}
+
+async function readlinkOrGone(path: string): Promise<string | undefined> {
+  return orGone(readlink(path))
+}
+
+async function readOrGone(path: string): Promise<string | undefined> {
+  return orGone(readFile(path, 'utf8'))
+}
+
+async function orGone<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isSystemError(error, ...GONE)) return undefined
+    throw error
+  }
+}

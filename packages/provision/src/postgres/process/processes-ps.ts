@@ -1,0 +1,52 @@
+import { CommandError, run } from '../../exec.ts'
+import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes.ts'
+
+interface Row extends ProcessIdentity {
+  parent: number
+  command: string
+}
+
+/**
+ * Asks `ps`, where there is no /proc (macOS). A working directory can't be seen there, so a server is known by the `-D` of its command
+ * line, and its children by their parent.
+ */
+export class PsProcesses implements ProcessTable {
+  async identify(pid: number): Promise<ProcessIdentity | undefined> {
+    const [row] = await list(['-p', String(pid)])
+    return row && { pid: row.pid, startedAt: row.startedAt }
+  }
+
+  async inDirectory(dataDir: string): Promise<PostgresProcess[]> {
+    const rows = await list(['-ax'])
+    const servers = new Set(
+      rows.filter(({ command }) => `${command} `.includes(`postgres -D ${dataDir} `)).map(({ pid }) => pid),
+    )
+    return rows
+      .filter(({ pid, parent }) => servers.has(pid) || servers.has(parent))
+      .map(({ pid, parent, startedAt }) => ({ pid, parent, startedAt, isServer: servers.has(pid) }))
+  }
+
+  async sharedMemory(): Promise<string[]> {
+    return []
+  }
+}
+
+async function list(which: readonly string[]): Promise<Row[]> {
+  try {
+    const { stdout } = await run(['ps', ...which, '-ww', '-o', 'pid=,ppid=,stat=,lstart=,command='])
+    return stdout.split('\n').flatMap((line) => parseRow(line) ?? [])
+  } catch (error) {
+    // Its way of saying that there is no such process.
+    if (error instanceof CommandError && error.exitCode === 1 && error.stderr === '') return []
+    throw error
+  }
+}
+
+/** `  812     1 Ss   Sat Nov 22 14:52:07 2025 /usr/lib/postgresql/15/bin/postgres -D /data` */
+export function parseRow(line: string): Row | undefined {
+  const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/.exec(line)
+  if (match === null) return undefined
+  const [, pid, parent, state, startedAt, command] = match
+  if (state?.startsWith('Z') || startedAt === undefined || command === undefined) return undefined
+  return { pid: Number(pid), parent: Number(parent), startedAt, command }
+}

@@ -1,0 +1,59 @@
+import { platform } from 'node:os'
+import { isSystemError } from '../../errors.ts'
+import { LinuxProcesses } from './processes-linux.ts'
+import { PsProcesses } from './processes-ps.ts'
+
+/** Names one process for good. A pid alone is given to another process as soon as its own has ended. */
+export interface ProcessIdentity {
+  pid: number
+  /** When it started, in the system's own terms, to be compared and nothing else. Differs after a reboot. */
+  startedAt: string
+}
+
+export interface PostgresProcess extends ProcessIdentity {
+  parent: number
+  /** The first process of a server (or a child in the instant before it has given itself a name), not one that works for it. */
+  isServer: boolean
+}
+
+/** What the operating system says runs. A process that has ended and only waits for its parent to look (a zombie) does not. */
+export interface ProcessTable {
+  /** The process that has this pid now. */
+  identify(pid: number): Promise<ProcessIdentity | undefined>
+  /**
+   * Every Postgres process whose working directory this is: the server's first process, those that it started, and those that were left
+   * when it was killed. Postgres enters its data directory before it does anything else, and stays.
+   */
+  inDirectory(dataDir: string): Promise<PostgresProcess[]>
+  /** Segments of shared memory, as paths, that this process has mapped. Empty where the system does not tell. */
+  sharedMemory(pid: number): Promise<string[]>
+}
+
+export function openProcessTable(): ProcessTable {
+  return platform() === 'linux' ? new LinuxProcesses() : new PsProcesses()
+}
+
+/** Of the processes of a data directory the one that started the others. What a killed server left has none. */
+export function postmasterOf(processes: readonly PostgresProcess[]): PostgresProcess | undefined {
+  const pids = new Set(processes.map(({ pid }) => pid))
+  return processes.find(({ isServer, parent }) => isServer && !pids.has(parent))
+}
+
+export async function isRunning(table: ProcessTable, process: ProcessIdentity): Promise<boolean> {
+  return (await table.identify(process.pid))?.startedAt === process.startedAt
+}
+
+/** Signals that very process; false when it has ended. Looks again right before, since pids are reused. */
+export async function signalProcess(
+  table: ProcessTable,
+  target: ProcessIdentity,
+  signal: NodeJS.Signals,
+): Promise<boolean> {
+  if (!(await isRunning(table, target))) return false
+  try {
+    return process.kill(target.pid, signal)
+  } catch (error) {
+    if (isSystemError(error, 'ESRCH')) return false
+    throw error
+  }
+}

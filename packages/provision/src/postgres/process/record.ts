@@ -1,0 +1,153 @@
+import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isSystemError, ProvisionError } from '../../errors.ts'
+import type { Account, InstanceId } from '../runtime.ts'
+import type { ProcessIdentity } from './processes.ts'
+
+/** What is kept of an instance, written before its server is started, so that none ever runs unknown. */
+export interface InstanceRecord {
+  version: 1
+  id: InstanceId
+  dataDir: string
+  port: number
+  socketDir: string
+}
+
+/** Which process it became. A crash may come between the start and this; then the server is found by its directory. */
+export interface ProcessRecord extends ProcessIdentity {
+  /** Paths of the shared memory that it made as it started. */
+  sharedMemory: string[]
+}
+
+const RECORD = 'record.json'
+const PROCESS = 'process.json'
+
+/** The directory of one instance: its record, its access rules and its log. The account of the servers reads it, and cannot write. */
+export class InstanceDirectory {
+  readonly id: InstanceId
+  readonly path: string
+
+  /** @throws ProvisionError INVALID for an id that is no plain file name */
+  constructor(parent: string, id: InstanceId) {
+    if (!isInstanceId(id))
+      throw new ProvisionError('INVALID', 'an instance id is letters, digits, dots, dashes and underscores')
+    this.id = id
+    this.path = join(parent, id)
+  }
+
+  file(name: 'hba.conf' | 'ident.conf' | 'postgresql.conf' | 'postgres.log'): string {
+    return join(this.path, name)
+  }
+
+  async make(account: Account): Promise<void> {
+    await mkdir(this.path, { recursive: true, mode: 0o750 })
+    await giveToGroup(this.path, account, 0o750)
+  }
+
+  /** A file that the server reads. */
+  async writeForServer(
+    name: 'hba.conf' | 'ident.conf' | 'postgresql.conf',
+    text: string,
+    account: Account,
+  ): Promise<void> {
+    await writeFile(this.file(name), text, { mode: 0o640 })
+    await giveToGroup(this.file(name), account, 0o640)
+  }
+
+  /** Replaces the record, whole or not at all, on disk when this resolves. What was known of an earlier process is forgotten first. */
+  async writeRecord(record: InstanceRecord): Promise<void> {
+    await rm(join(this.path, PROCESS), { force: true })
+    const temporary = join(this.path, `${RECORD}.new`)
+    const file = await open(temporary, 'w', 0o600)
+    try {
+      await file.writeFile(JSON.stringify(record))
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, join(this.path, RECORD))
+    await syncDirectory(this.path)
+  }
+
+  /** Undefined when there is none yet, or a crash left no more than the directory. */
+  async readRecord(): Promise<InstanceRecord | undefined> {
+    const record = await readJson(join(this.path, RECORD))
+    return isInstanceRecord(record) && record.id === this.id ? record : undefined
+  }
+
+  /** Not worth a sync: no process outlives the crash of the machine that would lose it. */
+  async writeProcess(process: ProcessRecord): Promise<void> {
+    const temporary = join(this.path, `${PROCESS}.new`)
+    await writeFile(temporary, JSON.stringify(process), { mode: 0o600 })
+    await rename(temporary, join(this.path, PROCESS))
+  }
+
+  async readProcess(): Promise<ProcessRecord | undefined> {
+    const record = await readJson(join(this.path, PROCESS))
+    return isProcessRecord(record) ? record : undefined
+  }
+
+  /** With all that is in it. Absent already is fine. */
+  async remove(): Promise<void> {
+    // The record goes first: a directory without one counts for nothing if the rest is cut off.
+    await rm(join(this.path, RECORD), { force: true })
+    await rm(this.path, { recursive: true, force: true })
+  }
+}
+
+/** Every directory with a readable record. */
+export async function instanceDirectories(parent: string): Promise<InstanceDirectory[]> {
+  try {
+    const names = await readdir(parent)
+    return names.filter(isInstanceId).map((name) => new InstanceDirectory(parent, name))
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return []
+    throw error
+  }
+}
+
+function isInstanceId(id: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(id)
+}
+
+async function giveToGroup(path: string, account: Account, mode: number): Promise<void> {
+  // Not the umask's business.
+  await chmod(path, mode)
+  if (process.getuid?.() === 0) await chown(path, 0, account.gid)
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** Undefined for no file, and for one that a crash cut short. */
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    if (error instanceof SyntaxError || isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
+    throw error
+  }
+}
+
+function isInstanceRecord(value: unknown): value is InstanceRecord {
+  return (
+    hasFields(value, { version: 'number', id: 'string', dataDir: 'string', port: 'number', socketDir: 'string' }) &&
+    value.version === 1
+  )
+}
+
+function isProcessRecord(value: unknown): value is ProcessRecord {
+  return hasFields(value, { pid: 'number', startedAt: 'string' }) && Array.isArray(value.sharedMemory)
+}
+
+function hasFields(value: unknown, types: Record<string, 'string' | 'number'>): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const fields = new Map<string, unknown>(Object.entries(value))
+  return Object.entries(types).every(([name, type]) => typeof fields.get(name) === type)
+}

@@ -1,0 +1,111 @@
+import { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client, DatabaseError } from 'pg'
+import { isSystemError, ProvisionError } from '../errors.ts'
+
+export interface LoginTarget {
+  host: string
+  port: number
+  database: string
+  username: string
+  /** Known at creation only. Without it the proof ends where the server asks for it. */
+  password?: string | undefined
+  /** The server refuses connections without TLS. */
+  tls?: boolean | undefined
+}
+
+export interface ProbeOptions {
+  timeoutMs?: number | undefined
+  signal?: AbortSignal | undefined
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000
+/** A server that was ready on its socket answers over TCP too, so more than the first try is rarely needed. */
+const RETRY_AFTER_MS = [10, 25, 50, 100, 200] as const
+const NOT_YET_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'] as const
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html: cannot_connect_now, too_many_connections */
+const NOT_YET_STATES = ['57P03', '53300']
+
+/** Stands for "the server asked for the password", which ends a probe that has none. */
+class PasswordAsked extends Error {
+  override readonly name = 'PasswordAsked'
+}
+
+/**
+ * Proves that a clone's user can log in over TCP: with the password by a login and a query; without it by the server's SCRAM challenge
+ * for that user, which it sends only to those that its rules let in.
+ *
+ * @throws ProvisionError FAILED when the server refuses the user, TIMEOUT, ABORTED
+ */
+export async function probeLogin(target: LoginTarget, options: ProbeOptions = {}): Promise<void> {
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+  const deadline = AbortSignal.timeout(timeoutMs)
+  const cut = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
+  for (let tries = 0; ; tries++) {
+    try {
+      cut.throwIfAborted()
+      return await logIn(target, cut)
+    } catch (error) {
+      if (options.signal?.aborted)
+        throw new ProvisionError('ABORTED', 'the test of the login was stopped on request', { cause: error })
+      if (cut.aborted) {
+        throw new ProvisionError('TIMEOUT', `no login over TCP in ${timeoutMs} ms`, {
+          cause: error,
+          hint: `Check that connections to ${target.host} port ${target.port} are possible on this machine.`,
+        })
+      }
+      if (!mayPass(error) || tries >= RETRY_AFTER_MS.length) throw refused(error, target)
+    }
+    await sleep(RETRY_AFTER_MS[tries] ?? 0)
+  }
+}
+
+async function logIn({ host, port, database, username, password, tls }: LoginTarget, cut: AbortSignal): Promise<void> {
+  const socket = new Socket()
+  const client = new Client({
+    host,
+    port,
+    database,
+    user: username,
+    // Called when the server asks, and not before.
+    password: () => {
+      if (password === undefined) throw new PasswordAsked()
+      return password
+    },
+    // It is the way in that is proved here, not whose certificate it is: this is the machine's own server.
+    ssl: tls ? { rejectUnauthorized: false } : false,
+    application_name: 'dblab',
+    // Something, or the caller's PGOPTIONS would be taken.
+    options: '-c statement_timeout=10s',
+    stream: () => socket,
+  })
+  client.on('error', () => undefined)
+  const onCut = () => socket.destroy(new Error('the connection was cut', { cause: cut.reason }))
+  cut.addEventListener('abort', onCut)
+  try {
+    await client.connect()
+    if (password === undefined) throw new ProvisionError('FAILED', `${username} was let in without a password`)
+    await client.query('select 1')
+    await client.end()
+  } catch (error) {
+    if (!(error instanceof PasswordAsked)) throw error
+  } finally {
+    cut.removeEventListener('abort', onCut)
+    socket.destroy()
+  }
+}
+
+function mayPass(error: unknown): boolean {
+  if (error instanceof DatabaseError) return error.code !== undefined && NOT_YET_STATES.includes(error.code)
+  return isSystemError(error, ...NOT_YET_ERRORS)
+}
+
+function refused(error: unknown, { host, port }: LoginTarget): unknown {
+  if (error instanceof DatabaseError) {
+    return new ProvisionError('FAILED', `the database does not let its user in: ${error.message}`, { cause: error })
+  }
+  if (isSystemError(error, ...NOT_YET_ERRORS)) {
+    return new ProvisionError('FAILED', `nothing answers at ${host} port ${port}`, { cause: error })
+  }
+  return error
+}

@@ -1,0 +1,68 @@
+import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { ProvisionError } from '../errors.ts'
+import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
+import { assertUserName, OWNER_ROLE } from './names.ts'
+import { isScramVerifier } from './scram.ts'
+
+export interface UserSpec {
+  /** The main database, as `prepareBase` left it. */
+  database: string
+  username: string
+  /** As `scramVerifier` makes it; never the password. */
+  verifier: string
+  /** Lets the user be a role that is a superuser in the data, and stays one. Nobody is made a superuser. */
+  allowSuperuser: boolean
+}
+
+/**
+ * Gives a clone its user: a plain role with this password that may do with the main database what its owner may, and make databases of
+ * its own. A role of that name that the data has is taken over, with its grants and settings. Harmless to do again.
+ *
+ * @throws ProvisionError INVALID for a name that can't be, or is a superuser's; NOT_FOUND when there is no such database
+ */
+export async function setUpUser(instance: LabAddress, spec: UserSpec, signal?: AbortSignal): Promise<void> {
+  assertUserName(spec.username)
+  if (!isScramVerifier(spec.verifier)) throw new ProvisionError('INVALID', 'this is not a SCRAM-SHA-256 verifier')
+  try {
+    await withLabConnection(instance, spec.database, (client) => setUp(client, spec), { signal })
+  } catch (error) {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name
+    if (sqlState(error) !== '3D000') throw error
+    throw new ProvisionError('NOT_FOUND', 'the data has no database of that name', { cause: error })
+  }
+}
+
+async function setUp(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
+  const { rows } = await client.query<{ superuser: boolean | null; major: number }>(
+    `select (select rolsuper from pg_authid where rolname = $1) as superuser,
+       current_setting('server_version_num')::int / 10000 as major`,
+    [username],
+  )
+  const superuser = rows[0]?.superuser ?? undefined
+  if (superuser && !allowSuperuser) {
+    throw new ProvisionError(
+      'INVALID',
+      "this user is a superuser in the data, who could run programs on the lab's machine",
+      {
+        hint: 'Ask for another user, or allow superusers in the configuration.',
+      },
+    )
+  }
+  const user = escapeIdentifier(username)
+  const plain = superuser ? '' : 'nosuperuser noreplication nobypassrls nocreaterole'
+  // A grant that the data made may have neither option.
+  const options = (rows[0]?.major ?? 0) >= 16 ? 'with inherit true, set true' : ''
+  await client.query(`
+    begin;
+    ${superuser === undefined ? 'create' : 'alter'} role ${user}
+      login inherit createdb ${plain} connection limit -1 valid until 'infinity' password ${escapeLiteral(verifier)};
+    grant ${escapeIdentifier(OWNER_ROLE)} to ${user} ${options};
+    grant all on database ${escapeIdentifier(database)} to ${user};
+    commit`)
+  const stored = await client.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
+    username,
+  ])
+  if (stored.rows[0]?.rolpassword !== verifier) {
+    throw new ProvisionError('FAILED', 'the server did not keep the verifier of the password as it was given')
+  }
+}

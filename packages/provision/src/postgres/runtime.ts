@@ -1,0 +1,84 @@
+/** An instance is known by the id of the volume that holds its data. */
+export type InstanceId = string
+
+/** An account of the operating system. */
+export interface Account {
+  name: string
+  uid: number
+  gid: number
+}
+
+export interface InstanceSpec {
+  id: InstanceId
+  /** The data directory, absolute, owned by the runtime's account. */
+  dataDir: string
+  /** Where it listens besides its own socket directory: an address, or several. */
+  host: string
+  port: number
+  /** Roles that may log in over TCP, with SCRAM. Nobody else can; the lab alone comes over the socket. */
+  users: readonly string[]
+  /** Given on the command line, over whatever the data directory's own files say. The runtime's own settings win over these. */
+  settings: Readonly<Record<string, string>>
+  /** Certificate and key files, for connections over TCP. With them, connections without TLS are refused. */
+  tls?: { certFile: string; keyFile: string } | undefined
+  /**
+   * Where the lab's first connection goes: name the main database, since the first session in a database builds the cache that the
+   * later ones find. It need not exist. `postgres` if left out.
+   */
+  database?: string | undefined
+}
+
+export interface StartOptions {
+  signal?: AbortSignal | undefined
+  /** 60 seconds if left out. Whoever starts what must be recovered first gives it longer. */
+  timeoutMs?: number | undefined
+}
+
+export interface Instance {
+  id: InstanceId
+  /** `dead`: known to the runtime, with no process behind it. */
+  state: 'running' | 'dead'
+  pid: number | undefined
+  dataDir: string
+  port: number
+  /** Directory of its unix socket: `psql -h socketDir -p port -U dblab`. */
+  socketDir: string
+  logFile: string
+}
+
+/**
+ * Runs Postgres servers that outlive the caller. An instance is found again by its data directory and its postmaster's pid and start
+ * time, never by pid alone. Never runs Postgres as root.
+ */
+export interface PostgresRuntime {
+  readonly name: string
+  /** The account that owns the data and runs the servers. */
+  readonly account: Account
+  /** Throws UNAVAILABLE, saying what is missing and how to get it. */
+  check(): Promise<void>
+  /** An empty data directory becomes a cluster whose bootstrap superuser is `dblab`. The directory exists, is empty, and is the account's. */
+  initialise(dataDir: string, signal?: AbortSignal): Promise<void>
+  /**
+   * Resolves once the server takes connections on its socket as the lab's role.
+   * @throws ProvisionError IN_USE when the port is taken by somebody else; ALREADY_EXISTS when a server runs on the directory;
+   * INVALID for a spec or a directory that can't work; NO_SPACE; FAILED with the last lines of its log; TIMEOUT; ABORTED.
+   * Nothing runs after a failure; its log can be read until `remove`.
+   */
+  start(spec: InstanceSpec, options?: StartOptions): Promise<Instance>
+  /**
+   * Stopped and gone when this resolves, its shared memory too; absent or dead already is fine. `clean` writes a shutdown checkpoint,
+   * `immediate` is for data about to be thrown away.
+   * @throws ProvisionError FAILED when it was running and `clean` could not be had: it is gone all the same, and must be recovered.
+   */
+  stop(id: InstanceId, mode: 'clean' | 'immediate'): Promise<void>
+  /** Stopped (immediately), and everything the runtime kept of it (socket directory, log, its record) gone. Never touches the data. */
+  remove(id: InstanceId): Promise<void>
+  /** One of `list`, or undefined. Reads files and /proc only. */
+  inspect(id: InstanceId): Promise<Instance | undefined>
+  /** Every instance that was started and not removed, running or dead: what we reconcile from. */
+  list(): Promise<Instance[]>
+  /** The last lines of its log, oldest first. */
+  logs(id: InstanceId, lines: number): Promise<string[]>
+  /** Cuts logs that have grown past their bound to their newest part. For the background. */
+  trimLogs(): Promise<void>
+}

@@ -1,0 +1,151 @@
+import { lstat, readdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isProvisionError, isSystemError, ProvisionError } from '../../errors.ts'
+import { CommandError, run } from '../../exec.ts'
+import { fileSystemUsage } from '../access.ts'
+import type { Trees } from '../directory.ts'
+import type { PoolUsage } from '../driver.ts'
+import { directoriesOf, removeTree } from '../tree.ts'
+import { explainBtrfs } from './errors.ts'
+import { parseDeviceErrors, parseDu } from './output.ts'
+
+/** BTRFS_SUPER_MAGIC: what statfs(2) says of every btrfs. */
+const MAGIC = 0x9123683e
+/** BTRFS_FIRST_FREE_OBJECTID: the inode number of the root directory of every subvolume, and of no other directory. */
+const SUBVOLUME_INODE = 256
+
+/**
+ * Subvolumes and snapshots of btrfs (btrfs-subvolume(8)). Making them costs the same however much they hold, and a snapshot is atomic
+ * and committed to disk when the command ends.
+ *
+ * An ordinary account can make and snapshot subvolumes of its own. It can delete them by one command where the file system is mounted
+ * with `user_subvol_rm_allowed`; elsewhere the files are removed one by one. Own bytes are those of data: metadata, and files of up to
+ * 2 KiB that lie in it, are not counted.
+ *
+ * @param image for an embedded pool: where its file lies, whose file system may be full before the pool is
+ */
+export function btrfsTrees(image?: string): Trees {
+  return {
+    name: 'btrfs',
+    capabilities: { atomicSnapshot: true, ownBytes: true },
+    check,
+    remove,
+
+    async make(path) {
+      await btrfs('subvolume', 'create', path)
+    },
+
+    async clone(from, to, as) {
+      await btrfs('subvolume', 'snapshot', ...(as === 'snapshot' ? ['-r'] : []), from, to)
+    },
+
+    async usage(path) {
+      const { totalBytes, exclusiveBytes } = parseDu(await btrfs('filesystem', 'du', '-s', '--raw', path))
+      return { ownBytes: exclusiveBytes, logicalBytes: totalBytes }
+    },
+
+    poolUsage: (directory) => poolUsage(directory, image),
+    explain: explainBtrfs,
+  }
+}
+
+export async function isBtrfs(path: string): Promise<boolean> {
+  return (await statfs(path)).type === MAGIC
+}
+
+async function check(directory: string): Promise<void> {
+  if (!(await isBtrfs(directory))) {
+    throw new ProvisionError('UNAVAILABLE', `${directory} is not on btrfs`, {
+      hint: 'Mount a btrfs there, or configure an image, which needs root.',
+    })
+  }
+  await checkProgram('btrfs')
+}
+
+/** @throws ProvisionError UNAVAILABLE, with the package that has it */
+export async function checkProgram(name: 'btrfs' | 'mkfs.btrfs'): Promise<void> {
+  try {
+    await run([name, '--version'])
+  } catch (error) {
+    if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+    throw new ProvisionError('UNAVAILABLE', `the program ${name} is not installed`, {
+      cause: error,
+      hint: 'Install the package btrfs-progs (apt install btrfs-progs).',
+    })
+  }
+}
+
+async function btrfs(...args: string[]): Promise<string> {
+  return (await run(['btrfs', ...args])).stdout
+}
+
+/** Deletes a subvolume with whatever its users have made in it, subvolumes of their own too. */
+async function remove(path: string): Promise<void> {
+  if ((await inodeOf(path)) === undefined) return
+  if (await deleted(path)) return
+  if (process.geteuid?.() !== 0) await makeWritable(path)
+  for (const nested of await subvolumesIn(path)) {
+    if (await deleted(nested)) continue
+    await makeWritable(nested)
+  }
+  // Where deleting is not allowed, removing file by file is: the last rmdir of an empty subvolume deletes it too.
+  if (!(await deleted(path))) await removeTree(path)
+}
+
+/** False when it was refused: it holds subvolumes, or it's read-only or not root's to delete. */
+async function deleted(path: string): Promise<boolean> {
+  try {
+    await btrfs('subvolume', 'delete', path)
+    return true
+  } catch (error) {
+    const refused = /Directory not empty|Operation not permitted|Permission denied|Read-only file system/
+    if (error instanceof CommandError && refused.test(error.stderr)) return false
+    throw error
+  }
+}
+
+async function makeWritable(subvolume: string): Promise<void> {
+  await btrfs('property', 'set', '-ts', subvolume, 'ro', 'false')
+}
+
+/** The subvolumes below this one, the innermost first. Listing them by the file system's own tables takes root; a walk does not. */
+async function subvolumesIn(path: string): Promise<string[]> {
+  const found: string[] = []
+  for await (const directory of directoriesOf(path)) {
+    if (directory !== path && (await inodeOf(directory)) === SUBVOLUME_INODE) found.push(directory)
+  }
+  return found.reverse()
+}
+
+async function inodeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await lstat(path)).ino
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined
+    throw error
+  }
+}
+
+async function poolUsage(directory: string, image: string | undefined): Promise<PoolUsage> {
+  const usage = await fileSystemUsage(directory)
+  const host = image === undefined ? undefined : await statfs(join(image, '..'))
+  const freeBytes = host ? Math.min(usage.freeBytes, host.bavail * host.bsize) : usage.freeBytes
+  if (usage.health !== 'OK') return { ...usage, freeBytes }
+  return { ...usage, freeBytes, ...(await deviceHealth(directory)) }
+}
+
+async function deviceHealth(directory: string): Promise<Pick<PoolUsage, 'health' | 'healthDetail'>> {
+  try {
+    const errors = parseDeviceErrors(await btrfs('device', 'stats', directory))
+    return { health: errors.length > 0 ? 'DEGRADED' : 'OK', healthDetail: errors.join(', ') }
+  } catch (error) {
+    // Its ioctl is root's alone.
+    if (!(error instanceof CommandError) || !/Operation not permitted/.test(error.stderr)) throw error
+    return { health: 'OK', healthDetail: "the devices' error counters are readable for root only" }
+  }
+}
+
+/** Names in a directory that aren't there when a file system is new. */
+export async function isEmptyDirectory(path: string): Promise<boolean> {
+  return (await readdir(path)).length === 0
+}

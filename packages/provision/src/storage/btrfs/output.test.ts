@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { parseDeviceErrors, parseDu } from './output.ts'
+
+test('the sums of a tree are read', () => {
+  const stdout = '     Total   Exclusive  Set shared  Filename\n   5242880       16384     5242880  vol/x\n'
+  expect(parseDu(stdout)).toEqual({ totalBytes: 5242880, exclusiveBytes: 16384 })
+})
+
+test('an unknown form is an error, not a zero', () => {
+  for (const stdout of ['', 'Total Exclusive\n', '1.00KiB 2 3 x\n']) {
+    expect(() => parseDu(stdout)).toThrow(expect.objectContaining({ code: 'FAILED' }))
+  }
+})
+
+const STATS = `[/dev/loop0].write_io_errs    0
+[/dev/loop0].read_io_errs     0
+[/dev/loop0].flush_io_errs    0
+[/dev/loop0].corruption_errs  0
+[/dev/loop0].generation_errs  0
+`
+
+test('a device without errors has none', () => {
+  expect(parseDeviceErrors(STATS)).toEqual([])
+  expect(parseDeviceErrors('')).toEqual([])
+})
+
+test('counters above zero are told', () => {
+  expect(parseDeviceErrors(STATS.replace('corruption_errs  0', 'corruption_errs  3'))).toEqual([
+    '[/dev/loop0].corruption_errs 3',
+  ])
+})

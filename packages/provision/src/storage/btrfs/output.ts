@@ -1,0 +1,25 @@
+import { ProvisionError } from '../../errors.ts'
+
+/** Sums of the columns of `btrfs filesystem du -s --raw` (btrfs-filesystem(8)) over one path. */
+export function parseDu(stdout: string): { totalBytes: number; exclusiveBytes: number } {
+  const [total, exclusive] = (stdout.trim().split('\n').at(-1) ?? '').trim().split(/\s+/).map(Number)
+  if (
+    !Number.isSafeInteger(total) ||
+    !Number.isSafeInteger(exclusive) ||
+    total === undefined ||
+    exclusive === undefined
+  ) {
+    throw new ProvisionError('FAILED', 'the output of `btrfs filesystem du` has an unknown form')
+  }
+  return { totalBytes: total, exclusiveBytes: exclusive }
+}
+
+/** The counters above 0 of `btrfs device stats` (btrfs-device(8)), in its own words: `[/dev/sdb].corruption_errs 3`. */
+export function parseDeviceErrors(stdout: string): string[] {
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([counter, count]) => counter !== '' && Number(count) !== 0)
+    .map(([counter, count]) => `${counter} ${count}`)
+}

