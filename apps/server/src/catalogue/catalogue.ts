@@ -1,0 +1,56 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { CloneStore } from './clones.ts'
+import { createDatabase, openDatabase } from './database.ts'
+import { IdempotencyStore } from './idempotency.ts'
+import { SnapshotStore } from './snapshots.ts'
+import { VolumeStore } from './volumes.ts'
+
+/** What should be: clones, snapshots and volumes, their states, owners and times. The storage and the process table say what is. */
+export class Catalogue {
+  readonly clones: CloneStore
+  readonly snapshots: SnapshotStore
+  readonly volumes: VolumeStore
+  readonly idempotency: IdempotencyStore
+  readonly #db: DatabaseSync
+
+  private constructor(db: DatabaseSync) {
+    this.#db = db
+    this.clones = new CloneStore(db)
+    this.snapshots = new SnapshotStore(db)
+    this.volumes = new VolumeStore(db)
+    this.idempotency = new IdempotencyStore(db)
+  }
+
+  /** The catalogue of a new lab. The file must not exist. */
+  static create(file: string, labId: string): Catalogue {
+    return new Catalogue(createDatabase(file, labId))
+  }
+
+  /** @throws CatalogueLostError when it can't be trusted: then nothing may be concluded from what it lacks. */
+  static open(file: string, labId: string): Catalogue {
+    return new Catalogue(openDatabase(file, labId))
+  }
+
+  /** An empty one that is never written to disk: what a lab shows while its own is lost. */
+  static empty(labId: string): Catalogue {
+    return new Catalogue(createDatabase(':memory:', labId))
+  }
+
+  /** All of it, on disk, or nothing. `work` must not await. */
+  transaction<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      this.#db.exec('COMMIT')
+      return result
+    } catch (error) {
+      // A failed COMMIT (a full disk) may have ended the transaction already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+}

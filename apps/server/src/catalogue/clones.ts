@@ -1,0 +1,156 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import type { CloneStatusCode } from '@dblab/models'
+
+export interface CloneRecord {
+  id: string
+  status: CloneStatusCode
+  message: string
+  project: string
+  name: string
+  username: string
+  protected: boolean
+  /** ISO 8601 in UTC, or null for never. */
+  deleteAt: string | null
+  createdAt: string
+  snapshotId: string
+  /** The snapshot that a reset under way goes to. */
+  resetTo: string | null
+  /** Null before its first volume is there. */
+  volumeId: string | null
+  port: number
+  dbUsername: string
+  dbName: string
+  /** SCRAM, so that a reset keeps the login. */
+  verifier: string
+  size: number
+  cloningSeconds: number
+  lastUsedAt: string
+  /** The host's boot id where its Postgres last started with `fsync=off`: after another boot its data can't be trusted. */
+  unsafeBootId: string | null
+}
+
+const columns = {
+  id: 'id',
+  status: 'status',
+  message: 'message',
+  project: 'project',
+  name: 'name',
+  username: 'username',
+  protected: 'protected',
+  deleteAt: 'delete_at',
+  createdAt: 'created_at',
+  snapshotId: 'snapshot_id',
+  resetTo: 'reset_to',
+  volumeId: 'volume_id',
+  port: 'port',
+  dbUsername: 'db_username',
+  dbName: 'db_name',
+  verifier: 'verifier',
+  size: 'size',
+  cloningSeconds: 'cloning_seconds',
+  lastUsedAt: 'last_used_at',
+  unsafeBootId: 'unsafe_boot_id',
+} as const satisfies Record<keyof CloneRecord, string>
+
+/** How many creations the expected time is the median of. */
+const RECENT_CREATIONS = 50
+
+export class CloneStore {
+  readonly #db: DatabaseSync
+  readonly #insert: StatementSync
+  readonly #get: StatementSync
+  readonly #list: StatementSync
+  readonly #delete: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+    const names = Object.values(columns)
+    this.#insert = db.prepare(
+      `INSERT INTO clones (${names.join(', ')}) VALUES (${Object.keys(columns)
+        .map((key) => `:${key}`)
+        .join(', ')})`,
+    )
+    this.#get = db.prepare('SELECT * FROM clones WHERE id = ?')
+    this.#list = db.prepare('SELECT * FROM clones ORDER BY created_at, id')
+    this.#delete = db.prepare('DELETE FROM clones WHERE id = ?')
+  }
+
+  add(clone: CloneRecord): void {
+    this.#insert.run(Object.fromEntries(Object.entries(clone).map(([key, value]) => [key, toSql(value)])))
+  }
+
+  get(id: string): CloneRecord | undefined {
+    const row = this.#get.get(id)
+    return row && toRecord(row)
+  }
+
+  /** @throws Error when the clone is not there: whoever calls holds its lock and has just read it. */
+  update(id: string, changes: Partial<Omit<CloneRecord, 'id'>>): CloneRecord {
+    const entries = Object.entries(changes)
+    if (entries.length > 0) {
+      const set = entries.map(([key]) => `${columns[key as keyof CloneRecord]} = ?`).join(', ')
+      this.#db.prepare(`UPDATE clones SET ${set} WHERE id = ?`).run(...entries.map(([, value]) => toSql(value)), id)
+    }
+    const record = this.get(id)
+    if (!record) throw new Error(`clone ${id} is not in the catalogue`)
+    return record
+  }
+
+  delete(id: string): void {
+    this.#delete.run(id)
+  }
+
+  /** Oldest first. */
+  list(): CloneRecord[] {
+    return this.#list.all().map(toRecord)
+  }
+
+  /** A creation that ended well, for `medianCreationSeconds`. */
+  recordCreation(seconds: number): void {
+    this.#db.prepare('INSERT INTO creations (finished_at, seconds) VALUES (?, ?)').run(new Date().toISOString(), seconds)
+    this.#db
+      .prepare('DELETE FROM creations WHERE rowid NOT IN (SELECT rowid FROM creations ORDER BY rowid DESC LIMIT ?)')
+      .run(RECENT_CREATIONS)
+  }
+
+  /** Of the recent successful ones; 0 before the first. */
+  medianCreationSeconds(): number {
+    const seconds = this.#db
+      .prepare('SELECT seconds FROM creations ORDER BY seconds')
+      .all()
+      .map((row) => Number(row.seconds))
+    const middle = seconds.length / 2
+    const upper = seconds[Math.floor(middle)] ?? 0
+    const lower = seconds[Math.ceil(middle) - 1] ?? 0
+    return (upper + lower) / 2
+  }
+}
+
+function toSql(value: string | number | boolean | null): SQLInputValue {
+  return typeof value === 'boolean' ? Number(value) : value
+}
+
+function toRecord(row: Record<string, unknown>): CloneRecord {
+  return {
+    id: String(row.id),
+    status: row.status as CloneStatusCode,
+    message: String(row.message),
+    project: String(row.project),
+    name: String(row.name),
+    username: String(row.username),
+    protected: row.protected === 1,
+    deleteAt: row.delete_at === null ? null : String(row.delete_at),
+    createdAt: String(row.created_at),
+    snapshotId: String(row.snapshot_id),
+    resetTo: row.reset_to === null ? null : String(row.reset_to),
+    volumeId: row.volume_id === null ? null : String(row.volume_id),
+    port: Number(row.port),
+    dbUsername: String(row.db_username),
+    dbName: String(row.db_name),
+    verifier: String(row.verifier),
+    size: Number(row.size),
+    cloningSeconds: Number(row.cloning_seconds),
+    lastUsedAt: String(row.last_used_at),
+    unsafeBootId: row.unsafe_boot_id === null ? null : String(row.unsafe_boot_id),
+  }
+}

@@ -1,0 +1,160 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { isSystemError } from '@dblab/provision'
+
+/** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
+const SCHEMA_VERSION = 1
+
+const SCHEMA = `
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT;
+
+-- Every volume that we asked the storage for, written before it was asked.
+-- pending: being made, or half made by a process that died; removed at start.
+-- live: in use. retired: nobody's any more, kept only while snapshots of it stand.
+CREATE TABLE volumes (
+  id TEXT PRIMARY KEY,
+  role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch')),
+  state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
+  created_at TEXT NOT NULL
+) STRICT;
+
+-- Every snapshot in the storage, likewise. Only live and published ones are shown to anyone.
+CREATE TABLE snapshots (
+  id TEXT PRIMARY KEY,
+  volume_id TEXT NOT NULL REFERENCES volumes (id),
+  state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
+  published INTEGER NOT NULL CHECK (published IN (0, 1)),
+  timestamp TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  database TEXT NOT NULL,
+  databases TEXT NOT NULL,
+  postgres_version INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  clone_id TEXT NOT NULL,
+  message TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE clones (
+  id TEXT PRIMARY KEY,
+  status TEXT NOT NULL CHECK (status IN ('OK', 'CREATING', 'RESETTING', 'DELETING', 'FATAL')),
+  message TEXT NOT NULL,
+  project TEXT NOT NULL,
+  name TEXT NOT NULL,
+  username TEXT NOT NULL,
+  protected INTEGER NOT NULL CHECK (protected IN (0, 1)),
+  delete_at TEXT,
+  created_at TEXT NOT NULL,
+  snapshot_id TEXT NOT NULL REFERENCES snapshots (id),
+  -- The snapshot that a reset under way goes to.
+  reset_to TEXT REFERENCES snapshots (id),
+  -- Null before the first creation has come that far.
+  volume_id TEXT REFERENCES volumes (id),
+  port INTEGER NOT NULL UNIQUE,
+  db_username TEXT NOT NULL,
+  db_name TEXT NOT NULL,
+  -- A SCRAM verifier, never a password.
+  verifier TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  cloning_seconds REAL NOT NULL,
+  last_used_at TEXT NOT NULL,
+  unsafe_boot_id TEXT
+) STRICT;
+
+CREATE TABLE creations (
+  finished_at TEXT NOT NULL,
+  seconds REAL NOT NULL
+) STRICT;
+
+CREATE TABLE idempotency_keys (
+  key TEXT PRIMARY KEY,
+  request_hash TEXT NOT NULL,
+  clone_id TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT;
+`
+
+/** Why a catalogue can't be trusted: it is missing though the lab has one, torn, foreign, or from a newer server. */
+export class CatalogueLostError extends Error {
+  override readonly name = 'CatalogueLostError'
+  /** True for a file without any content: what a first start leaves that was cut off while it made the catalogue. */
+  readonly empty: boolean
+
+  constructor(message: string, options: ErrorOptions & { empty?: boolean } = {}) {
+    super(message, options)
+    this.empty = options.empty ?? false
+  }
+}
+
+/** Opens a database with durable commits (WAL, `synchronous=FULL`). */
+function open(file: string): DatabaseSync {
+  const db = new DatabaseSync(file, { enableForeignKeyConstraints: true, timeout: 5000 })
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  return db
+}
+
+/** Makes the catalogue of a new lab. `:memory:` makes one that is forgotten. */
+export function createDatabase(file: string, labId: string): DatabaseSync {
+  // SQLite gives the files beside it (-wal, -shm) the same mode.
+  if (file !== ':memory:') closeSync(openSync(file, 'wx', 0o600))
+  const db = open(file)
+  db.exec(`BEGIN; ${SCHEMA}`)
+  db.prepare("INSERT INTO meta (key, value) VALUES ('lab_id', ?)").run(labId)
+  db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+  return db
+}
+
+/**
+ * Opens the catalogue of a lab that has one, and checks that it is whole and this lab's.
+ *
+ * @throws CatalogueLostError
+ */
+export function openDatabase(file: string, labId: string): DatabaseSync {
+  requireHeader(file)
+  let db: DatabaseSync | undefined
+  try {
+    db = open(file)
+    const [check] = db.prepare('PRAGMA integrity_check(1)').all()
+    if (check?.integrity_check !== 'ok') throw new CatalogueLostError(`it is damaged: ${String(check?.integrity_check)}`)
+    const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
+    if (version === 0) throw new CatalogueLostError('it is empty', { empty: true })
+    if (version > SCHEMA_VERSION) {
+      throw new CatalogueLostError(`a newer server wrote it (schema ${version}, this server knows ${SCHEMA_VERSION})`)
+    }
+    const owner = db.prepare("SELECT value FROM meta WHERE key = 'lab_id'").get()?.value
+    if (owner !== labId) throw new CatalogueLostError('it belongs to another lab')
+    return db
+  } catch (error) {
+    db?.close()
+    if (error instanceof CatalogueLostError) throw error
+    if (isSqliteError(error)) throw new CatalogueLostError(`it can't be read: ${error.message}`, { cause: error })
+    throw error
+  }
+}
+
+function isSqliteError(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_SQLITE_ERROR'
+}
+
+/** SQLite makes a new database of an absent or empty file, so what is lost must be seen before it is opened. */
+function requireHeader(file: string): void {
+  const magic = Buffer.alloc(16)
+  try {
+    const fd = openSync(file, 'r')
+    try {
+      readSync(fd, magic)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) throw new CatalogueLostError('it is missing', { cause: error, empty: true })
+    throw error
+  }
+  // https://www.sqlite.org/fileformat.html#the_database_header
+  if (magic.toString('latin1') !== 'SQLite format 3\0') {
+    const empty = magic.every((byte) => byte === 0)
+    throw new CatalogueLostError(empty ? 'it is empty' : 'it is no SQLite database', { empty })
+  }
+}

@@ -1,0 +1,105 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import type { SnapshotRef } from '@dblab/provision'
+
+export type SnapshotState = 'pending' | 'live' | 'retired'
+
+export interface SnapshotRecord {
+  id: string
+  volumeId: string
+  state: SnapshotState
+  /** False for the crash-consistent one in between, which no user sees. */
+  published: boolean
+  /** When its data was true at the source, ISO 8601 in UTC. */
+  timestamp: string
+  createdAt: string
+  database: string
+  databases: string[]
+  postgresVersion: number
+  size: number
+  /** The clone that it was taken of, or empty. */
+  cloneId: string
+  message: string
+}
+
+/** Where the storage has it. */
+export function refOf(snapshot: SnapshotRecord): SnapshotRef {
+  return { volumeId: snapshot.volumeId, snapshotId: snapshot.id }
+}
+
+/** The snapshots that the lab asked the storage for. */
+export class SnapshotStore {
+  readonly #insert: StatementSync
+  readonly #publish: StatementSync
+  readonly #setState: StatementSync
+  readonly #delete: StatementSync
+  readonly #get: StatementSync
+  readonly #list: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#insert = db.prepare(`
+      INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
+        clone_id, message)
+      VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
+        :cloneId, :message)`)
+    this.#publish = db.prepare("UPDATE snapshots SET state = 'live', databases = ?, size = ? WHERE id = ?")
+    this.#setState = db.prepare('UPDATE snapshots SET state = ? WHERE id = ?')
+    this.#delete = db.prepare('DELETE FROM snapshots WHERE id = ?')
+    this.#get = db.prepare('SELECT * FROM snapshots WHERE id = ?')
+    this.#list = db.prepare('SELECT * FROM snapshots ORDER BY timestamp DESC, clone_id, created_at DESC, id')
+  }
+
+  /** Before the storage is asked, in state `pending`. */
+  add(snapshot: Omit<SnapshotRecord, 'state'>): void {
+    this.#insert.run({
+      ...snapshot,
+      state: 'pending',
+      published: snapshot.published ? 1 : 0,
+      databases: JSON.stringify(snapshot.databases),
+    } satisfies Record<string, SQLInputValue>)
+  }
+
+  /** It is in the storage, whole and on disk. */
+  setLive(id: string, facts: { databases: string[]; size: number }): void {
+    this.#publish.run(JSON.stringify(facts.databases), facts.size, id)
+  }
+
+  setState(id: string, state: SnapshotState): void {
+    this.#setState.run(state, id)
+  }
+
+  delete(id: string): void {
+    this.#delete.run(id)
+  }
+
+  get(id: string): SnapshotRecord | undefined {
+    const row = this.#get.get(id)
+    return row && toRecord(row)
+  }
+
+  /** All, in every state, newest data first; at the same time the lab's own before those taken of clones, then the last taken. */
+  list(): SnapshotRecord[] {
+    return this.#list.all().map(toRecord)
+  }
+
+  /** Those that users see and clone, in the same order: the first is what a clone gets that names none. */
+  listPublished(): SnapshotRecord[] {
+    return this.list().filter((snapshot) => snapshot.published && snapshot.state === 'live')
+  }
+}
+
+function toRecord(row: Record<string, unknown>): SnapshotRecord {
+  return {
+    id: String(row.id),
+    volumeId: String(row.volume_id),
+    state: row.state as SnapshotState,
+    published: row.published === 1,
+    timestamp: String(row.timestamp),
+    createdAt: String(row.created_at),
+    database: String(row.database),
+    databases: JSON.parse(String(row.databases)) as string[],
+    postgresVersion: Number(row.postgres_version),
+    size: Number(row.size),
+    cloneId: String(row.clone_id),
+    message: String(row.message),
+  }
+}

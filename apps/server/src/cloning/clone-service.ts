@@ -1,0 +1,260 @@
+import { createHash } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
+import type { Clone, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
+import { assertUserName, isProvisionError, type PortPool, scramVerifier } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
+import type { SnapshotRecord } from '../catalogue/snapshots.ts'
+import { LabError } from '../errors.ts'
+import { randomId } from '../ids.ts'
+import { parseTime, requireTime } from '../time.ts'
+import type { Jobs } from './jobs.ts'
+import type { CloneLifecycle } from './lifecycle.ts'
+import { toClone } from './view.ts'
+
+export interface CloneServiceOptions {
+  catalogue: Catalogue
+  lifecycle: CloneLifecycle
+  jobs: Jobs
+  ports: PortPool
+  /** Host name in connection strings. */
+  publicHost: string
+  /** @throws LabError when there is too little space, or the catalogue is lost. */
+  requireWritable: (growing: boolean) => void
+}
+
+export interface CloneFilter {
+  project?: string | undefined
+  username?: string | undefined
+  status?: CloneStatusCode | undefined
+}
+
+/** What people ask of clones: checks, promises, and hands the work to the lifecycle. */
+export class CloneService {
+  readonly #options: CloneServiceOptions
+  readonly #changes = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
+
+  constructor(options: CloneServiceOptions) {
+    this.#options = options
+    options.lifecycle.onChange((id) => this.#changes.emit(id))
+  }
+
+  /**
+   * Promises a clone: it is in the catalogue, in CREATING, when this resolves.
+   *
+   * @param idempotencyKey the same key again finds the clone that the first one made
+   */
+  async create(request: CreateCloneRequest, idempotencyKey?: string): Promise<Clone> {
+    const { catalogue, jobs, ports, lifecycle, requireWritable } = this.#options
+    const earlier = idempotencyKey === undefined ? undefined : this.#findEarlier(idempotencyKey, request)
+    if (earlier) return earlier
+    requireWritable(true)
+    jobs.requireRoom()
+    const id = request.id ?? randomId()
+    if (catalogue.clones.get(id)) throw idTaken()
+    const snapshot = this.resolveSnapshot(request.snapshot ?? '')
+    const { password, ...db } = request.db
+    requireAllowedUsername(db.username)
+    requireDatabase(snapshot, db.dbName)
+    const deleteAt = request.deleteAt ? requireTime(request.deleteAt, 'deleteAt') : null
+    const verifier = await scramVerifier(password)
+    const port = await lendPort(ports)
+    const now = new Date().toISOString()
+    const record: CloneRecord = {
+      id,
+      status: 'CREATING',
+      message: 'Database clone is being created',
+      project: request.project ?? '',
+      name: request.name ?? '',
+      username: request.username ?? '',
+      protected: request.protected ?? false,
+      deleteAt,
+      createdAt: now,
+      snapshotId: snapshot.id,
+      resetTo: null,
+      volumeId: null,
+      port,
+      dbUsername: db.username,
+      dbName: db.dbName ?? snapshot.database,
+      verifier,
+      size: 0,
+      cloningSeconds: 0,
+      lastUsedAt: now,
+      unsafeBootId: null,
+    }
+    try {
+      catalogue.transaction(() => {
+        // Others may have come while the port and the verifier were awaited.
+        if (catalogue.clones.get(id)) throw idTaken()
+        if (catalogue.snapshots.get(snapshot.id)?.state !== 'live') throw snapshotNotFound()
+        catalogue.clones.add(record)
+        if (idempotencyKey !== undefined) catalogue.idempotency.add(idempotencyKey, requestHash(request), id)
+      })
+    } catch (error) {
+      ports.release(port)
+      throw error
+    }
+    void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
+    return this.get(id)
+  }
+
+  get(id: string): Clone {
+    return this.#view(this.#require(id))
+  }
+
+  list(filter: CloneFilter = {}): Clone[] {
+    return this.#options.catalogue.clones
+      .list()
+      .map((record) => this.#view(record))
+      .filter(
+        (clone) =>
+          (filter.project === undefined || clone.project === filter.project) &&
+          (filter.username === undefined || clone.username === filter.username) &&
+          (filter.status === undefined || clone.status.code === filter.status),
+      )
+  }
+
+  update(id: string, changes: UpdateCloneRequest): Clone {
+    const { catalogue, requireWritable } = this.#options
+    requireWritable(false)
+    const clone = this.#require(id)
+    if (clone.status === 'DELETING') throw new LabError('CLONE_NOT_READY', 'the clone is being deleted')
+    const { deleteAt, ...rest } = changes
+    const deadline = deleteAt === undefined ? {} : { deleteAt: deleteAt ? requireTime(deleteAt, 'deleteAt') : null }
+    const defined = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+    return this.#view(catalogue.clones.update(id, { ...defined, ...deadline }))
+  }
+
+  /** The snapshot's data again, or another snapshot's. The clone is RESETTING when this returns. */
+  reset(id: string, to?: string): Clone {
+    const { catalogue, jobs, lifecycle, requireWritable } = this.#options
+    requireWritable(true)
+    const clone = this.#require(id)
+    requireUnprotected(clone)
+    if (clone.status !== 'OK' && clone.status !== 'FATAL') {
+      throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
+    }
+    const snapshot = to ? this.resolveSnapshot(to) : this.resolveSnapshot(clone.snapshotId)
+    requireDatabase(snapshot, clone.dbName)
+    jobs.requireRoom()
+    const changed = catalogue.clones.update(id, {
+      status: 'RESETTING',
+      message: 'Database clone is being reset',
+      resetTo: snapshot.id,
+    })
+    void jobs.add(id, (signal) => lifecycle.reset(id, { signal }))
+    return this.#view(changed)
+  }
+
+  /** The clone is DELETING when this returns; what is under way for it is stopped. Twice is fine. */
+  delete(id: string): Clone {
+    const { catalogue, jobs, lifecycle, requireWritable } = this.#options
+    requireWritable(false)
+    const clone = this.#require(id)
+    if (clone.status === 'DELETING') return this.#view(clone)
+    requireUnprotected(clone)
+    const changed = catalogue.clones.update(id, { status: 'DELETING', message: 'Database clone is being deleted' })
+    jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being deleted'))
+    void jobs.add(id, () => lifecycle.delete(id))
+    return this.#view(changed)
+  }
+
+  /** The clone as it is once nothing is under way for it, or as it is when the time is over. */
+  async wait(id: string, seconds: number, signal?: AbortSignal): Promise<Clone> {
+    const deadline = AbortSignal.any([AbortSignal.timeout(seconds * 1000), ...(signal ? [signal] : [])])
+    for (;;) {
+      const clone = this.get(id)
+      if (clone.status.code === 'OK' || clone.status.code === 'FATAL' || deadline.aborted) return clone
+      try {
+        await once(this.#changes, id, { signal: deadline })
+      } catch (error) {
+        if (!deadline.aborted) throw error
+      }
+    }
+  }
+
+  /**
+   * A snapshot by its id, or the newest whose data is not newer than a time; the newest of all for an empty text.
+   *
+   * @throws LabError SNAPSHOT_NOT_FOUND
+   */
+  resolveSnapshot(wanted: string): SnapshotRecord {
+    const published = this.#options.catalogue.snapshots.listPublished()
+    const [newest] = published
+    if (!newest) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no snapshot yet')
+    if (wanted === '') return newest
+    const named = published.find((snapshot) => snapshot.id === wanted)
+    if (named) return named
+    const time = parseTime(wanted)
+    const found = time === undefined ? undefined : published.find((snapshot) => snapshot.timestamp <= time)
+    if (found) return found
+    throw time === undefined
+      ? snapshotNotFound()
+      : new LabError('SNAPSHOT_NOT_FOUND', `the oldest snapshot's data is of ${published.at(-1)?.timestamp}, later than the time asked for`)
+  }
+
+  #require(id: string): CloneRecord {
+    const record = this.#options.catalogue.clones.get(id)
+    if (!record) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
+    return record
+  }
+
+  #view(record: CloneRecord): Clone {
+    return toClone(record, this.#options.publicHost, this.#options.lifecycle.isStarting(record.id))
+  }
+
+  #findEarlier(key: string, request: CreateCloneRequest): Clone | undefined {
+    const { catalogue } = this.#options
+    const earlier = catalogue.idempotency.get(key)
+    if (!earlier) return undefined
+    if (earlier.requestHash !== requestHash(request)) {
+      throw new LabError('IDEMPOTENCY_KEY_REUSED', 'the key came with another request before')
+    }
+    const record = catalogue.clones.get(earlier.cloneId)
+    return record && this.#view(record)
+  }
+}
+
+function requireUnprotected(clone: CloneRecord): void {
+  if (clone.protected) throw new LabError('CLONE_PROTECTED', 'the clone is protected')
+}
+
+/** The roles that are the lab's own, and those that Postgres reserves. */
+function requireAllowedUsername(username: string): void {
+  try {
+    assertUserName(username)
+  } catch (error) {
+    if (isProvisionError(error, 'INVALID')) throw new LabError('USERNAME_NOT_ALLOWED', error.message, { cause: error })
+    throw error
+  }
+}
+
+function requireDatabase(snapshot: SnapshotRecord, name: string | undefined): void {
+  if (name === undefined || snapshot.databases.includes(name)) return
+  throw new LabError('DATABASE_NOT_FOUND', `the snapshot has these databases: ${snapshot.databases.join(', ')}`)
+}
+
+async function lendPort(ports: PortPool): Promise<number> {
+  try {
+    return await ports.lend()
+  } catch (error) {
+    if (isProvisionError(error, 'UNAVAILABLE')) {
+      throw new LabError('NO_FREE_PORT', error.message, { cause: error, retryAfterSeconds: 30 })
+    }
+    throw error
+  }
+}
+
+/** Without the password: what is kept must not help to guess it. */
+function requestHash({ db: { password: _, ...db }, ...request }: CreateCloneRequest): string {
+  const sorted = Object.entries({ ...request, ...db, db: undefined }).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
+}
+
+function idTaken(): LabError {
+  return new LabError('CLONE_ALREADY_EXISTS', 'there is a clone with this id')
+}
+
+function snapshotNotFound(): LabError {
+  return new LabError('SNAPSHOT_NOT_FOUND', 'there is no snapshot with this id')
+}

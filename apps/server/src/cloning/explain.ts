@@ -1,0 +1,18 @@
+import { isProvisionError } from '@dblab/provision'
+
+/** A failure as a clone's status message says it: what happened and what helps. Unknown errors are in the log, not here. */
+export function explainFailure(error: unknown): string {
+  const cause = firstCause(error)
+  if (isProvisionError(cause)) return [cause.message, cause.hint].filter(Boolean).map(sentence).join(' ')
+  return "The server's log says why."
+}
+
+/** What went wrong at first, where an undo failed too. */
+export function firstCause(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstCause(error.suppressed) : error
+}
+
+function sentence(text: string | undefined): string {
+  const trimmed = (text ?? '').trim()
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`
+}

@@ -1,0 +1,89 @@
+import { isInUse, type Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { refOf } from '../catalogue/snapshots.ts'
+import type { Logger } from '../log.ts'
+
+/**
+ * Removes what was retired, as far as nothing stands on it: a clone's volume goes after the last snapshot of it, a scratch volume after
+ * the snapshot that it was made for, an old base after its last snapshot. One collection runs at a time; one that is asked for
+ * meanwhile runs after it.
+ */
+export class GarbageCollector {
+  readonly #catalogue: Catalogue
+  readonly #provisioner: Provisioner
+  readonly #log: Logger
+  #running: Promise<void> | undefined
+  #again: Promise<void> | undefined
+
+  constructor(catalogue: Catalogue, provisioner: Provisioner, log: Logger) {
+    this.#catalogue = catalogue
+    this.#provisioner = provisioner
+    this.#log = log
+  }
+
+  /** Resolves when everything that was retired before the call has been tried. */
+  collect(): Promise<void> {
+    if (!this.#running) {
+      this.#running = this.#collect().finally(() => {
+        this.#running = undefined
+      })
+      return this.#running
+    }
+    this.#again ??= this.#running.then(() => {
+      this.#again = undefined
+      return this.collect()
+    })
+    return this.#again
+  }
+
+  async #collect(): Promise<void> {
+    let progress = true
+    while (progress) {
+      this.#retireUnused()
+      const removed = [...(await this.#removeSnapshots()), ...(await this.#removeVolumes())]
+      progress = removed.length > 0
+    }
+  }
+
+  /** What stands for the sake of snapshots alone, and has none left. */
+  #retireUnused(): void {
+    const { volumes, snapshots } = this.#catalogue
+    const used = new Set(snapshots.list().map((snapshot) => snapshot.volumeId))
+    const base = volumes.base()?.id
+    for (const volume of volumes.list()) {
+      if (volume.state !== 'live' || volume.role === 'clone' || volume.id === base || used.has(volume.id)) continue
+      volumes.setState(volume.id, 'retired')
+    }
+  }
+
+  async #removeSnapshots(): Promise<string[]> {
+    const retired = this.#catalogue.snapshots.list().filter((snapshot) => snapshot.state === 'retired')
+    return this.#removeEach(retired, async (snapshot) => {
+      await this.#provisioner.storage.destroySnapshot(refOf(snapshot))
+      this.#catalogue.snapshots.delete(snapshot.id)
+    })
+  }
+
+  async #removeVolumes(): Promise<string[]> {
+    const used = new Set(this.#catalogue.snapshots.list().map((snapshot) => snapshot.volumeId))
+    const retired = this.#catalogue.volumes.list().filter((volume) => volume.state === 'retired' && !used.has(volume.id))
+    return this.#removeEach(retired, async (volume) => {
+      await this.#provisioner.destroyVolume(volume.id)
+      this.#catalogue.volumes.delete(volume.id)
+    })
+  }
+
+  async #removeEach<T extends { id: string }>(items: T[], remove: (item: T) => Promise<void>): Promise<string[]> {
+    const removed: string[] = []
+    for (const item of items) {
+      try {
+        await remove(item)
+        removed.push(item.id)
+      } catch (error) {
+        // In use: a later collection's turn. Anything else is the log's, and must not keep the others from going.
+        if (!isInUse(error)) this.#log.error('could not be removed; will be tried again', { id: item.id, error })
+      }
+    }
+    return removed
+  }
+}

@@ -1,0 +1,109 @@
+import { type ActivitySample, isProvisionError, type Provisioner, sampleActivity, wasUsed } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
+import { LabError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { CloneService } from './clone-service.ts'
+import type { Jobs } from './jobs.ts'
+import type { CloneLifecycle } from './lifecycle.ts'
+
+export interface MonitorOptions {
+  catalogue: Catalogue
+  provisioner: Provisioner
+  clones: CloneService
+  lifecycle: CloneLifecycle
+  jobs: Jobs
+  log: Logger
+  /** 0 for never. */
+  idleMinutes: number
+}
+
+/** Looks after clones while nobody asks: those that are over, idle, or whose Postgres died; and how large they are. */
+export class CloneMonitor {
+  readonly #options: MonitorOptions
+  /** By volume: after a reset, another Postgres counts from nothing. */
+  readonly #samples = new Map<string, ActivitySample>()
+
+  constructor(options: MonitorOptions) {
+    this.#options = options
+  }
+
+  /** One round over all clones, one after the other: in the background it must not take what creations need. */
+  async round(): Promise<void> {
+    const { clones } = this.#options.catalogue
+    for (const { id } of clones.list()) {
+      // Read anew: the round takes time, and clones change meanwhile.
+      const clone = clones.get(id)
+      if (clone) await this.#look(clone)
+    }
+    const volumes = new Set(clones.list().map((clone) => clone.volumeId))
+    for (const volumeId of this.#samples.keys()) if (!volumes.has(volumeId)) this.#samples.delete(volumeId)
+  }
+
+  /** Reads how much each clone holds. */
+  async measure(): Promise<void> {
+    const { catalogue, provisioner, log } = this.#options
+    for (const { id, volumeId, size } of catalogue.clones.list()) {
+      if (volumeId === null) continue
+      try {
+        const { ownBytes } = await provisioner.storage.volumeUsage(volumeId)
+        const now = catalogue.clones.get(id)
+        if (now?.volumeId === volumeId && ownBytes !== size) catalogue.clones.update(id, { size: ownBytes })
+      } catch (error) {
+        if (!isProvisionError(error)) throw error
+        log.debug('could not measure a clone', { clone: id, error: error.message })
+      }
+    }
+  }
+
+  async #look(clone: CloneRecord): Promise<void> {
+    const { log } = this.#options
+    try {
+      if (clone.status === 'OK') await this.#lookAtRunning(clone)
+      const now = new Date().toISOString()
+      if (!clone.protected && clone.deleteAt !== null && clone.deleteAt <= now) this.#delete(clone, 'its time is over')
+    } catch (error) {
+      // A clone may go, or be swapped, under a look at it; the next round sees what is true then.
+      if (!isProvisionError(error)) throw error
+      log.debug('could not look at a clone', { clone: clone.id, error: error.message })
+    }
+  }
+
+  async #lookAtRunning(clone: CloneRecord): Promise<void> {
+    const { provisioner, lifecycle, jobs, log } = this.#options
+    if (clone.volumeId === null || lifecycle.isStarting(clone.id) || jobs.isBusy(clone.id)) return
+    const instance = await provisioner.runtime.inspect(clone.volumeId)
+    if (instance?.state !== 'running') {
+      log.warn('a clone is down; starting it again', { clone: clone.id })
+      void jobs.add(clone.id, () => lifecycle.restart(clone.id))
+      return
+    }
+    if (this.#options.idleMinutes > 0) this.#watchUse(clone, clone.volumeId, await sampleActivity(instance))
+  }
+
+  /** Use is what Postgres itself has seen: an open session, or sessions and transactions since the last look. */
+  #watchUse(clone: CloneRecord, volumeId: string, sample: ActivitySample): void {
+    const { catalogue, idleMinutes } = this.#options
+    const before = this.#samples.get(volumeId)
+    this.#samples.set(volumeId, sample)
+    const now = new Date()
+    if (!before || wasUsed(before, sample)) {
+      // The first look after a start of the server knows nothing of before: it gives the clone its whole time.
+      catalogue.clones.update(clone.id, { lastUsedAt: now.toISOString() })
+      return
+    }
+    const idle = now.getTime() - Date.parse(clone.lastUsedAt)
+    if (!clone.protected && idle >= idleMinutes * 60_000) this.#delete(clone, `nobody used it for ${idleMinutes} minutes`)
+  }
+
+  #delete(clone: CloneRecord, reason: string): void {
+    const { clones, log } = this.#options
+    log.info('deleting a clone', { clone: clone.id, reason })
+    try {
+      clones.delete(clone.id)
+    } catch (error) {
+      // Protected, or gone, in the moment before.
+      if (!(error instanceof LabError && (error.code === 'CLONE_PROTECTED' || error.code === 'CLONE_NOT_FOUND'))) throw error
+    }
+  }
+}

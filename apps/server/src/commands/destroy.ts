@@ -1,0 +1,72 @@
+import { readdir, rm, rmdir } from 'node:fs/promises'
+import { createInterface } from 'node:readline/promises'
+import { isSystemError } from '@dblab/provision'
+import type { Config } from '../config/schema.ts'
+import { identityFile, readIdentity, tokenFile } from '../lab/identity.ts'
+import { places } from '../lab/places.ts'
+import { removeServerFile } from '../lab/server-file.ts'
+import type { Logger } from '../log.ts'
+import { takeOver } from './stop.ts'
+
+export interface DestroyOptions {
+  /** Do not ask. */
+  yes?: boolean
+}
+
+/** Stops the lab and removes all that it made: clones, snapshots, the pool and its image, the catalogue, the token. */
+export async function destroy(config: Config, options: DestroyOptions, log: Logger): Promise<void> {
+  const { dataDir } = config
+  const identity = await readIdentity(dataDir)
+  if (!identity) {
+    process.stdout.write(`There is no lab in ${dataDir}.\n`)
+    return
+  }
+  if (!options.yes && !(await confirmed(dataDir))) {
+    process.stdout.write('Nothing was removed.\n')
+    process.exitCode = 1
+    return
+  }
+  const { stateDir } = identity
+  {
+    await using foundations = await takeOver(config, log)
+    for (const { id } of await foundations.runtime.list()) await foundations.runtime.remove(id)
+    await foundations.storage.destroy()
+    await rm(places.postgres(stateDir), { recursive: true, force: true })
+    await rm(places.binaries(stateDir), { recursive: true, force: true })
+    await removeServerFile(dataDir)
+    const catalogue = places.catalogue(dataDir)
+    for (const file of [catalogue, `${catalogue}-wal`, `${catalogue}-shm`, tokenFile(dataDir)]) await rm(file, { force: true })
+    // The last: until it is gone, a destruction that was cut off can be done again.
+    await rm(identityFile(dataDir), { force: true })
+  }
+  for (const suffix of ['', '-journal', '-wal', '-shm']) await rm(`${places.lock(dataDir)}${suffix}`, { force: true })
+  const left = [...(await removeIfEmpty(stateDir)), ...(stateDir === dataDir ? [] : await removeIfEmpty(dataDir))]
+  process.stdout.write('The lab is gone.\n')
+  if (left.length > 0) process.stdout.write(`Left alone, since the lab did not make them: ${left.join(', ')}\n`)
+}
+
+async function confirmed(dataDir: string): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    process.stdout.write('To destroy a lab without being asked: npm run destroy -- --yes\n')
+    return false
+  }
+  const prompt = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    const answer = await prompt.question(`Remove the lab in ${dataDir}, with all its clones and snapshots? Type "yes": `)
+    return answer.trim() === 'yes'
+  } finally {
+    prompt.close()
+  }
+}
+
+/** @returns what lies in it, where it is not empty */
+async function removeIfEmpty(directory: string): Promise<string[]> {
+  try {
+    await rmdir(directory)
+    return []
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return []
+    if (isSystemError(error, 'ENOTEMPTY')) return (await readdir(directory)).map((name) => `${directory}/${name}`)
+    throw error
+  }
+}

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { type AddressInfo, isIPv6 } from 'node:net'
+import { relative } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LoadedConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { createApp } from '../http/app.ts'
+import { tokenFile } from '../lab/identity.ts'
+import { type Lab, openLab } from '../lab/lab.ts'
+import { removeServerFile, writeServerFile } from '../lab/server-file.ts'
+import type { Logger } from '../log.ts'
+import { bringIn } from '../retrieval/bring-in.ts'
+import { openApi, version } from '../version.ts'
+
+export interface StartOptions {
+  /** A dump to import, instead of the sample. */
+  import?: string
+}
+
+/** Opens the lab, brings in data where it has none, and serves until it is told to stop. The clones stay when it does. */
+export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
+  const stopping = stopSignal(log)
+  await using lab = await openLab({ config, token, version, log })
+  await bringIn(lab, options, stopping, log)
+  const app = createApp({ services: lab.services, log, openApi, bodyLimit: config.bodyLimit, tls: config.tls !== undefined })
+  const server = createServer(config, app)
+  await listen(server, config)
+  const url = urlOf(config, server.address() as AddressInfo)
+  await writeServerFile(config.dataDir, { pid: process.pid, url })
+  log.info('listening', { url })
+  process.stdout.write(greeting(lab, config, url, token !== undefined))
+  await new Promise<void>((resolve) => {
+    if (stopping.aborted) resolve()
+    else stopping.addEventListener('abort', () => resolve(), { once: true })
+  })
+  log.info('stopping; the clones go on')
+  await removeServerFile(config.dataDir)
+  await close(server)
+}
+
+const SAME_SIGNAL_MS = 1000
+
+/** The first signal asks for a stop in good order; the second ends the process at once. */
+function stopSignal(log: Logger): AbortSignal {
+  const controller = new AbortController()
+  let first = 0
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // A terminal and the process that started this one may both pass the same signal on.
+      if (controller.signal.aborted && Date.now() - first < SAME_SIGNAL_MS) return
+      if (controller.signal.aborted) {
+        log.warn('ended at once; the next start puts things in order', { signal: name })
+        process.exit(130)
+      }
+      first = Date.now()
+      controller.abort(new Error(`stopped by ${name}`))
+    })
+  }
+  return controller.signal
+}
+
+function createServer(config: Config, app: ReturnType<typeof createApp>): Server {
+  const timeouts = {
+    // Against clients that send a request byte by byte. An answer may take longer: `?wait=` holds it.
+    requestTimeout: config.requestTimeoutSeconds * 1000,
+    headersTimeout: Math.min(config.requestTimeoutSeconds * 1000, 15_000),
+    connectionsCheckingInterval: 1000,
+  }
+  if (!config.tls) return createHttpServer(timeouts, app)
+  const { certFile, keyFile } = config.tls
+  return createHttpsServer({ ...timeouts, cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' }, app)
+}
+
+function listen(server: Server, { host, port }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function urlOf(config: Config, { port }: AddressInfo): string {
+  const anywhere = config.host === '0.0.0.0' || config.host === '::'
+  const host = anywhere ? '127.0.0.1' : isIPv6(config.host) ? `[${config.host}]` : config.host
+  return `${config.tls ? 'https' : 'http'}://${host}:${port}`
+}
+
+/** How long answers that are under way may take once the server was asked to stop. */
+const CLOSE_DEADLINE_MS = 5000
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  await Promise.race([closed, delay(CLOSE_DEADLINE_MS, undefined, { ref: false })])
+  server.closeAllConnections()
+  await closed
+}
+
+/** What a newcomer needs: where it is, the token (once), and three lines to try. */
+function greeting(lab: Lab, config: Config, url: string, fromEnvironment: boolean): string {
+  const file = relative(process.cwd(), tokenFile(config.dataDir)) || tokenFile(config.dataDir)
+  const token = lab.tokenIsNew ? `${lab.services.token}   (shown this once; kept in ${file})` : `kept in ${file}`
+  const get = fromEnvironment ? '' : `export DBLAB_TOKEN=$(cat ${file}); `
+  return `
+Database Lab is ready: ${lab.services.status.status().status.message}
+  API         ${url}
+  Swagger UI  ${url}/docs
+  Token       ${fromEnvironment ? 'from DBLAB_TOKEN' : token}
+
+Three lines to try:
+  ${get}export DBLAB_URL=${url}
+  URL=$(curl -sS -X POST "$DBLAB_URL/clone?wait=60" -H "Authorization: Bearer $DBLAB_TOKEN" -H 'Content-Type: application/json' -d '{"db":{"username":"alice","password":"change-me"}}' | grep -o 'postgresql://[^"]*')
+  PGPASSWORD=change-me psql "$URL"
+
+Ctrl-C stops the server and leaves the clones; "npm run stop" stops them too.
+`
+}

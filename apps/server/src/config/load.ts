@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { isSystemError } from '@dblab/provision'
+import { LineCounter, parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { type Config, configSchema } from './schema.ts'
+
+/** The configuration can't be used. The message names the file, the key, the problem and the line. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export interface LoadedConfig {
+  config: Config
+  /** The file that was read, or undefined where there is none. */
+  file: string | undefined
+  /** From `DBLAB_TOKEN`. Never part of a file. */
+  token: string | undefined
+}
+
+/** Environment variables that stand over the file. */
+const overrides = {
+  DBLAB_HOST: 'host',
+  DBLAB_PORT: 'port',
+  DBLAB_DATA_DIR: 'dataDir',
+  DBLAB_LOG_LEVEL: 'logLevel',
+} as const
+
+/**
+ * Reads the file that `DBLAB_CONFIG` names (else `dblab.yaml` in `cwd`, if it is there), puts the environment over it, and checks the whole.
+ *
+ * @throws ConfigError
+ */
+export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): LoadedConfig {
+  const { raw, file, lineOf } = readFile(env.DBLAB_CONFIG, cwd)
+  const fromEnvironment = new Map<string, string>()
+  for (const [variable, key] of Object.entries(overrides)) {
+    const value = env[variable]
+    if (value === undefined || value === '') continue
+    fromEnvironment.set(key, variable)
+    raw[key] = key === 'port' && /^\d+$/.test(value) ? Number(value) : value
+  }
+  const parsed = configSchema.safeParse(raw)
+  if (!parsed.success) {
+    const problems = parsed.error.issues.flatMap(explain).map(({ path, message }) => {
+      const variable = fromEnvironment.get(String(path[0] ?? ''))
+      const line = variable ? undefined : lineOf(path)
+      const where = variable ?? `${file ?? 'configuration'}${line === undefined ? '' : `:${line}`}`
+      return `${where}: ${path.join('.') || 'the file'}: ${message}`
+    })
+    throw new ConfigError(problems.join('\n'))
+  }
+  const config = parsed.data
+  const { portFrom, portTo } = config.clones
+  if (portFrom > portTo) {
+    throw new ConfigError(`${file ?? 'configuration'}: clones.portTo: must not be below clones.portFrom (${portFrom})`)
+  }
+  config.dataDir = resolve(cwd, config.dataDir)
+  const token = env.DBLAB_TOKEN
+  if (token !== undefined && token !== '' && (token.length < 16 || !/^[\x21-\x7e]+$/.test(token))) {
+    throw new ConfigError('DBLAB_TOKEN: must be at least 16 printable characters without spaces')
+  }
+  return { config, file, token: token || undefined }
+}
+
+interface RawFile {
+  raw: Record<string, unknown>
+  file: string | undefined
+  lineOf: (path: readonly PropertyKey[]) => number | undefined
+}
+
+function readFile(named: string | undefined, cwd: string): RawFile {
+  const file = resolve(cwd, named || 'dblab.yaml')
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT') && !named) return { raw: {}, file: undefined, lineOf: () => undefined }
+    if (error instanceof Error) throw new ConfigError(`${file}: can't be read: ${error.message}`, { cause: error })
+    throw error
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const [problem] = document.errors
+  if (problem) throw new ConfigError(`${file}:${lines.linePos(problem.pos[0]).line}: is no YAML: ${problem.message}`)
+  const raw: unknown = document.toJS() ?? {}
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    throw new ConfigError(`${file}:1: must be a map of keys, such as "port: 2345"`)
+  }
+  return { raw: { ...raw }, file, lineOf: (path) => lineOfPath(path) }
+
+  function lineOfPath(path: readonly PropertyKey[]): number | undefined {
+    for (let depth = path.length; depth > 0; depth--) {
+      const node: unknown = document.getIn(path.slice(0, depth), true)
+      if (typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)) {
+        return lines.linePos(Number(node.range[0])).line
+      }
+    }
+    return undefined
+  }
+}
+
+/** One problem a key: zod reports unknown keys of a map all at once, at the map. */
+function explain(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string }[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'there is no such key' }))
+  }
+  return [{ path: [...issue.path], message: issue.message }]
+}

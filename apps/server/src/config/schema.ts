@@ -1,0 +1,100 @@
+import { z } from 'zod'
+
+const units: Record<string, number> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 }
+
+/** Bytes, as a number or as people write them: `500MB`, `20 GiB`. */
+const bytes = z
+  .union([z.number(), z.string()])
+  .transform((value, context) => {
+    if (typeof value === 'number') return value
+    const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([KMGT]?i?B)$/i.exec(value.trim()) ?? []
+    const factor = unit === undefined ? undefined : units[unit.toUpperCase()]
+    if (number === undefined || factor === undefined) {
+      context.addIssue({ code: 'custom', message: 'must be bytes, such as 20GB or 500MiB' })
+      return z.NEVER
+    }
+    return Math.round(Number(number) * factor)
+  })
+  .pipe(z.number().int().positive())
+
+const tcpPort = z.int().min(1).max(65535)
+
+const tls = z
+  .strictObject({
+    certFile: z.string().min(1).describe('PEM file with the certificate, its chain after it'),
+    keyFile: z.string().min(1).describe('PEM file with the private key'),
+  })
+  .describe('Answer HTTPS with this certificate')
+
+const storage = z
+  .strictObject({
+    driver: z
+      .enum(['auto', 'zfs', 'btrfs', 'reflink', 'copy'])
+      .default('auto')
+      .describe('Where volumes live; `auto` takes the first of zfs, btrfs, reflink, copy that works. Kept once the lab is made'),
+    dataset: z.string().min(1).optional().describe('The ZFS dataset to keep everything below, such as `tank/dblab`; `zfs` needs it'),
+    imageSize: bytes
+      .default(64e9)
+      .describe('Largest size of the embedded btrfs pool, a sparse file: takes what is used. Bytes, or such as `64GB`'),
+    lowFreePercent: z.number().min(0).max(100).default(15).describe('Free space below this makes the lab WARNING'),
+    criticalFreePercent: z
+      .number()
+      .min(0)
+      .max(100)
+      .default(5)
+      .describe('Free space below this makes the lab refuse new clones and snapshots'),
+  })
+  .prefault({})
+
+const postgres = z
+  .strictObject({
+    version: z.int().min(14).max(18).optional().describe('Major version of a new lab; left out: the embedded one'),
+    binDir: z.string().min(1).optional().describe("Directory with `postgres` and `initdb`; left out: npm's, then the system's"),
+    user: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Account that runs Postgres when the server runs as root; left out: the first there is of dblab, postgres, nobody'),
+    settings: z
+      .record(z.string().regex(/^[a-z_][a-z0-9_.]*$/, 'must be the name of a Postgres setting'), z.union([z.string(), z.number(), z.boolean()]))
+      .default({})
+      .describe('Postgres settings of every clone, over the defaults of the lab'),
+    allowSuperusers: z
+      .boolean()
+      .default(false)
+      .describe("Let a clone be asked for as one of the data's own superusers. Whoever has that clone can run programs on the host"),
+  })
+  .prefault({})
+
+const clones = z
+  .strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('Address that the clones listen on'),
+    publicHost: z.string().min(1).optional().describe('Host name in the connection strings; left out: `clones.host`'),
+    portFrom: tcpPort.default(16000).describe('First port that a clone may get'),
+    portTo: tcpPort.default(16999).describe('Last port that a clone may get'),
+    idleMinutes: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe('Delete clones that nobody used for so long (an open session is use); 0: never'),
+    concurrency: z.int().min(1).max(256).default(4).describe('Creations and resets that run at the same time; more wait'),
+    queue: z.int().min(0).default(500).describe('Creations and resets that may wait; more are refused with TOO_BUSY'),
+  })
+  .prefault({})
+
+/** The whole configuration. The README's reference is generated from this. */
+export const configSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('Address that the API listens on'),
+  port: z.int().min(0).max(65535).default(2345).describe('Port that the API listens on; 0: any free one'),
+  dataDir: z.string().min(1).default('.dblab').describe('Directory of everything that the lab keeps'),
+  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('What goes to the log'),
+  logFormat: z.enum(['text', 'json']).default('text').describe('Lines for people, or for programs'),
+  bodyLimit: bytes.default(100_000).describe('Largest request body'),
+  requestTimeoutSeconds: z.number().positive().default(30).describe('A request must have arrived whole by then'),
+  tls: tls.optional(),
+  storage,
+  postgres,
+  clones,
+})
+
+export type Config = z.infer<typeof configSchema>

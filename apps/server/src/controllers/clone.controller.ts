@@ -1,0 +1,127 @@
+import type { Clone, CloneStatusCode, CreateCloneRequest, Error, ResetCloneRequest, UpdateCloneRequest } from '@dblab/models'
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Header,
+  Patch,
+  Path,
+  Post,
+  Query,
+  Request,
+  Response,
+  Route,
+  Security,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime'
+import type { Request as ExpressRequest } from 'express'
+import { clientGone } from '../http/client-gone.ts'
+import type { Services } from '../services.ts'
+
+@Route()
+@Tags('Clones')
+@Security('bearer')
+@Security('verificationToken')
+@Response<Error>('default', 'Any failure')
+export class CloneController extends Controller {
+  readonly #services: Services
+
+  constructor(services: Services) {
+    super()
+    this.#services = services
+  }
+
+  /**
+   * Create a clone. Answers at once, while the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over.
+   *
+   * @param wait Seconds to hold the answer until the clone is ready
+   * @param idempotencyKey Makes a retry safe: the same key with the same request answers with the clone that the first one made
+   *
+   * @isInt wait
+   * @minimum wait 0
+   * @maximum wait 600
+   * @maxLength idempotencyKey 200
+   */
+  @Post('clone')
+  @SuccessResponse('201', 'Created')
+  async create(
+    @Body() body: CreateCloneRequest,
+    @Request() request: ExpressRequest,
+    @Query() wait?: number,
+    @Header('Idempotency-Key') idempotencyKey?: string,
+  ): Promise<Clone> {
+    const clone = await this.#services.clones.create(body, idempotencyKey)
+    this.setStatus(201)
+    this.setHeader('Location', `/clone/${clone.id}`)
+    return this.#settled(clone, wait, request)
+  }
+
+  /**
+   * List the clones, oldest first.
+   */
+  @Get('clones')
+  async list(@Query() project?: string, @Query() username?: string, @Query() status?: CloneStatusCode): Promise<Clone[]> {
+    return this.#services.clones.list({ project, username, status })
+  }
+
+  /**
+   * A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over.
+   *
+   * @param wait Seconds to hold the answer until the clone is ready
+   *
+   * @isInt wait
+   * @minimum wait 0
+   * @maximum wait 600
+   */
+  @Get('clone/{id}')
+  async get(@Path() id: string, @Request() request: ExpressRequest, @Query() wait?: number): Promise<Clone> {
+    return this.#settled(this.#services.clones.get(id), wait, request)
+  }
+
+  /**
+   * Change a clone's name, project, username, protection or time of deletion.
+   */
+  @Patch('clone/{id}')
+  async update(@Path() id: string, @Body() body: UpdateCloneRequest): Promise<Clone> {
+    return this.#services.clones.update(id, body)
+  }
+
+  /**
+   * Give a clone its snapshot's data again, or another snapshot's, at the same host, port, user and password.
+   *
+   * @param wait Seconds to hold the answer until the clone is ready
+   *
+   * @isInt wait
+   * @minimum wait 0
+   * @maximum wait 600
+   */
+  @Post('clone/{id}/reset')
+  @SuccessResponse('202', 'Accepted')
+  async reset(
+    @Path() id: string,
+    @Request() request: ExpressRequest,
+    @Body() body?: ResetCloneRequest,
+    @Query() wait?: number,
+  ): Promise<Clone> {
+    const clone = this.#services.clones.reset(id, body?.snapshot)
+    this.setStatus(202)
+    return this.#settled(clone, wait, request)
+  }
+
+  /**
+   * Delete a clone: DELETING, then gone. What is under way for it is stopped.
+   */
+  @Delete('clone/{id}')
+  @SuccessResponse('202', 'Accepted')
+  async delete(@Path() id: string): Promise<Clone> {
+    const clone = this.#services.clones.delete(id)
+    this.setStatus(202)
+    return clone
+  }
+
+  #settled(clone: Clone, wait: number | undefined, request: ExpressRequest): Promise<Clone> | Clone {
+    return wait ? this.#services.clones.wait(clone.id, wait, clientGone(request)) : clone
+  }
+}

@@ -1,0 +1,45 @@
+import type { CreateSnapshotRequest, Error, Snapshot } from '@dblab/models'
+import { Body, Controller, Delete, Get, Path, Post, Response, Route, Security, SuccessResponse, Tags } from '@tsoa/runtime'
+import type { Services } from '../services.ts'
+
+@Route()
+@Tags('Snapshots')
+@Security('bearer')
+@Security('verificationToken')
+@Response<Error>('default', 'Any failure')
+export class SnapshotController extends Controller {
+  readonly #services: Services
+
+  constructor(services: Services) {
+    super()
+    this.#services = services
+  }
+
+  /**
+   * List the snapshots, newest data first. The first is what a clone gets that names none.
+   */
+  @Get('snapshots')
+  async list(): Promise<Snapshot[]> {
+    return this.#services.snapshots.list()
+  }
+
+  /**
+   * Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned.
+   */
+  @Post('snapshot')
+  @SuccessResponse('201', 'Created')
+  async create(@Body() body?: CreateSnapshotRequest): Promise<Snapshot> {
+    const snapshot = await this.#services.snapshots.create(body ?? {})
+    this.setStatus(201)
+    return snapshot
+  }
+
+  /**
+   * Delete a snapshot. Refused, with their names, while clones stand on it.
+   */
+  @Delete('snapshot/{id}')
+  @SuccessResponse('204', 'Deleted')
+  async delete(@Path() id: string): Promise<void> {
+    await this.#services.snapshots.delete(id)
+  }
+}

@@ -1,0 +1,746 @@
+/* tslint:disable */
+/* eslint-disable */
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import type { TsoaRoute } from '@tsoa/runtime';
+import {  fetchMiddlewares, ExpressTemplateService } from '@tsoa/runtime';
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import { StatusController } from './../controllers/status.controller.ts';
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import { SnapshotController } from './../controllers/snapshot.controller.ts';
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import { CloneController } from './../controllers/clone.controller.ts';
+import { expressAuthentication } from './../http/auth.ts';
+// @ts-ignore - no great way to install types from subpackage
+import { iocContainer } from './../ioc.ts';
+import type { IocContainer, IocContainerFactory } from '@tsoa/runtime';
+import type { Request as ExRequest, Response as ExResponse, RequestHandler, Router } from 'express';
+
+const expressAuthenticationRecasted = expressAuthentication as (req: ExRequest, securityName: string, scopes?: string[], res?: ExResponse) => Promise<any>;
+
+
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+const models: TsoaRoute.Models = {
+    "ErrorCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["INVALID_REQUEST"]},{"dataType":"enum","enums":["INVALID_JSON"]},{"dataType":"enum","enums":["BODY_TOO_LARGE"]},{"dataType":"enum","enums":["UNSUPPORTED_MEDIA_TYPE"]},{"dataType":"enum","enums":["UNAUTHORIZED"]},{"dataType":"enum","enums":["PATH_NOT_FOUND"]},{"dataType":"enum","enums":["METHOD_NOT_ALLOWED"]},{"dataType":"enum","enums":["CLONE_NOT_FOUND"]},{"dataType":"enum","enums":["CLONE_ALREADY_EXISTS"]},{"dataType":"enum","enums":["CLONE_PROTECTED"]},{"dataType":"enum","enums":["CLONE_NOT_READY"]},{"dataType":"enum","enums":["SNAPSHOT_NOT_FOUND"]},{"dataType":"enum","enums":["SNAPSHOT_ALREADY_EXISTS"]},{"dataType":"enum","enums":["SNAPSHOT_IN_USE"]},{"dataType":"enum","enums":["DATABASE_NOT_FOUND"]},{"dataType":"enum","enums":["USERNAME_NOT_ALLOWED"]},{"dataType":"enum","enums":["IDEMPOTENCY_KEY_REUSED"]},{"dataType":"enum","enums":["NOT_ENOUGH_DISK_SPACE"]},{"dataType":"enum","enums":["TOO_BUSY"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["CATALOGUE_UNREADABLE"]},{"dataType":"enum","enums":["STORAGE_UNAVAILABLE"]},{"dataType":"enum","enums":["SHUTTING_DOWN"]},{"dataType":"enum","enums":["INTERNAL_ERROR"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Error": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"ref":"ErrorCode","required":true},
+            "name": {"dataType":"string","required":true},
+            "hint": {"dataType":"string","required":true},
+            "detail": {"dataType":"string"},
+            "requestId": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "InstanceStatusCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["OK"]},{"dataType":"enum","enums":["WARNING"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "InstanceStatus": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"ref":"InstanceStatusCode","required":true},
+            "message": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "WarningCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_COPY_ON_WRITE"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Warning": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"ref":"WarningCode","required":true},
+            "message": {"dataType":"string","required":true},
+            "hint": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Disk": {
+        "dataType": "refObject",
+        "properties": {
+            "size": {"dataType":"double","required":true},
+            "free": {"dataType":"double","required":true},
+            "used": {"dataType":"double","required":true},
+            "updatedAt": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "PassedOverDriver": {
+        "dataType": "refObject",
+        "properties": {
+            "driver": {"dataType":"string","required":true},
+            "reason": {"dataType":"string","required":true},
+            "hint": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Pool": {
+        "dataType": "refObject",
+        "properties": {
+            "driver": {"dataType":"string","required":true},
+            "embedded": {"dataType":"boolean","required":true},
+            "compressionRatio": {"dataType":"union","subSchemas":[{"dataType":"double"},{"dataType":"enum","enums":[null]}],"required":true},
+            "health": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["OK"]},{"dataType":"enum","enums":["DEGRADED"]},{"dataType":"enum","enums":["FAULTED"]}],"required":true},
+            "healthDetail": {"dataType":"string","required":true},
+            "cloneSizeIsOwn": {"dataType":"boolean","required":true},
+            "passedOver": {"dataType":"array","array":{"dataType":"refObject","ref":"PassedOverDriver"},"required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CloneStatusCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["OK"]},{"dataType":"enum","enums":["CREATING"]},{"dataType":"enum","enums":["RESETTING"]},{"dataType":"enum","enums":["DELETING"]},{"dataType":"enum","enums":["FATAL"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CloneStatus": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"ref":"CloneStatusCode","required":true},
+            "message": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CloneDatabase": {
+        "dataType": "refObject",
+        "properties": {
+            "username": {"dataType":"string","required":true},
+            "password": {"dataType":"string","required":true},
+            "host": {"dataType":"string","required":true},
+            "port": {"dataType":"string","required":true},
+            "dbName": {"dataType":"string","required":true},
+            "connStr": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Clone": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"string","required":true},
+            "status": {"ref":"CloneStatus","required":true},
+            "project": {"dataType":"string","required":true},
+            "snapshot": {"dataType":"string","required":true},
+            "db": {"ref":"CloneDatabase","required":true},
+            "protected": {"dataType":"boolean","required":true},
+            "deleteAt": {"dataType":"string","required":true},
+            "name": {"dataType":"string","required":true},
+            "username": {"dataType":"string","required":true},
+            "createdAt": {"dataType":"string","required":true},
+            "cloneSize": {"dataType":"double","required":true},
+            "cloningTime": {"dataType":"double","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Snapshot": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"string","required":true},
+            "timestamp": {"dataType":"string","required":true},
+            "createdAt": {"dataType":"string","required":true},
+            "database": {"dataType":"string","required":true},
+            "databases": {"dataType":"array","array":{"dataType":"string"},"required":true},
+            "postgresVersion": {"dataType":"double","required":true},
+            "size": {"dataType":"double","required":true},
+            "numClones": {"dataType":"double","required":true},
+            "cloneId": {"dataType":"string","required":true},
+            "message": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Instance": {
+        "dataType": "refObject",
+        "properties": {
+            "status": {"ref":"InstanceStatus","required":true},
+            "warnings": {"dataType":"array","array":{"dataType":"refObject","ref":"Warning"},"required":true},
+            "disk": {"ref":"Disk","required":true},
+            "pool": {"ref":"Pool","required":true},
+            "expectedCloningTime": {"dataType":"double","required":true},
+            "numClones": {"dataType":"double","required":true},
+            "clones": {"dataType":"array","array":{"dataType":"refObject","ref":"Clone"},"required":true},
+            "snapshots": {"dataType":"array","array":{"dataType":"refObject","ref":"Snapshot"},"required":true},
+            "version": {"dataType":"string","required":true},
+            "startedAt": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Health": {
+        "dataType": "refObject",
+        "properties": {
+            "status": {"dataType":"enum","enums":["OK"],"required":true},
+            "version": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CreateSnapshotRequest": {
+        "dataType": "refObject",
+        "properties": {
+            "cloneId": {"dataType":"string","validators":{"maxLength":{"value":63}}},
+            "id": {"dataType":"string","validators":{"pattern":{"value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
+            "message": {"dataType":"string","validators":{"maxLength":{"value":500}}},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CreateCloneDatabase": {
+        "dataType": "refObject",
+        "properties": {
+            "username": {"dataType":"string","required":true,"validators":{"minLength":{"value":1},"maxLength":{"value":63}}},
+            "password": {"dataType":"string","required":true,"validators":{"minLength":{"value":1},"maxLength":{"value":1000}}},
+            "dbName": {"dataType":"string","validators":{"minLength":{"value":1},"maxLength":{"value":63}}},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CreateCloneRequest": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"string","validators":{"pattern":{"value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
+            "project": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "snapshot": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "db": {"ref":"CreateCloneDatabase","required":true},
+            "username": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "name": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "protected": {"dataType":"boolean"},
+            "deleteAt": {"dataType":"string","validators":{"maxLength":{"value":40}}},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "UpdateCloneRequest": {
+        "dataType": "refObject",
+        "properties": {
+            "name": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "project": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "username": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "protected": {"dataType":"boolean"},
+            "deleteAt": {"dataType":"union","subSchemas":[{"dataType":"string"},{"dataType":"enum","enums":[null]}],"validators":{"maxLength":{"value":40}}},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "ResetCloneRequest": {
+        "dataType": "refObject",
+        "properties": {
+            "snapshot": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+};
+const templateService = new ExpressTemplateService(models, {"noImplicitAdditionalProperties":"throw-on-extras","bodyCoercion":true});
+
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+
+
+
+export function RegisterRoutes(app: Router) {
+
+    // ###########################################################################################################
+    //  NOTE: If you do not see routes for all of your controllers in this file, then you might not have informed tsoa of where to look
+    //      Please look into the "controllerPathGlobs" config option described in the readme: https://github.com/lukeautry/tsoa
+    // ###########################################################################################################
+
+
+    
+        const argsStatusController_status: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.get('/status',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(StatusController)),
+            ...(fetchMiddlewares<RequestHandler>(StatusController.prototype.status)),
+
+            async function StatusController_status(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsStatusController_status, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<StatusController>(StatusController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'status',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsStatusController_health: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.get('/healthz',
+            ...(fetchMiddlewares<RequestHandler>(StatusController)),
+            ...(fetchMiddlewares<RequestHandler>(StatusController.prototype.health)),
+
+            async function StatusController_health(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsStatusController_health, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<StatusController>(StatusController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'health',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsSnapshotController_list: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.get('/snapshots',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController)),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController.prototype.list)),
+
+            async function SnapshotController_list(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsSnapshotController_list, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<SnapshotController>(SnapshotController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'list',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsSnapshotController_create: Record<string, TsoaRoute.ParameterSchema> = {
+                body: {"in":"body","name":"body","ref":"CreateSnapshotRequest"},
+        };
+        app.post('/snapshot',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController)),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController.prototype.create)),
+
+            async function SnapshotController_create(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsSnapshotController_create, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<SnapshotController>(SnapshotController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'create',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 201,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsSnapshotController_delete: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+        };
+        app.delete('/snapshot/:id',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController)),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController.prototype.delete)),
+
+            async function SnapshotController_delete(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsSnapshotController_delete, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<SnapshotController>(SnapshotController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'delete',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 204,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsCloneController_create: Record<string, TsoaRoute.ParameterSchema> = {
+                body: {"in":"body","name":"body","required":true,"ref":"CreateCloneRequest"},
+                request: {"in":"request","name":"request","required":true,"dataType":"object"},
+                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"wait"},"minimum":{"value":0},"maximum":{"value":600}}},
+                idempotencyKey: {"in":"header","name":"Idempotency-Key","dataType":"string","validators":{"maxLength":{"value":200}}},
+        };
+        app.post('/clone',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(CloneController)),
+            ...(fetchMiddlewares<RequestHandler>(CloneController.prototype.create)),
+
+            async function CloneController_create(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsCloneController_create, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<CloneController>(CloneController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'create',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 201,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsCloneController_list: Record<string, TsoaRoute.ParameterSchema> = {
+                project: {"in":"query","name":"project","dataType":"string"},
+                username: {"in":"query","name":"username","dataType":"string"},
+                status: {"in":"query","name":"status","ref":"CloneStatusCode"},
+        };
+        app.get('/clones',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(CloneController)),
+            ...(fetchMiddlewares<RequestHandler>(CloneController.prototype.list)),
+
+            async function CloneController_list(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsCloneController_list, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<CloneController>(CloneController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'list',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsCloneController_get: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+                request: {"in":"request","name":"request","required":true,"dataType":"object"},
+                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"wait"},"minimum":{"value":0},"maximum":{"value":600}}},
+        };
+        app.get('/clone/:id',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(CloneController)),
+            ...(fetchMiddlewares<RequestHandler>(CloneController.prototype.get)),
+
+            async function CloneController_get(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsCloneController_get, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<CloneController>(CloneController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'get',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsCloneController_update: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+                body: {"in":"body","name":"body","required":true,"ref":"UpdateCloneRequest"},
+        };
+        app.patch('/clone/:id',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(CloneController)),
+            ...(fetchMiddlewares<RequestHandler>(CloneController.prototype.update)),
+
+            async function CloneController_update(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsCloneController_update, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<CloneController>(CloneController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'update',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsCloneController_reset: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+                request: {"in":"request","name":"request","required":true,"dataType":"object"},
+                body: {"in":"body","name":"body","ref":"ResetCloneRequest"},
+                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"wait"},"minimum":{"value":0},"maximum":{"value":600}}},
+        };
+        app.post('/clone/:id/reset',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(CloneController)),
+            ...(fetchMiddlewares<RequestHandler>(CloneController.prototype.reset)),
+
+            async function CloneController_reset(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsCloneController_reset, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<CloneController>(CloneController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'reset',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 202,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsCloneController_delete: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+        };
+        app.delete('/clone/:id',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(CloneController)),
+            ...(fetchMiddlewares<RequestHandler>(CloneController.prototype.delete)),
+
+            async function CloneController_delete(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsCloneController_delete, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<CloneController>(CloneController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'delete',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 202,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+    function authenticateMiddleware(security: TsoaRoute.Security[] = []) {
+        return async function runAuthenticationMiddleware(request: any, response: any, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            // keep track of failed auth attempts so we can hand back the most
+            // recent one.  This behavior was previously existing so preserving it
+            // here
+            const failedAttempts: any[] = [];
+            const pushAndRethrow = (error: any) => {
+                failedAttempts.push(error);
+                throw error;
+            };
+
+            const secMethodOrPromises: Promise<any>[] = [];
+            for (const secMethod of security) {
+                if (Object.keys(secMethod).length > 1) {
+                    const secMethodAndPromises: Promise<any>[] = [];
+
+                    for (const name in secMethod) {
+                        secMethodAndPromises.push(
+                            expressAuthenticationRecasted(request, name, secMethod[name], response)
+                                .catch(pushAndRethrow)
+                        );
+                    }
+
+                    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+                    secMethodOrPromises.push(Promise.all(secMethodAndPromises)
+                        .then(users => { return users[0]; }));
+                } else {
+                    for (const name in secMethod) {
+                        secMethodOrPromises.push(
+                            expressAuthenticationRecasted(request, name, secMethod[name], response)
+                                .catch(pushAndRethrow)
+                        );
+                    }
+                }
+            }
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            try {
+                request['user'] = await Promise.any(secMethodOrPromises);
+
+                // Response was sent in middleware, abort
+                if (response.writableEnded) {
+                    return;
+                }
+
+                next();
+            }
+            catch(err) {
+                // Show most recent error as response
+                const error = failedAttempts.pop();
+                error.status = error.status || 401;
+
+                // Response was sent in middleware, abort
+                if (response.writableEnded) {
+                    return;
+                }
+                next(error);
+            }
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        }
+    }
+
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+}
+
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa

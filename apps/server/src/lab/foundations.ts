@@ -1,0 +1,61 @@
+import {
+  type BinarySource,
+  binarySource,
+  callerAccount,
+  findAccount,
+  type OpenedStorage,
+  openStorage,
+  type PostgresRuntime,
+  ProcessRuntime,
+} from '@dblab/provision'
+import type { Config } from '../config/schema.ts'
+import type { Logger } from '../log.ts'
+import { type Identity, makeIdentity, readIdentity } from './identity.ts'
+import { lockDataDir } from './lock.ts'
+import { chooseStateDir, makeDataDir, makeStateDir, places } from './places.ts'
+
+/** What every command needs that touches a lab: its identity, its storage and its Postgres, held for this process alone. */
+export interface Foundations extends AsyncDisposable {
+  identity: Identity
+  storage: OpenedStorage
+  runtime: PostgresRuntime
+  binaries: BinarySource
+}
+
+/**
+ * Opens the lab of the configured data directory; a new one gets its identity here.
+ *
+ * @throws LabLockedError, IdentityError, ProvisionError
+ */
+export async function openFoundations(config: Config, log: Logger): Promise<Foundations> {
+  const { dataDir } = config
+  await makeDataDir(dataDir)
+  using stack = new DisposableStack()
+  const lock = stack.use(lockDataDir(places.lock(dataDir)))
+  const account = await findAccount(config.postgres.user)
+  const identity = (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
+  const { stateDir } = identity
+  await makeStateDir(stateDir)
+  if (stateDir !== dataDir) {
+    log.info('Postgres can not enter the data directory, so the data lies elsewhere', { account: account.name, stateDir })
+  }
+  const storage = await openStorage({
+    driver: config.storage.driver,
+    labId: identity.labId,
+    root: places.pool(stateDir),
+    owner: account,
+    dataset: config.storage.dataset,
+    image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize },
+  })
+  const binaries = chosenBinaries(config, account, stateDir)
+  const runtime = new ProcessRuntime({ account, binaries, stateDir: places.postgres(stateDir), labUser: callerAccount().name })
+  stack.move()
+  return { identity, storage, runtime, binaries, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
+}
+
+/** A cluster says itself which major it needs; a new one gets the configured, or the default. */
+function chosenBinaries(config: Config, account: PostgresRuntime['account'], stateDir: string): BinarySource {
+  const { binDir, version } = config.postgres
+  const source = binarySource({ account, copiesDir: places.binaries(stateDir), ...(binDir && { configured: [binDir] }) })
+  return (major) => source(major ?? version)
+}

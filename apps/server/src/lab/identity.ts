@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { randomId } from '../ids.ts'
+import { readIfThere, writeFileAtomically } from './files.ts'
+import { places } from './places.ts'
+
+const identitySchema = z.object({
+  labId: z.string().regex(/^[a-z0-9]{12}$/),
+  createdAt: z.iso.datetime(),
+  /** Where the volumes, sockets and logs lie: the data directory itself, or a place that the account of Postgres can reach. */
+  stateDir: z.string().startsWith('/'),
+  /** True once the catalogue was made: from then on, one that is missing is lost, not new. */
+  complete: z.boolean(),
+})
+
+/** Who the lab is: kept beside the catalogue, so that the loss of the one is seen by the other. */
+export type Identity = z.infer<typeof identitySchema>
+
+/** The lab's identity file says something that no server wrote. */
+export class IdentityError extends Error {
+  override readonly name = 'IdentityError'
+}
+
+/** @throws IdentityError for a file that is there and unreadable: to make a new lab over it would orphan all that the old one has. */
+export async function readIdentity(dataDir: string): Promise<Identity | undefined> {
+  const file = identityFile(dataDir)
+  const text = await readIfThere(file)
+  if (text === undefined) return undefined
+  try {
+    return identitySchema.parse(JSON.parse(text))
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error
+    throw new IdentityError(`${file} is damaged; nothing was changed. Put a good copy in its place`, { cause: error })
+  }
+}
+
+/** Of a lab that is being made. In its file before anything else is made, so that whatever follows can be found again. */
+export async function makeIdentity(dataDir: string, chooseStateDir: (labId: string) => Promise<string>): Promise<Identity> {
+  if (existsSync(places.catalogue(dataDir))) {
+    throw new IdentityError(`${identityFile(dataDir)} is missing though there is a catalogue; nothing was changed. Put it back`)
+  }
+  const labId = randomId()
+  const identity = { labId, createdAt: new Date().toISOString(), stateDir: await chooseStateDir(labId), complete: false }
+  await writeIdentity(dataDir, identity)
+  return identity
+}
+
+export async function writeIdentity(dataDir: string, identity: Identity): Promise<void> {
+  await writeFileAtomically(identityFile(dataDir), `${JSON.stringify(identity, null, 2)}\n`)
+}
+
+/** The token in the data directory, made when there is none. Outside the catalogue, so that a lost one locks nobody out. */
+export async function readOrMakeToken(dataDir: string): Promise<{ token: string; made: boolean }> {
+  const file = tokenFile(dataDir)
+  const kept = (await readIfThere(file))?.trim()
+  if (kept) return { token: kept, made: false }
+  const token = randomBytes(24).toString('base64url')
+  await writeFileAtomically(file, `${token}\n`)
+  return { token, made: true }
+}
+
+export function tokenFile(dataDir: string): string {
+  return join(dataDir, 'token')
+}
+
+export function identityFile(dataDir: string): string {
+  return join(dataDir, 'lab.json')
+}

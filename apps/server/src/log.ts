@@ -1,0 +1,19 @@
+import { createLogger, format, type Logger, transports } from 'winston'
+import type { Config } from './config/schema.ts'
+
+export type { Logger } from 'winston'
+
+/** Writes to standard error: standard output is what a command answers. Callers pass fields, never secrets. */
+export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Logger {
+  const text = format.printf(({ timestamp, level, message, stack, ...fields }) => {
+    const rest = Object.entries(fields)
+      .map(([key, value]) => ` ${key}=${typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value)}`)
+      .join('')
+    return `${timestamp} ${level.padEnd(5)} ${message}${rest}${stack ? `\n${stack}` : ''}`
+  })
+  return createLogger({
+    level: config.logLevel,
+    format: format.combine(format.timestamp(), format.errors({ stack: true }), config.logFormat === 'json' ? format.json() : text),
+    transports: [new transports.Stream({ stream: process.stderr })],
+  })
+}

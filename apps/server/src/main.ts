@@ -1,0 +1,71 @@
+import { isProvisionError } from '@dblab/provision'
+import { Command } from 'commander'
+import { firstCause } from './cloning/explain.ts'
+import { destroy } from './commands/destroy.ts'
+import { start } from './commands/start.ts'
+import { stop } from './commands/stop.ts'
+import { ConfigError, loadConfig } from './config/load.ts'
+import { LabLockedError } from './lab/lock.ts'
+import { IdentityError } from './lab/identity.ts'
+import { readServerFile } from './lab/server-file.ts'
+import { createLog } from './log.ts'
+import { version } from './version.ts'
+
+// Postgres' account must be able to pass the lab's directories, whatever the caller's own mask; what is secret says so where it is made.
+process.umask(0o022)
+
+const program = new Command('dblab')
+  .description('Database Lab: thin, writable, full-size PostgreSQL clones over a REST API')
+  .version(version)
+  .showHelpAfterError()
+
+program
+  .command('start', { isDefault: true })
+  .description('serve the lab; the first time, make it, with a sample database')
+  .option('--import <path>', 'bring in a dump (plain SQL, or pg_dump custom or directory format) as the newest data')
+  .action(async (options: { import?: string }) => {
+    const loaded = loadConfig(process.env, process.cwd())
+    const log = createLog(loaded.config)
+    if (loaded.file) log.info('read the configuration', { file: loaded.file })
+    await start(loaded, options, log)
+  })
+
+program
+  .command('stop')
+  .description('stop the server and all clones; the next start brings them back')
+  .action(async () => {
+    const { config } = loadConfig(process.env, process.cwd())
+    await stop(config, createLog(config))
+  })
+
+program
+  .command('destroy')
+  .description('remove the lab and all that it made')
+  .option('--yes', 'do not ask')
+  .action(async (options: { yes?: boolean }) => {
+    const { config } = loadConfig(process.env, process.cwd())
+    await destroy(config, options, createLog(config))
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.stderr.write(`${await explain(error)}\n`)
+  process.exitCode = 1
+}
+
+/** What went wrong, for the person at the terminal; a defect shows its stack. */
+async function explain(raised: unknown): Promise<string> {
+  const error = firstCause(raised)
+  if (error instanceof LabLockedError) {
+    const { config } = loadConfig(process.env, process.cwd())
+    const server = await readServerFile(config.dataDir)
+    return server ? `The lab is running already: ${server.url} (process ${server.pid}). "npm run stop" stops it.` : error.message
+  }
+  if (error instanceof ConfigError || error instanceof IdentityError) return error.message
+  if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).join('\n')
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return `${error.message}\nAnother program listens there: set another port in the configuration, or DBLAB_PORT.`
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,64 @@
+import { resolve } from 'node:path'
+import { createImportRole, findClientTools, IMPORT_ROLE } from '@dblab/provision'
+import { LabError } from '../errors.ts'
+import type { Lab } from '../lab/lab.ts'
+import type { Logger } from '../log.ts'
+import { inspectDump } from './dump.ts'
+import { makeGeneration, type Source } from './generation.ts'
+import { importDump } from './import.ts'
+import { progressLog } from './progress-log.ts'
+import { fillSample } from './sample.ts'
+
+/** The sample's database. */
+const SAMPLE_DATABASE = 'shop'
+
+export interface BringInOptions {
+  /** A dump to import. */
+  import?: string
+}
+
+/** Brings in the dump that was asked for; else, into a lab without any data, the sample. */
+export async function bringIn(lab: Lab, options: BringInOptions, signal: AbortSignal, log: Logger): Promise<void> {
+  if (lab.readOnly) {
+    if (options.import === undefined) return
+    throw new LabError('CATALOGUE_UNREADABLE', 'nothing can be imported while the catalogue is lost')
+  }
+  const { catalogue, provisioner, ports } = lab
+  const generation = { catalogue, provisioner, ports, log }
+  if (options.import !== undefined) {
+    await makeGeneration(generation, await dumpSource(lab, resolve(options.import), signal, log), signal)
+  } else if (catalogue.volumes.base() === undefined) {
+    log.info('making the sample database: about 300 MB, in some seconds', { database: SAMPLE_DATABASE })
+    await makeGeneration(generation, sampleSource(log), signal)
+  }
+}
+
+function sampleSource(log: Logger): Source {
+  return {
+    database: SAMPLE_DATABASE,
+    message: 'Sample database',
+    loginRoles: [],
+    fill: async (instance, signal) => {
+      await createImportRole(instance)
+      await fillSample(instance, { database: SAMPLE_DATABASE, signal, onProgress: progressLog(log) })
+      return new Date()
+    },
+  }
+}
+
+/** What can be known to fail is refused here, before anything is made. */
+async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logger): Promise<Source> {
+  const { account } = lab.provisioner.runtime
+  const plan = await inspectDump(path, { tools: await findClientTools(), account, signal })
+  log.info('importing', { path, kind: plan.kind, database: plan.database, bytes: plan.sizeBytes, tables: plan.tables })
+  return {
+    database: plan.database,
+    message: `Imported from ${path}`,
+    loginRoles: [IMPORT_ROLE],
+    fill: async (instance) => {
+      const result = await importDump(plan, instance, { account, signal, onProgress: progressLog(log) })
+      for (const note of result.notes) log.warn(note)
+      return result.dataStateAt
+    },
+  }
+}

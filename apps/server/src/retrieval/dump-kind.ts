@@ -1,0 +1,128 @@
+import { open, stat } from 'node:fs/promises'
+import { isProvisionError, isSystemError, ProvisionError } from '@dblab/provision'
+import { archiveHeaderBytes, archiveMagic } from './archive-header.ts'
+
+export type DumpKind = 'plain' | 'custom' | 'directory' | 'tar'
+
+export interface DumpFile {
+  kind: DumpKind
+  /** Of the file; 0 for a directory. */
+  sizeBytes: number
+  modifiedAt: Date
+  /** Where an archive's header is expected: its first bytes, or for a tar those of its first member. Empty for a plain dump. */
+  head: Buffer
+}
+
+/** A tar member's header takes one block of 512 bytes; its format is named at 257, where pg_dump writes `ustar` too. */
+const tarBlockBytes = 512
+const tarMagicOffset = 257
+
+const compressions: readonly (readonly [name: string, tool: string, magic: readonly number[]])[] = [
+  ['gzip', 'gunzip', [0x1f, 0x8b]],
+  ['Zstandard', 'unzstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['LZ4', 'unlz4', [0x04, 0x22, 0x4d, 0x18]],
+  ['xz', 'unxz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
+  ['bzip2', 'bunzip2', [0x42, 0x5a, 0x68]],
+  ['ZIP', 'unzip', [0x50, 0x4b, 0x03, 0x04]],
+]
+
+/**
+ * Tells what kind of dump lies at a path, from its first bytes alone.
+ *
+ * @throws ProvisionError NOT_FOUND; INVALID for what can't be a dump that the lab restores, with what to do about it
+ */
+export async function readDumpFile(path: string): Promise<DumpFile> {
+  const stats = await stat(path).catch((error: unknown) => {
+    throw accessError(path, error)
+  })
+  if (stats.isDirectory()) return readDirectory(path, stats.mtime)
+  if (!stats.isFile()) throw new ProvisionError('INVALID', `${path} is neither a file nor a directory`)
+  if (stats.size === 0)
+    throw new ProvisionError('INVALID', `the dump ${path} is empty`, { hint: 'Make the dump again.' })
+  const start = await readStart(path)
+  const file = { sizeBytes: stats.size, modifiedAt: stats.mtime }
+  if (start.subarray(0, archiveMagic.length).equals(archiveMagic)) return { ...file, kind: 'custom', head: start }
+  if (start.toString('latin1', tarMagicOffset, tarMagicOffset + 5) === 'ustar') {
+    return { ...file, kind: 'tar', head: tarHead(path, start) }
+  }
+  refuseForeign(path, start)
+  return { ...file, kind: 'plain', head: Buffer.alloc(0) }
+}
+
+async function readDirectory(path: string, modifiedAt: Date): Promise<DumpFile> {
+  try {
+    const head = await readStart(`${path}/toc.dat`)
+    if (head.subarray(0, archiveMagic.length).equals(archiveMagic)) {
+      return { kind: 'directory', sizeBytes: 0, modifiedAt, head }
+    }
+  } catch (error) {
+    if (!isProvisionError(error, 'NOT_FOUND')) throw error
+  }
+  throw new ProvisionError('INVALID', `the directory ${path} is not a dump: it holds no table of contents (toc.dat)`, {
+    hint: 'Name the directory that pg_dump --format=directory made. A compressed one (toc.dat.gz) is to be unpacked first.',
+  })
+}
+
+/** A dump's first member is its table of contents. */
+function tarHead(path: string, start: Buffer): Buffer {
+  const name = start.toString('latin1', 0, 100).replace(/\0.*$/s, '')
+  if (name === 'toc.dat') return start.subarray(tarBlockBytes)
+  throw new ProvisionError('INVALID', `${path} is a tar archive, but not one that pg_dump --format=tar made`, {
+    hint: 'Unpack it, and name the dump that is in it.',
+  })
+}
+
+function refuseForeign(path: string, start: Buffer): void {
+  const compression = compressions.find(([, , magic]) => magic.every((byte, index) => start[index] === byte))
+  if (compression) {
+    const [name, tool] = compression
+    throw new ProvisionError('INVALID', `${path} is compressed (${name}), which the lab does not unpack itself`, {
+      hint: `Unpack it first with ${tool}, or make a dump that is compressed inside: pg_dump --format=custom.`,
+    })
+  }
+  const mark = start.readUInt16BE(0)
+  if (start.length >= 2 && (mark === 0xfffe || mark === 0xfeff)) {
+    throw new ProvisionError('INVALID', `${path} is text in UTF-16, which psql can't read`, {
+      hint: 'PowerShell writes that for ">". Let pg_dump write the file itself: pg_dump --file=NAME.',
+    })
+  }
+  if (start.includes(0)) throw notADump(path, 'it holds bytes that no script does')
+  const foreign = /^(?:--|\/\*).*?\b(MySQL|MariaDB)\b|^(SQLite) format|^(PRAGMA) foreign_keys/m.exec(
+    start.toString('latin1'),
+  )
+  if (foreign) throw notADump(path, `it comes from ${foreign[1] ?? 'SQLite'}`)
+}
+
+/** The refusal of a file that is nothing that pg_dump writes. */
+export function notADump(path: string, why: string): ProvisionError {
+  return new ProvisionError('INVALID', `${path} is not a PostgreSQL dump: ${why}`, {
+    hint: 'Make one with pg_dump, in its plain, custom, directory or tar format.',
+  })
+}
+
+async function readStart(path: string): Promise<Buffer> {
+  try {
+    await using file = await open(path, 'r')
+    const buffer = Buffer.alloc(archiveHeaderBytes + tarBlockBytes)
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0)
+    return buffer.subarray(0, bytesRead)
+  } catch (error) {
+    throw accessError(path, error)
+  }
+}
+
+function accessError(path: string, cause: unknown): unknown {
+  if (isSystemError(cause, 'ENOENT', 'ENOTDIR')) {
+    return new ProvisionError('NOT_FOUND', `there is no dump at ${path}`, {
+      cause,
+      hint: 'Check the path; it is one on the machine of the server.',
+    })
+  }
+  if (isSystemError(cause, 'EACCES', 'EPERM')) {
+    return new ProvisionError('INVALID', `the server may not read ${path}`, {
+      cause,
+      hint: 'Let the account that the server runs as read the file and pass the directories above it.',
+    })
+  }
+  return cause
+}

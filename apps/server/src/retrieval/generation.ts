@@ -1,0 +1,80 @@
+import type { Instance, PortPool, Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { randomId, timedId } from '../ids.ts'
+import type { Logger } from '../log.ts'
+
+/** Where data comes from. */
+export interface Source {
+  /** The main database that it fills. */
+  database: string
+  /** Says where the data is from, on its snapshot. */
+  message: string
+  /** Roles that may come over TCP, from this host, while it is filled. */
+  loginRoles: string[]
+  /** Fills a new, running, empty cluster; answers with the time at which the data was true. */
+  fill(instance: Instance, signal: AbortSignal | undefined): Promise<Date>
+}
+
+export interface GenerationOptions {
+  catalogue: Catalogue
+  provisioner: Provisioner
+  ports: PortPool
+  log: Logger
+}
+
+/**
+ * Brings a source's data into a new base beside the ones before, and publishes its first snapshot. Whole or not at all: clones of older
+ * generations never notice, and after a failure the newest is what it was.
+ *
+ * @returns the snapshot's id
+ */
+export async function makeGeneration(
+  { catalogue, provisioner, ports, log }: GenerationOptions,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<string> {
+  const volumeId = randomId()
+  const port = await ports.lend()
+  catalogue.volumes.add(volumeId, 'base')
+  try {
+    let dataStateAt = new Date()
+    const { database, loginRoles, message } = source
+    const facts = await provisioner.createBase(
+      { volumeId, database, port, loginRoles, labels: { role: 'base', database } },
+      async (instance) => {
+        dataStateAt = await source.fill(instance, signal)
+      },
+      signal,
+    )
+    const id = timedId(dataStateAt)
+    catalogue.snapshots.add({
+      ...facts,
+      id,
+      volumeId,
+      database,
+      message,
+      published: true,
+      timestamp: dataStateAt.toISOString(),
+      createdAt: new Date().toISOString(),
+      size: 0,
+      cloneId: '',
+    })
+    const labels = { role: 'base', database, 'data-state-at': dataStateAt.toISOString() }
+    const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, labels)
+    catalogue.transaction(() => {
+      catalogue.snapshots.setLive(id, { databases: facts.databases, size: sizeBytes })
+      catalogue.volumes.setState(volumeId, 'live')
+    })
+    log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })
+    return id
+  } catch (error) {
+    // Pending as they are, the next start removes what is left of them; the volume itself is gone already where that was possible.
+    for (const snapshot of catalogue.snapshots.list()) {
+      if (snapshot.volumeId === volumeId) catalogue.snapshots.setState(snapshot.id, 'retired')
+    }
+    catalogue.volumes.setState(volumeId, 'retired')
+    throw error
+  } finally {
+    ports.release(port)
+  }
+}

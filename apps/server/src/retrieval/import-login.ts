@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto'
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type Account,
+  createImportRole,
+  IMPORT_ROLE,
+  type Instance,
+  LAB_DATABASE,
+  withLabConnection,
+} from '@dblab/provision'
+import { asAccount } from './tool-process.ts'
+
+/** A way in for the restoring tool, which the socket admits to nobody but the lab. */
+export interface ImportLogin extends AsyncDisposable {
+  user: string
+  /** What PGPASSFILE is to name: arguments and environment are seen by others, a file of mode 0600 by its owner alone. */
+  passFile: string
+}
+
+/**
+ * Lets the import role in over TCP with a password that is made for this one import. Disposing takes the password, the right to log in and the file
+ * away; the role itself stays, for it owns what was restored.
+ * https://www.postgresql.org/docs/current/libpq-pgpass.html
+ */
+export async function openImportLogin(instance: Instance, account: Account): Promise<ImportLogin> {
+  await using undo = new AsyncDisposableStack()
+  const password = randomBytes(24).toString('base64url')
+  undo.defer(() => closeRole(instance))
+  await createImportRole(instance, password)
+  const directory = await mkdtemp(join(tmpdir(), 'dblab-import-'))
+  undo.defer(() => rm(directory, { recursive: true, force: true }))
+  const passFile = join(directory, 'pgpass')
+  await writeFile(passFile, `*:*:*:${IMPORT_ROLE}:${password}\n`, { mode: 0o600 })
+  const owner = asAccount(account)
+  // The directory last: once it is the account's, what is in it is the account's to change.
+  for (const path of owner ? [passFile, directory] : []) await chown(path, account.uid, account.gid)
+  const kept = undo.move()
+  return { user: IMPORT_ROLE, passFile, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+async function closeRole(instance: Instance): Promise<void> {
+  await withLabConnection(instance, LAB_DATABASE, async (client) => {
+    const { rowCount } = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [IMPORT_ROLE])
+    if (rowCount !== 0) await client.query(`ALTER ROLE ${client.escapeIdentifier(IMPORT_ROLE)} NOLOGIN PASSWORD NULL`)
+  })
+}

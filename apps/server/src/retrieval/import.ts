@@ -1,0 +1,173 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { type Account, type Instance, ProvisionError } from '@dblab/provision'
+import { assertUnchanged, type DumpPlan } from './dump.ts'
+import { applySettings, countTables, quarantine, vacuum } from './import-finish.ts'
+import { type ImportLogin, openImportLogin } from './import-login.ts'
+import { checkTarget, createDatabase, createRoles } from './import-target.ts'
+import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
+import { ToolMessages } from './tool-messages.ts'
+import { runTool } from './tool-process.ts'
+
+export interface ImportOptions {
+  /** Runs the tool. It is the account that Postgres runs as: a script's own commands reach no further than the server's do. */
+  account: Account
+  /** Where the instance listens over TCP; it was started with the import role among its users. */
+  host?: string
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: RetrievalProgress) => void) | undefined
+}
+
+export interface ImportResult {
+  database: string
+  tables: number
+  dataStateAt: Date
+  /** What a user should know: roles made, links to other servers removed, a locale replaced. */
+  notes: string[]
+}
+
+/** Two tables at once: data comes in as fast as one disk takes it, and indexes use a processor each. */
+const restoreJobs = 2
+
+/**
+ * Restores a dump into a new database of a fresh cluster that is running. Nothing is checked twice: what can be known to fail is refused before
+ * anything is made.
+ *
+ * The restore is not one transaction: a script may make its database or hold its own transactions, one transaction would need a lock for every table
+ * at once, and pg_restore could not use several connections. So after a failure the cluster holds a part of the data, and must be thrown away.
+ *
+ * @throws ProvisionError INVALID, ALREADY_EXISTS before it begins; FAILED with the tool's last errors, without rows of the data; ABORTED once the
+ * tool is gone
+ */
+export async function importDump(plan: DumpPlan, instance: Instance, options: ImportOptions): Promise<ImportResult> {
+  const { signal, onProgress } = options
+  onProgress?.({ step: 'prepare' })
+  await assertUnchanged(plan)
+  const target = await checkTarget(instance, plan, signal)
+  const made = await createRoles(instance, plan, signal)
+  const locale = await restoreWithLogin(plan, instance, options, () => createDatabase(instance, plan, target, signal))
+  onProgress?.({ step: 'finish' })
+  if (plan.kind !== 'plain') await applySettings(instance, plan.database, plan.facts.databaseSettings)
+  const removed = await quarantine(instance, plan.database)
+  await vacuum(instance, plan.database, signal)
+  const notes = [
+    ...(made.length === 0 ? [] : [`roles made without login: ${made.join(', ')}`]),
+    ...(locale === undefined ? [] : [locale]),
+    ...removed.map((what) => `removed: ${what}`),
+  ]
+  const tables = await countTables(instance, plan.database)
+  return { database: plan.database, tables, dataStateAt: plan.dataStateAt, notes }
+}
+
+async function restoreWithLogin(
+  plan: DumpPlan,
+  instance: Instance,
+  options: ImportOptions,
+  makeDatabase: () => Promise<string | undefined>,
+): Promise<string | undefined> {
+  await using login = await openImportLogin(instance, options.account)
+  const note = plan.createsDatabase ? undefined : await makeDatabase()
+  await restore(plan, instance, login, options)
+  return note
+}
+
+async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, options: ImportOptions): Promise<void> {
+  const messages = new ToolMessages()
+  const progress = new RestoreProgress(plan, options.onProgress)
+  await using file = byName(plan) ? undefined : await open(plan.path, 'r')
+  const code = await runTool({
+    argv: toolArguments(plan, connectionString(instance, login, plan, options)),
+    account: options.account,
+    env: {
+      PGPASSFILE: login.passFile,
+      PGAPPNAME: 'dblab import',
+      PGCONNECT_TIMEOUT: '10',
+      // Without a home, libpq looks into the account's for certificates and passwords that are not for the lab.
+      HOME: '/nonexistent',
+      PGOPTIONS: '-c client_min_messages=warning -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0',
+    },
+    ...(file && { stdin: toolInput(plan, file) }),
+    onInput: (byteCount) => progress.bytes(byteCount),
+    onStderrLine: (line) => {
+      messages.add(line)
+      progress.line(line)
+    },
+    signal: options.signal,
+  })
+  if (code === 0) return progress.finish()
+  throw restoreError(plan, messages.summary())
+}
+
+/** psql reads through the server, which so knows how far it is; pg_restore reads the file itself, and may want to jump in it. */
+function toolInput(plan: DumpPlan, file: FileHandle): number | Readable {
+  return plan.kind === 'plain' ? file.createReadStream({ autoClose: false, highWaterMark: 1 << 18 }) : file.fd
+}
+
+/** Several jobs open the archive several times, by its name. */
+function byName(plan: DumpPlan): boolean {
+  return plan.kind === 'directory' || (plan.kind === 'custom' && plan.readable)
+}
+
+function toolArguments(plan: DumpPlan, connection: string): [string, ...string[]] {
+  if (plan.kind === 'plain') {
+    // https://www.postgresql.org/docs/current/app-psql.html: without ON_ERROR_STOP psql goes on after an error and ends with status 0.
+    return [
+      plan.tool.path,
+      '--no-psqlrc',
+      '--quiet',
+      '--set=ON_ERROR_STOP=1',
+      '--no-password',
+      `--dbname=${connection}`,
+      '--file=-',
+    ]
+  }
+  return [
+    plan.tool.path,
+    `--dbname=${connection}`,
+    `--format=${plan.kind}`,
+    '--exit-on-error',
+    '--no-password',
+    '--verbose',
+    // Tablespaces lie outside the volume, and a subscription would connect to production.
+    '--no-tablespaces',
+    '--no-subscriptions',
+    ...(byName(plan) ? [`--jobs=${restoreJobs}`, plan.path] : []),
+  ]
+}
+
+/** Everything in one text, since psql and pg_restore take a database's name that holds `=` for such a text. */
+function connectionString(instance: Instance, login: ImportLogin, plan: DumpPlan, options: ImportOptions): string {
+  const parameters = {
+    host: options.host ?? '127.0.0.1',
+    port: String(instance.port),
+    user: login.user,
+    dbname: plan.createsDatabase ? 'postgres' : plan.database,
+  }
+  return Object.entries(parameters)
+    .map(([name, value]) => `${name}='${value.replaceAll(/[\\']/g, '\\$&')}'`)
+    .join(' ')
+}
+
+const cleanHint =
+  'A dump made with --clean drops what is not there yet: make it with --if-exists as well, or without --clean.'
+
+const hints: readonly (readonly [RegExp, string])[] = [
+  [/locale|collation/i, 'Install the locale on this machine, or make the dump without --create.'],
+  [/tablespace/i, 'Make the dump with pg_dump --no-tablespaces.'],
+  [/No space left/i, 'Free space in the pool, or make it larger.'],
+  [/out of shared memory/i, 'Raise max_locks_per_transaction.'],
+]
+
+function restoreError(plan: DumpPlan, summary: string): ProvisionError {
+  const cleans = plan.facts.drops && /does not exist/i.test(summary)
+  const known = cleans ? cleanHint : hints.find(([pattern]) => pattern.test(summary))?.[1]
+  const from = plan.toolVersion === undefined ? '' : ` It was made by pg_dump ${plan.toolVersion}.`
+  const noSpace = /No space left/i.test(summary)
+  return new ProvisionError(
+    noSpace ? 'NO_SPACE' : 'FAILED',
+    `the dump ${plan.path} could not be restored: ${summary}`,
+    {
+      hint: `${known ?? 'Mend the dump, or make it again.'}${from} The log of the instance says more.`,
+    },
+  )
+}

@@ -1,0 +1,53 @@
+import type { DumpPlan } from './dump.ts'
+
+/** How far the bringing in of data is. Counts are there where they are known. */
+export interface RetrievalProgress {
+  step: 'prepare' | 'restore' | 'finish'
+  doneBytes?: number
+  totalBytes?: number
+  doneTables?: number
+  totalTables?: number
+}
+
+/** Turns what is read, or what pg_restore says with --verbose, into progress. */
+export class RestoreProgress {
+  readonly #plan: DumpPlan
+  readonly #report: (progress: RetrievalProgress) => void
+  #doneBytes = 0
+  #begunTables = 0
+  #doneTables = 0
+
+  constructor(plan: DumpPlan, report: ((progress: RetrievalProgress) => void) | undefined) {
+    this.#plan = plan
+    this.#report = report ?? (() => undefined)
+    this.#tell()
+  }
+
+  bytes(count: number): void {
+    this.#doneBytes += count
+    this.#tell()
+  }
+
+  /** One job announces a table when it begins with it, several say when one has finished. */
+  line(text: string): void {
+    if (/^pg_restore: finished item \d+ TABLE DATA /.test(text)) this.#doneTables++
+    else if (/^pg_restore: processing data for table /.test(text)) this.#begunTables++
+    else return
+    this.#tell()
+  }
+
+  finish(): void {
+    this.#doneTables = this.#plan.tables ?? 0
+    this.#tell()
+  }
+
+  #tell(): void {
+    const { kind, sizeBytes, tables } = this.#plan
+    if (kind === 'plain') {
+      this.#report({ step: 'restore', doneBytes: this.#doneBytes, totalBytes: sizeBytes })
+      return
+    }
+    const doneTables = Math.max(this.#doneTables, this.#begunTables - 1, 0)
+    this.#report({ step: 'restore', doneTables, ...(tables !== undefined && { totalTables: tables }) })
+  }
+}

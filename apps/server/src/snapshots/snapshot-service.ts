@@ -1,0 +1,197 @@
+import type { CreateSnapshotRequest, Snapshot } from '@dblab/models'
+import { isProvisionError, type PortPool, type Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
+import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
+import type { Jobs } from '../cloning/jobs.ts'
+import { LabError } from '../errors.ts'
+import { randomId, timedId } from '../ids.ts'
+import type { Logger } from '../log.ts'
+
+export interface SnapshotServiceOptions {
+  catalogue: Catalogue
+  provisioner: Provisioner
+  jobs: Jobs
+  ports: PortPool
+  log: Logger
+  collectGarbage: () => Promise<void>
+  /** @throws LabError when there is too little space, or the catalogue is lost. */
+  requireWritable: (growing: boolean) => void
+}
+
+/** What people ask of snapshots. One that is being taken is not listed until it is whole, shut down cleanly, and on disk. */
+export class SnapshotService {
+  readonly #options: SnapshotServiceOptions
+
+  constructor(options: SnapshotServiceOptions) {
+    this.#options = options
+  }
+
+  /** Newest data first; the first is what a clone gets that names none. */
+  list(): Snapshot[] {
+    const { catalogue } = this.#options
+    const clones = catalogue.clones.list()
+    return catalogue.snapshots.listPublished().map((snapshot) => toSnapshot(snapshot, clones))
+  }
+
+  /** Of the lab's own base, or of a running clone. Ready to be cloned when this resolves. */
+  async create(request: CreateSnapshotRequest): Promise<Snapshot> {
+    const { catalogue, jobs, log, requireWritable } = this.#options
+    requireWritable(true)
+    jobs.requireRoom()
+    const id = request.id ?? timedId(new Date())
+    if (catalogue.snapshots.get(id)) throw idTaken()
+    const message = request.message ?? ''
+    if (request.cloneId) await this.#ofClone(id, request.cloneId, message)
+    else await this.#ofBase(id, message)
+    log.info('snapshot is ready', { snapshot: id, clone: request.cloneId })
+    return this.#get(id)
+  }
+
+  /** Gone from the list when this resolves; its space follows in the background. */
+  async delete(id: string): Promise<void> {
+    const { catalogue, log, collectGarbage, requireWritable } = this.#options
+    requireWritable(false)
+    const snapshot = catalogue.snapshots.get(id)
+    if (!snapshot?.published || snapshot.state !== 'live') {
+      throw new LabError('SNAPSHOT_NOT_FOUND', 'there is no snapshot with this id')
+    }
+    const users = usersOf(id, catalogue.clones.list())
+    if (users.length > 0) throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.join(', ')}`)
+    catalogue.snapshots.setState(id, 'retired')
+    log.info('snapshot is deleted', { snapshot: id })
+    await collectGarbage()
+  }
+
+  #get(id: string): Snapshot {
+    const { catalogue } = this.#options
+    const snapshot = catalogue.snapshots.get(id)
+    if (!snapshot) throw new LabError('SNAPSHOT_NOT_FOUND', 'the snapshot was deleted meanwhile')
+    return toSnapshot(snapshot, catalogue.clones.list())
+  }
+
+  /** The base's data has not changed since its newest snapshot, so neither have its time and databases. */
+  async #ofBase(id: string, message: string): Promise<void> {
+    const { catalogue, provisioner } = this.#options
+    const base = catalogue.volumes.base()
+    const latest = catalogue.snapshots.list().find((snapshot) => snapshot.volumeId === base?.id)
+    if (!base || !latest) {
+      throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no base with a snapshot to take another of')
+    }
+    await this.#take({ ...latest, id, message, createdAt: new Date().toISOString(), published: true, cloneId: '' }, async () => {
+      const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, labelsOf(latest))
+      return { databases: latest.databases, size: sizeBytes }
+    })
+  }
+
+  /** As the clone's own operations, behind what is under way for it and before what comes after. */
+  async #ofClone(id: string, cloneId: string, message: string): Promise<void> {
+    const { catalogue, jobs } = this.#options
+    if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    void jobs
+      .add(cloneId, async () => this.#takeOfClone(id, cloneId, message).then(resolve, reject))
+      // Dropped by a stop of the server, it would be waited for without end.
+      .then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
+    await promise
+  }
+
+  async #takeOfClone(id: string, cloneId: string, message: string): Promise<void> {
+    const { catalogue, provisioner, ports, collectGarbage } = this.#options
+    const clone = catalogue.clones.get(cloneId)
+    if (!clone) throw new LabError('CLONE_NOT_FOUND', 'the clone was deleted meanwhile')
+    if (clone.status !== 'OK' || clone.volumeId === null) {
+      throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
+    }
+    const source = catalogue.snapshots.get(clone.snapshotId)
+    if (!source) throw new Error(`snapshot ${clone.snapshotId} is not in the catalogue`)
+    const login = { username: clone.dbUsername, database: clone.dbName, verifier: clone.verifier }
+    const running = { volumeId: clone.volumeId, port: clone.port, login }
+    // What it holds began as the source's data, so that is what its time says.
+    const record = { ...source, message, createdAt: new Date().toISOString(), cloneId }
+    const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
+    await this.#take(inner, async () => {
+      await provisioner.snapshotRunning(running, inner.id, { role: 'internal' })
+      return { databases: source.databases, size: 0 }
+    })
+    const scratch = randomId()
+    catalogue.volumes.add(scratch, 'scratch')
+    const port = await ports.lend()
+    try {
+      await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
+        const labels = { ...labelsOf(source), role: 'scratch', clone: cloneId }
+        const facts = await provisioner.recoverSnapshot(refOf({ ...inner, state: 'live' }), {
+          volumeId: scratch,
+          snapshotId: id,
+          database: source.database,
+          port,
+          labels,
+        })
+        return { databases: facts.databases, size: facts.sizeBytes }
+      })
+    } finally {
+      ports.release(port)
+      // Nobody clones the crash-consistent one; it goes with the scratch volume that stands on it.
+      catalogue.snapshots.setState(inner.id, 'retired')
+      await collectGarbage()
+    }
+  }
+
+  /** In the catalogue before it is taken, and shown only after. What a failure leaves is retired, so that a collection removes it. */
+  async #take(
+    snapshot: Omit<SnapshotRecord, 'state'>,
+    work: () => Promise<{ databases: string[]; size: number }>,
+  ): Promise<void> {
+    const { catalogue, collectGarbage } = this.#options
+    catalogue.transaction(() => {
+      if (catalogue.snapshots.get(snapshot.id)) throw idTaken()
+      catalogue.snapshots.add(snapshot)
+    })
+    try {
+      const facts = await work()
+      catalogue.transaction(() => {
+        catalogue.snapshots.setLive(snapshot.id, facts)
+        catalogue.volumes.setState(snapshot.volumeId, 'live')
+      })
+    } catch (error) {
+      const retired = catalogue.volumes.list().find((volume) => volume.id === snapshot.volumeId)
+      catalogue.transaction(() => {
+        catalogue.snapshots.setState(snapshot.id, 'retired')
+        if (retired?.state === 'pending') catalogue.volumes.setState(snapshot.volumeId, 'retired')
+      })
+      await collectGarbage()
+      if (isProvisionError(error, 'NO_SPACE')) {
+        throw new LabError('NOT_ENOUGH_DISK_SPACE', 'the pool filled up while the snapshot was taken', { cause: error })
+      }
+      throw error
+    }
+  }
+}
+
+/** The clones that stand on a snapshot, or are being reset to it. */
+function usersOf(id: string, clones: CloneRecord[]): string[] {
+  return clones.filter((clone) => clone.snapshotId === id || clone.resetTo === id).map((clone) => clone.id)
+}
+
+function labelsOf(snapshot: SnapshotRecord): Record<string, string> {
+  return { role: 'base', database: snapshot.database, 'data-state-at': snapshot.timestamp }
+}
+
+export function toSnapshot(record: SnapshotRecord, clones: CloneRecord[]): Snapshot {
+  return {
+    id: record.id,
+    timestamp: record.timestamp,
+    createdAt: record.createdAt,
+    database: record.database,
+    databases: record.databases,
+    postgresVersion: record.postgresVersion,
+    size: record.size,
+    numClones: usersOf(record.id, clones).length,
+    cloneId: record.cloneId,
+    message: record.message,
+  }
+}
+
+function idTaken(): LabError {
+  return new LabError('SNAPSHOT_ALREADY_EXISTS', 'there is a snapshot with this id')
+}

@@ -1,0 +1,92 @@
+import type { Disk, Warning } from '@dblab/models'
+import type { PoolUsage, StorageDriver } from '@dblab/provision'
+import { LabError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+
+export interface DiskThresholds {
+  /** Free space below this share of the pool is a WARNING. */
+  lowFreePercent: number
+  /** Below this, nothing that takes space begins. */
+  criticalFreePercent: number
+}
+
+/** What the pool has left: read in the background, so that an answer never waits for the storage. */
+export class DiskMonitor {
+  readonly #storage: StorageDriver
+  readonly #thresholds: DiskThresholds
+  readonly #log: Logger
+  #latest: { usage: PoolUsage; at: Date } | undefined
+
+  constructor(storage: StorageDriver, thresholds: DiskThresholds, log: Logger) {
+    this.#storage = storage
+    this.#thresholds = thresholds
+    this.#log = log
+  }
+
+  /** Reads it anew. What was known stays, with its age, when the storage does not answer. */
+  async refresh(): Promise<void> {
+    try {
+      this.#latest = { usage: await this.#storage.usage(), at: new Date() }
+    } catch (error) {
+      this.#log.error('the pool does not say how full it is', { error })
+    }
+  }
+
+  get usage(): PoolUsage | undefined {
+    return this.#latest?.usage
+  }
+
+  view(): Disk {
+    const { usage, at } = this.#latest ?? {}
+    return {
+      size: usage?.sizeBytes ?? 0,
+      free: usage?.freeBytes ?? 0,
+      used: usage?.usedBytes ?? 0,
+      updatedAt: at?.toISOString() ?? '',
+    }
+  }
+
+  /** @throws LabError NOT_ENOUGH_DISK_SPACE */
+  requireSpace(): void {
+    const free = this.#freePercent()
+    const { criticalFreePercent } = this.#thresholds
+    if (free !== undefined && free < criticalFreePercent) {
+      throw new LabError('NOT_ENOUGH_DISK_SPACE', `${free.toFixed(1)} % of the pool is free, ${criticalFreePercent} % must be`)
+    }
+  }
+
+  warnings(): Warning[] {
+    const usage = this.usage
+    const free = this.#freePercent()
+    if (!usage || free === undefined) {
+      return [
+        {
+          code: 'POOL_DEGRADED',
+          message: 'The pool does not say how full it is',
+          hint: "See the server's log, and the storage's own tools",
+        },
+      ]
+    }
+    const warnings: Warning[] = []
+    const hint = 'Stop idle clones, change snapshot policy or increase disk size'
+    const space = `${free.toFixed(1)} % of the pool is free`
+    if (free < this.#thresholds.criticalFreePercent) {
+      warnings.push({ code: 'DISK_SPACE_CRITICAL', message: `${space}: new clones and snapshots are refused`, hint })
+    } else if (free < this.#thresholds.lowFreePercent) {
+      warnings.push({ code: 'DISK_SPACE_LOW', message: space, hint })
+    }
+    if (usage.health !== 'OK') {
+      warnings.push({
+        code: 'POOL_DEGRADED',
+        message: `The pool is ${usage.health}: ${usage.healthDetail}`,
+        hint: "Repair it with the storage's own tools; take a copy of what matters first",
+      })
+    }
+    return warnings
+  }
+
+  #freePercent(): number | undefined {
+    const usage = this.usage
+    return usage && usage.sizeBytes > 0 ? (usage.freeBytes / usage.sizeBytes) * 100 : undefined
+  }
+}

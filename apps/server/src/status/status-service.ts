@@ -1,0 +1,80 @@
+import type { Health, Instance, Pool, Warning } from '@dblab/models'
+import type { StorageChoice, StorageDriver } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneService } from '../cloning/clone-service.ts'
+import type { SnapshotService } from '../snapshots/snapshot-service.ts'
+import type { DiskMonitor } from './disk.ts'
+
+export interface StatusServiceOptions {
+  catalogue: Catalogue
+  clones: CloneService
+  snapshots: SnapshotService
+  disk: DiskMonitor
+  storage: StorageDriver
+  choice: StorageChoice
+  version: string
+  /** Reasons for WARNING that do not change while the server runs. */
+  standing: () => Warning[]
+}
+
+/** The lab at a glance: from memory and the catalogue alone. */
+export class StatusService {
+  readonly #options: StatusServiceOptions
+  readonly #startedAt = new Date().toISOString()
+
+  constructor(options: StatusServiceOptions) {
+    this.#options = options
+  }
+
+  health(): Health {
+    return { status: 'OK', version: this.#options.version }
+  }
+
+  status(): Instance {
+    const { catalogue, clones, snapshots, disk, version } = this.#options
+    const warnings = this.warnings()
+    const cloneList = clones.list()
+    return {
+      status:
+        warnings.length === 0
+          ? { code: 'OK', message: 'DB Lab is ready' }
+          : { code: 'WARNING', message: warnings.map((warning) => warning.message).join('; ') },
+      warnings,
+      disk: disk.view(),
+      pool: this.#pool(),
+      expectedCloningTime: catalogue.clones.medianCreationSeconds(),
+      numClones: cloneList.length,
+      clones: cloneList,
+      snapshots: snapshots.list(),
+      version,
+      startedAt: this.#startedAt,
+    }
+  }
+
+  warnings(): Warning[] {
+    const { catalogue, disk, standing } = this.#options
+    const warnings = [...standing(), ...disk.warnings()]
+    if (catalogue.snapshots.listPublished().length === 0 && !warnings.some(({ code }) => code === 'CATALOGUE_LOST')) {
+      warnings.push({
+        code: 'NO_SNAPSHOT',
+        message: 'The lab has no snapshot to clone',
+        hint: 'Import data: npm start -- --import FILE',
+      })
+    }
+    return warnings
+  }
+
+  #pool(): Pool {
+    const { choice, storage, disk } = this.#options
+    const usage = disk.usage
+    return {
+      driver: choice.driver,
+      embedded: choice.embedded,
+      compressionRatio: usage?.compressionRatio ?? null,
+      health: usage?.health ?? 'DEGRADED',
+      healthDetail: usage?.healthDetail ?? '',
+      cloneSizeIsOwn: storage.capabilities.ownBytes,
+      passedOver: choice.passedOver.map(({ driver, reason, hint }) => ({ driver, reason, hint })),
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import { LabError } from './errors.ts'
+
+/** RFC 3339's date-time, and a plain date: what people and `Date.toISOString` write. A time without a zone is UTC. */
+const TIME = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?$/i
+
+/** The same moment in UTC, or undefined when the text is no ISO 8601 time. */
+export function parseTime(text: string): string | undefined {
+  const match = TIME.exec(text)
+  if (!match) return undefined
+  const zoned = text.length > 10 && !match[1] ? `${text}Z` : text
+  const time = new Date(zoned.replace(' ', 'T'))
+  return Number.isNaN(time.getTime()) ? undefined : time.toISOString()
+}
+
+/** @throws LabError INVALID_REQUEST naming the field */
+export function requireTime(text: string, field: string): string {
+  const time = parseTime(text)
+  if (time === undefined) throw new LabError('INVALID_REQUEST', `${field}: must be an ISO 8601 time such as 2026-01-31T12:00:00Z`)
+  return time
+}

@@ -1,0 +1,90 @@
+import { once } from 'node:events'
+import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type Account,
+  binarySource,
+  callerAccount,
+  findAccount,
+  findBinaries,
+  IMPORT_ROLE,
+  type Instance,
+  type PostgresBinaries,
+  ProcessRuntime,
+  withLabConnection,
+} from '@dblab/provision'
+
+/** A fresh cluster that runs as a base does while it is filled: the import role may come over TCP. */
+export interface Cluster extends AsyncDisposable {
+  instance: Instance
+  account: Account
+  /** Every account can enter it; it goes with the cluster. */
+  directory: string
+  query<Row extends object>(database: string, sql: string): Promise<Row[]>
+  log(): Promise<string>
+}
+
+/** The npm package's binaries, and the system's where it has some. */
+export async function binariesUnderTest(): Promise<PostgresBinaries[]> {
+  const { usable } = await findBinaries()
+  const first = (source: string) => usable.filter((binaries) => binaries.source === source).slice(0, 1)
+  return [...first('embedded'), ...first('system')]
+}
+
+/** A directory that other accounts can enter. */
+export async function openDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'dblab-retrieval-'))
+  await chmod(directory, 0o755)
+  return directory
+}
+
+export async function startCluster(binaries: PostgresBinaries): Promise<Cluster> {
+  await using undo = new AsyncDisposableStack()
+  const directory = await openDirectory()
+  undo.defer(() => rm(directory, { recursive: true, force: true }))
+  const account = await findAccount()
+  const runtime = new ProcessRuntime({
+    account,
+    stateDir: join(directory, 'state'),
+    labUser: callerAccount().name,
+    binaries: binarySource({
+      account,
+      configured: [binaries.binDir],
+      embedded: false,
+      system: false,
+      copiesDir: join(directory, 'copies'),
+    }),
+  })
+  await mkdir(join(directory, 'state'))
+  await mkdir(join(directory, 'copies'))
+  const dataDir = join(directory, 'data')
+  await mkdir(dataDir, { mode: 0o700 })
+  if (process.getuid?.() === 0) await chown(dataDir, account.uid, account.gid)
+  await runtime.check()
+  await runtime.initialise(dataDir)
+  undo.defer(() => runtime.remove('base'))
+  const settings = { fsync: 'off', wal_level: 'minimal', max_wal_senders: '0' }
+  const port = await freePort()
+  const instance = await runtime.start({ id: 'base', dataDir, host: '127.0.0.1', port, users: [IMPORT_ROLE], settings })
+  const kept = undo.move()
+  return {
+    instance,
+    account,
+    directory,
+    query: <Row extends object>(database: string, sql: string) =>
+      withLabConnection(instance, database, async (client) => (await client.query<Row>(sql)).rows),
+    log: async () => (await runtime.logs('base', 1000)).join('\n'),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}

@@ -1,0 +1,299 @@
+import { existsSync } from 'node:fs'
+import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findClientTools, prepareBase } from '@dblab/provision'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inspectDump } from '../../src/retrieval/dump.ts'
+import { type ImportResult, importDump } from '../../src/retrieval/import.ts'
+import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
+import { binariesUnderTest, type Cluster, openDirectory, startCluster } from './cluster.ts'
+import { copiedRows, dump, fillSource, oddDatabase } from './dumps.ts'
+
+const pagila =
+  process.env.PAGILA_SQL ?? fileURLToPath(new URL('../../../../../shared/data/pagila.sql', import.meta.url))
+const tools = await findClientTools()
+const installations = await binariesUnderTest()
+const lacking = tools.psql && tools.pg_restore && tools.pg_dump ? '' : ' (skipped: no PostgreSQL client programs here)'
+
+async function bringIn(
+  cluster: Cluster,
+  path: string,
+  onProgress?: (progress: RetrievalProgress) => void,
+): Promise<ImportResult> {
+  const plan = await inspectDump(path, { tools, account: cluster.account })
+  return importDump(plan, cluster.instance, { account: cluster.account, onProgress })
+}
+
+describe.skipIf(lacking !== '').each(installations)(
+  `an import into PostgreSQL $version ($source)${lacking}`,
+  (binaries) => {
+    const absent = existsSync(pagila) ? '' : ' (skipped: pagila.sql is not beside the repository)'
+    test.skipIf(absent !== '')(`brings every row of Pagila${absent}`, async () => {
+      await using cluster = await startCluster(binaries)
+      const seen: RetrievalProgress[] = []
+      const result = await bringIn(cluster, pagila, (progress) => seen.push(progress))
+      expect(result).toMatchObject({ database: 'pagila', tables: 23 })
+      const counts = new Map<string, number>()
+      const expected = await copiedRows(pagila)
+      for (const table of expected.keys()) {
+        const [row] = await cluster.query<{ n: number }>('pagila', `SELECT count(*)::int AS n FROM ONLY ${table}`)
+        counts.set(table, row?.n ?? -1)
+      }
+      expect(counts).toEqual(expected)
+      expect(counts.size).toBe(21)
+      expect(seen.findLast(({ step }) => step === 'restore')).toMatchObject({
+        doneBytes: 3_082_585,
+        totalBytes: 3_082_585,
+      })
+      const [statistics] = await cluster.query(
+        'pagila',
+        `SELECT 1 AS there FROM pg_stats WHERE tablename = 'film' LIMIT 1`,
+      )
+      expect(statistics).toEqual({ there: 1 })
+    })
+
+    describe('of what pg_dump makes', () => {
+      const made: Record<string, string> = {}
+      let source: Cluster
+      beforeAll(async () => {
+        const [system] = installations.filter(({ major }) => major <= (tools.pg_dump?.major ?? 0))
+        if (!system) return
+        source = await startCluster(system)
+        await fillSource(source)
+        const kinds: Record<string, readonly string[]> = {
+          custom: ['--format=custom'],
+          directory: ['--format=directory', '--jobs=2'],
+          tar: ['--format=tar'],
+          plain: ['--format=plain', '--verbose'],
+          'plain that makes its database': ['--format=plain', '--create'],
+          'plain of INSERTs': ['--format=plain', '--inserts', '--clean', '--if-exists'],
+        }
+        for (const [kind, args] of Object.entries(kinds)) {
+          made[kind] = await dump(tools.pg_dump?.path ?? '', source, oddDatabase, args)
+        }
+      })
+      afterAll(async () => {
+        await source?.[Symbol.asyncDispose]()
+        for (const path of Object.values(made)) await rm(join(path, '..'), { recursive: true, force: true })
+      })
+
+      test.each([
+        ['custom', oddDatabase],
+        ['directory', oddDatabase],
+        ['tar', oddDatabase],
+        ['plain', 'dump'],
+        ['plain that makes its database', oddDatabase],
+        ['plain of INSERTs', 'dump'],
+      ])('keeps rows, owners and grants: %s', async (kind, database) => {
+        await using cluster = await startCluster(binaries)
+        const result = await bringIn(cluster, made[kind] ?? '')
+        expect(result).toMatchObject({ database, tables: 2 })
+        expect(result.notes).toContain('roles made without login: Al ice, bob, carol')
+        expect(Math.abs(result.dataStateAt.getTime() - Date.now())).toBeLessThan(120_000)
+        const [rows] = await cluster.query(
+          database,
+          `SELECT (SELECT count(*)::int FROM "Sales"."or der") AS orders, (SELECT count(*)::int FROM public.item) AS items,
+         (SELECT note FROM "Sales"."or der" WHERE id = 7) AS note`,
+        )
+        expect(rows).toEqual({ orders: 2000, items: 5000, note: `line\nbreak \\. and $$ ; ' "q"` })
+        const [rights] = await cluster.query(
+          database,
+          `SELECT relowner::regrole::text AS owner, has_table_privilege('bob', oid, 'SELECT') AS bob,
+         has_column_privilege('carol', oid, 'order_id', 'UPDATE') AS carol FROM pg_class WHERE relname = 'item'`,
+        )
+        expect(rights).toEqual({ owner: '"Al ice"', bob: true, carol: true })
+        const logins = await cluster.query(
+          'postgres',
+          `SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname <> 'dblab'`,
+        )
+        expect(logins).toEqual([])
+      })
+
+      test.each(['custom', 'plain that makes its database'])('keeps the settings of the database: %s', async (kind) => {
+        await using cluster = await startCluster(binaries)
+        await bringIn(cluster, made[kind] ?? '')
+        const settings = await cluster.query<{ role: string; setconfig: string[] }>(
+          oddDatabase,
+          `SELECT setrole::regrole::text AS role, setconfig FROM pg_db_role_setting ORDER BY 1`,
+        )
+        expect(settings).toEqual([
+          { role: '-', setconfig: ['search_path="Sales", public'] },
+          { role: 'bob', setconfig: ['work_mem=8MB'] },
+        ])
+      })
+
+      test.each(['custom', 'plain'])('leaves no link to another server: %s', async (kind) => {
+        await using cluster = await startCluster(binaries)
+        const result = await bringIn(cluster, made[kind] ?? '')
+        expect(result.notes).toContain('removed: user mapping of bob for production')
+        const links = await cluster.query(
+          result.database,
+          'SELECT subname::text FROM pg_subscription UNION ALL SELECT srvname FROM pg_user_mappings',
+        )
+        expect(links).toEqual([])
+      })
+
+      test('can be made a base of, after which the import role is gone', async () => {
+        await using cluster = await startCluster(binaries)
+        const { database } = await bringIn(cluster, made.custom ?? '')
+        await prepareBase(cluster.instance, { database })
+        const roles = await cluster.query('postgres', `SELECT 1 FROM pg_roles WHERE rolname = 'dblab_import'`)
+        expect(roles).toEqual([])
+      })
+
+      test.each(['custom', 'tar', 'plain'])('reads for the account a file that it may not read: %s', async (kind) => {
+        await using cluster = await startCluster(binaries)
+        const path = join(cluster.directory, 'closed')
+        await copyFile(made[kind] ?? '', path)
+        await chmod(path, 0o600)
+        const plan = await inspectDump(path, { tools, account: cluster.account })
+        if (process.getuid?.() === 0) expect(plan.readable).toBe(false)
+        await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
+          tables: 2,
+        })
+      })
+
+      test('counts the tables that are done', async () => {
+        await using cluster = await startCluster(binaries)
+        const seen: RetrievalProgress[] = []
+        await bringIn(cluster, made.tar ?? '', (progress) => seen.push(progress))
+        const restore = seen.filter(({ step }) => step === 'restore')
+        expect(restore[0]).toEqual({ step: 'restore', doneTables: 0, totalTables: 2 })
+        expect(restore.at(-1)).toEqual({ step: 'restore', doneTables: 2, totalTables: 2 })
+        expect(seen.at(-1)?.step).toBe('finish')
+      })
+
+      test('fails on an archive whose data are cut short', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = join(cluster.directory, 'cut')
+        await copyFile(made.custom ?? '', path)
+        const plan = await inspectDump(path, { tools, account: cluster.account })
+        const { truncate, utimes } = await import('node:fs/promises')
+        await truncate(path, plan.sizeBytes - 15_000)
+        await utimes(path, plan.modifiedAt, plan.modifiedAt)
+        await expect(bringIn(cluster, path)).rejects.toMatchObject({
+          code: 'FAILED',
+          message: expect.stringMatching(/could not read from input file|end of file/),
+        })
+      })
+
+      test('leaves no password in the log of the server', async () => {
+        await using cluster = await startCluster(binaries)
+        await cluster.query('postgres', `ALTER SYSTEM SET log_statement TO 'all'`)
+        await cluster.query('postgres', 'SELECT pg_reload_conf()')
+        await bringIn(cluster, made.plain ?? '')
+        expect(await cluster.log()).toMatch(/CREATE TABLE/)
+        expect(await cluster.log()).not.toMatch(/dblab_import.*password '(?!SCRAM)/i)
+      })
+    })
+
+    describe('that fails', () => {
+      async function script(cluster: Cluster, text: string): Promise<string> {
+        const path = join(cluster.directory, 'script.sql')
+        await writeFile(path, text)
+        return path
+      }
+
+      test('says where, and shows no row of the data', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(
+          cluster,
+          'CREATE TABLE a (i int PRIMARY KEY, s text);\nCOPY a FROM stdin;\n1\tsecret-one\n1\tsecret-two\n\\.\nCREATE TABLE b ();\n',
+        )
+        const error = await bringIn(cluster, path).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        )
+        expect(error).toMatchObject({
+          code: 'FAILED',
+          message: expect.stringContaining(
+            'line 5: duplicate key value violates unique constraint "a_pkey" (COPY a, line 2)',
+          ),
+        })
+        expect(JSON.stringify(error) + String(error)).not.toMatch(/secret|\(i\)=/)
+        const after = await cluster.query('script', `SELECT 1 FROM pg_class WHERE relname = 'b'`)
+        expect(after).toEqual([])
+        const logins = await cluster.query(
+          'postgres',
+          `SELECT 1 FROM pg_roles WHERE rolname = 'dblab_import' AND rolcanlogin`,
+        )
+        expect(logins).toEqual([])
+      })
+
+      test('stops at an error of an INSERT, and leaves its values out', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(
+          cluster,
+          `CREATE TABLE a (s text NOT NULL, i int);\nINSERT INTO a VALUES (NULL, 4711);\n`,
+        )
+        await expect(bringIn(cluster, path)).rejects.toSatisfy((error: Error) => !error.message.includes('4711'))
+      })
+
+      test('refuses extensions that are not installed before anything is made', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(cluster, 'CREATE EXTENSION IF NOT EXISTS no_such_extension;\nCREATE TABLE a ();\n')
+        await expect(bringIn(cluster, path)).rejects.toMatchObject({
+          code: 'INVALID',
+          message: expect.stringContaining('no_such_extension'),
+        })
+        expect(await cluster.query('postgres', `SELECT 1 FROM pg_database WHERE datname = 'script'`)).toEqual([])
+      })
+
+      test('refuses parameters of a newer version before anything is made', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(cluster, 'SET parameter_of_version_99 = 0;\nCREATE TABLE a ();\n')
+        await expect(bringIn(cluster, path)).rejects.toMatchObject({
+          code: 'INVALID',
+          message: expect.stringContaining('parameter_of_version_99'),
+        })
+      })
+
+      test('refuses a database that is there', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(cluster, 'CREATE TABLE a ();\n')
+        await bringIn(cluster, path)
+        await expect(bringIn(cluster, path)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+      })
+
+      test('refuses a file that has changed since it was inspected', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(cluster, 'CREATE TABLE a ();\n')
+        const plan = await inspectDump(path, { tools, account: cluster.account })
+        await writeFile(path, 'CREATE TABLE a ();\nCREATE TABLE b ();\n')
+        await expect(importDump(plan, cluster.instance, { account: cluster.account })).rejects.toMatchObject({
+          code: 'INVALID',
+        })
+      })
+
+      test('is stopped on request, with what it has started', async () => {
+        await using cluster = await startCluster(binaries)
+        const path = await script(cluster, 'CREATE TABLE a ();\n\\! sleep 4242\nSELECT pg_sleep(4242);\n')
+        const plan = await inspectDump(path, { tools, account: cluster.account })
+        const controller = new AbortController()
+        const importing = importDump(plan, cluster.instance, { account: cluster.account, signal: controller.signal })
+        setTimeout(() => controller.abort(), 700)
+        await expect(importing).rejects.toMatchObject({ code: 'ABORTED' })
+        const left = await cluster.query('postgres', `SELECT 1 FROM pg_stat_activity WHERE usename = 'dblab_import'`)
+        expect(left).toEqual([])
+      })
+    })
+  },
+)
+
+describe('the rights of an import', () => {
+  test.skipIf(process.getuid?.() !== 0 || lacking !== '')(
+    'are those of the account, not of the server (needs root)',
+    async () => {
+      const [binaries] = installations
+      if (!binaries) return
+      await using cluster = await startCluster(binaries)
+      const directory = await openDirectory()
+      const path = join(directory, 'who.sql')
+      await writeFile(path, `CREATE TABLE who (name text);\n\\set name \`id -un\`\nINSERT INTO who VALUES (:'name');\n`)
+      await bringIn(cluster, path)
+      expect(await cluster.query('who', 'SELECT name FROM public.who')).toEqual([{ name: cluster.account.name }])
+      await rm(directory, { recursive: true })
+    },
+  )
+})
