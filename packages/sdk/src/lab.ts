@@ -1,0 +1,72 @@
+import { type CallArguments, type CallOptions, Client, type ClientOptions } from './client.ts'
+import { Clones } from './clones.ts'
+import type { Answer, OperationName } from './operation.ts'
+import type { Health, Instance } from './schema.gen.ts'
+import { Snapshots } from './snapshots.ts'
+import type { Transport } from './transport.ts'
+
+/**
+ * A Database Lab, over HTTP. Made by `openLab`. To be closed when done with, by `close()` or `await using`.
+ *
+ * Works with older and newer servers of the same major version: fields that it doesn't know are kept, statuses that it doesn't know are
+ * waited out, codes that it doesn't know are `UNKNOWN`.
+ */
+export class Lab implements AsyncDisposable {
+  readonly clones: Clones
+  readonly snapshots: Snapshots
+  readonly #client: Client
+
+  /**
+   * @param transport closed with the lab
+   * @throws TypeError for an address or a token that can't be used
+   */
+  constructor(options: ClientOptions, transport: Transport) {
+    this.#client = new Client(options, transport)
+    this.clones = new Clones(this.#client)
+    this.snapshots = new Snapshots(this.#client)
+  }
+
+  /** The lab's address, without a trailing slash. */
+  get url(): string {
+    return this.#client.url
+  }
+
+  /** The lab at a glance: its status, disk, clones and snapshots. */
+  status(options: CallOptions = {}): Promise<Instance> {
+    return this.#client.call('GET /status', {}, options)
+  }
+
+  /** Whether the server answers. Needs no token. */
+  health(options: CallOptions = {}): Promise<Health> {
+    return this.#client.call('GET /healthz', {}, options)
+  }
+
+  /**
+   * Any operation of the API as it is, by its name: the answer at once, nothing waited for.
+   *
+   * @throws LabApiError, LabConnectionError, LabTimeoutError, the signal's reason
+   * @example
+   * const clone = await lab.call('GET /clone/{id}', { path: { id: 'nightly' }, query: { wait: 30 } })
+   */
+  call<N extends OperationName>(...args: CallArguments<N>): Promise<Answer<N>> {
+    return this.#client.call(...args)
+  }
+
+  /** Lets go of the connections, once what is under way has ended. Twice is fine. */
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Its address alone: what is printed or logged holds no token. */
+  toJSON(): { url: string } {
+    return { url: this.url }
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return `Lab { url: '${this.url}' }`
+  }
+}

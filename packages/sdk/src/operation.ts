@@ -1,0 +1,40 @@
+import type { paths } from './schema.gen.ts'
+
+type Method = 'get' | 'put' | 'post' | 'delete' | 'patch' | 'head' | 'options' | 'trace'
+
+type NamesAt<P extends keyof paths & string, M extends Method = Method> = M extends Method
+  ? [Exclude<paths[P][M], undefined>] extends [never]
+    ? never
+    : `${Uppercase<M>} ${P}`
+  : never
+
+/** Every operation of the API by its name, such as `'GET /clone/{id}'`: straight from the server's document. */
+export type OperationName = { [P in keyof paths & string]: NamesAt<P> }[keyof paths & string]
+
+type OperationOf<N extends OperationName> = N extends `${infer M} ${infer P extends keyof paths & string}`
+  ? Exclude<paths[P][Lowercase<M> & Method], undefined>
+  : never
+
+type Content<T> = T extends { content: { 'application/json': infer Json } } ? Json : undefined
+
+/** The groups of parameters (path, query, header) that an operation has; the others are not there. */
+type Parameters<O> = O extends { parameters: infer P }
+  ? { [K in keyof P as [Exclude<P[K], undefined>] extends [never] ? never : K]: P[K] }
+  : never
+
+type RequestBody<O> = O extends { requestBody: infer B }
+  ? { body: Content<B> }
+  : O extends { requestBody?: infer B }
+    ? [Exclude<B, undefined>] extends [never]
+      ? unknown
+      : { body?: Content<Exclude<B, undefined>> }
+    : never
+
+/** What an operation takes: `{ path, query, header, body }`, of each what it declares. */
+export type Input<N extends OperationName> = Parameters<OperationOf<N>> & RequestBody<OperationOf<N>>
+
+type Success = 200 | 201 | 202 | 203 | 204 | 205 | 206
+
+/** What an operation answers when it succeeds; `undefined` for an answer without a body. */
+export type Answer<N extends OperationName> =
+  OperationOf<N> extends { responses: infer R } ? Content<R[keyof R & Success]> : never

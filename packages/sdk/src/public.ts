@@ -1,0 +1,36 @@
+// What both entries have in common.
+export type { CallArguments, CallOptions, ClientOptions } from './client.ts'
+export { CloneHandle } from './clone-handle.ts'
+export type { CreateCloneInput, Lifetime, UpdateCloneInput } from './clone-input.ts'
+export type { CloneFilter, Clones, CreateCloneOptions } from './clones.ts'
+export { CloneFailedError, isLabApiError, LabApiError, LabConnectionError, LabTimeoutError } from './errors.ts'
+export { type FetchTransportOptions, fetchTransport } from './fetch.ts'
+export { Lab } from './lab.ts'
+export type { Answer, Input, OperationName } from './operation.ts'
+export type {
+  Clone,
+  CloneDatabase,
+  CloneStatus,
+  CloneStatusCode,
+  CreateCloneDatabase,
+  CreateCloneRequest,
+  CreateSnapshotRequest,
+  Disk,
+  Error as LabErrorBody,
+  ErrorCode,
+  Health,
+  Instance,
+  InstanceStatus,
+  InstanceStatusCode,
+  PassedOverDriver,
+  Pool,
+  paths,
+  ResetCloneRequest,
+  Snapshot,
+  UpdateCloneRequest,
+  Warning,
+  WarningCode,
+} from './schema.gen.ts'
+export { errorCodeValues as errorCodes } from './schema.gen.ts'
+export type { Snapshots } from './snapshots.ts'
+export type { Transport, TransportRequest, TransportResponse } from './transport.ts'
