@@ -74,6 +74,7 @@ export class CloneLifecycle {
       return { volumeId, cloningSeconds: seconds }
     })
     log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id })
+    await this.measure(id)
   }
 
   async reset(id: string, options: CreateOptions = {}): Promise<void> {
@@ -100,6 +101,7 @@ export class CloneLifecycle {
       return { volumeId, snapshotId: snapshot.id, resetTo: null }
     })
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
+    await this.measure(id)
     await this.#options.collectGarbage()
   }
 
@@ -142,6 +144,22 @@ export class CloneLifecycle {
     } finally {
       this.#starting.delete(id)
       this.#changed(id)
+    }
+  }
+
+  /** Reads how much the clone holds. */
+  async measure(id: string): Promise<void> {
+    const { catalogue, provisioner, log } = this.#options
+    const before = catalogue.clones.get(id)
+    if (!before || before.volumeId === null) return
+    try {
+      const { ownBytes } = await provisioner.storage.volumeUsage(before.volumeId)
+      const now = catalogue.clones.get(id)
+      if (now?.volumeId === before.volumeId && now.size !== ownBytes) catalogue.clones.update(id, { size: ownBytes })
+    } catch (error) {
+      // A clone may go, or be swapped, while it is measured.
+      if (!isProvisionError(error)) throw error
+      log.debug('could not measure a clone', { clone: id, error: error.message })
     }
   }
 

@@ -42,18 +42,8 @@ export class CloneMonitor {
 
   /** Reads how much each clone holds. */
   async measure(): Promise<void> {
-    const { catalogue, provisioner, log } = this.#options
-    for (const { id, volumeId, size } of catalogue.clones.list()) {
-      if (volumeId === null) continue
-      try {
-        const { ownBytes } = await provisioner.storage.volumeUsage(volumeId)
-        const now = catalogue.clones.get(id)
-        if (now?.volumeId === volumeId && ownBytes !== size) catalogue.clones.update(id, { size: ownBytes })
-      } catch (error) {
-        if (!isProvisionError(error)) throw error
-        log.debug('could not measure a clone', { clone: id, error: error.message })
-      }
-    }
+    const { catalogue, lifecycle } = this.#options
+    for (const { id } of catalogue.clones.list()) await lifecycle.measure(id)
   }
 
   async #look(clone: CloneRecord): Promise<void> {

@@ -23,7 +23,7 @@ export interface StartOptions {
 export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
   const stopping = stopSignal(log)
   await using lab = await openLab({ config, token, version, log })
-  await bringIn(lab, options, stopping, log)
+  await bringIn(lab, { ...options, scale: config.sample.scale }, stopping, log)
   const app = createApp({ services: lab.services, log, openApi, bodyLimit: config.bodyLimit, tls: config.tls !== undefined })
   const server = createServer(config, app)
   await listen(server, config)

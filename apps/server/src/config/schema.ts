@@ -34,8 +34,10 @@ const storage = z
       .describe('Where volumes live; `auto` takes the first of zfs, btrfs, reflink, copy that works. Kept once the lab is made'),
     dataset: z.string().min(1).optional().describe('The ZFS dataset to keep everything below, such as `tank/dblab`; `zfs` needs it'),
     imageSize: bytes
-      .default(64e9)
-      .describe('Largest size of the embedded btrfs pool, a sparse file: takes what is used. Bytes, or such as `64GB`'),
+      .optional()
+      .describe(
+        'Size of the embedded btrfs pool, a sparse file that takes what is used: bytes, or such as `64GB`. Raised later, the pool grows. Left out: 80 % of what is free when the lab is made',
+      ),
     lowFreePercent: z.number().min(0).max(100).default(15).describe('Free space below this makes the lab WARNING'),
     criticalFreePercent: z
       .number()
@@ -82,6 +84,12 @@ const clones = z
   })
   .prefault({})
 
+const sample = z
+  .strictObject({
+    scale: z.number().positive().max(100).default(1).describe('Size of the sample database that a new lab gets: 1 is about 300 MB'),
+  })
+  .prefault({})
+
 /** The whole configuration. The README's reference is generated from this. */
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('Address that the API listens on'),
@@ -89,12 +97,13 @@ export const configSchema = z.strictObject({
   dataDir: z.string().min(1).default('.dblab').describe('Directory of everything that the lab keeps'),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('What goes to the log'),
   logFormat: z.enum(['text', 'json']).default('text').describe('Lines for people, or for programs'),
-  bodyLimit: bytes.default(100_000).describe('Largest request body'),
+  bodyLimit: bytes.prefault('100KB').describe('Largest request body'),
   requestTimeoutSeconds: z.number().positive().default(30).describe('A request must have arrived whole by then'),
   tls: tls.optional(),
   storage,
   postgres,
   clones,
+  sample,
 })
 
 export type Config = z.infer<typeof configSchema>

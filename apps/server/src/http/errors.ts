@@ -88,9 +88,12 @@ function explainFields(error: ValidateError): string {
     .join('; ')
 }
 
-/** Its messages are fixed sentences, but for this one, which lists what the sender wrote. */
+/** Some of tsoa's messages hold what the sender wrote: only what the document says itself is passed on. */
 function describe(message: string): string {
   if (/is an excess property/.test(message)) return 'there is no such field'
+  const choices = [...message.matchAll(/should be one of the following; \[([^\]]*)\]/g)].map(([, list]) => list)
+  if (choices.length > 0) return `must be one of ${choices.join(', ')}`
+  if (/^Could not match/.test(message)) return 'has another form than the document says'
   return message
 }
 
@@ -103,7 +106,7 @@ function bodyFailure(error: unknown): Failure | undefined {
   if (type === 'charset.unsupported' || type === 'encoding.unsupported') return { code: 'UNSUPPORTED_MEDIA_TYPE' }
   const status = Number(error.status)
   // A path or query with a bad percent escape, and whatever else express blames on the sender.
-  return status >= 400 && status < 500 ? { code: 'INVALID_REQUEST' } : undefined
+  return status >= 400 && status < 500 ? { code: 'INVALID_REQUEST', detail: 'the request can not be read' } : undefined
 }
 
 /** For every path that no route took. A path that other methods have says which. */

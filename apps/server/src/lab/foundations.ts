@@ -1,8 +1,10 @@
+import { stat, statfs } from 'node:fs/promises'
 import {
   type BinarySource,
   binarySource,
   callerAccount,
   findAccount,
+  isSystemError,
   type OpenedStorage,
   openStorage,
   type PostgresRuntime,
@@ -45,12 +47,25 @@ export async function openFoundations(config: Config, log: Logger): Promise<Foun
     root: places.pool(stateDir),
     owner: account,
     dataset: config.storage.dataset,
-    image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize },
+    image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize ?? (await defaultImageSize(dataDir)) },
   })
   const binaries = chosenBinaries(config, account, stateDir)
   const runtime = new ProcessRuntime({ account, binaries, stateDir: places.postgres(stateDir), labUser: callerAccount().name })
   stack.move()
   return { identity, storage, runtime, binaries, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
+}
+
+/** Of the space that is free when the image is made: the rest of the host lives on too. */
+const SHARE_OF_FREE_SPACE = 0.8
+
+async function defaultImageSize(dataDir: string): Promise<number> {
+  try {
+    return (await stat(places.image(dataDir))).size
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error
+  }
+  const { bavail, bsize } = await statfs(dataDir)
+  return Math.floor(bavail * bsize * SHARE_OF_FREE_SPACE)
 }
 
 /** A cluster says itself which major it needs; a new one gets the configured, or the default. */

@@ -15,6 +15,8 @@ const SAMPLE_DATABASE = 'shop'
 export interface BringInOptions {
   /** A dump to import. */
   import?: string
+  /** Of the sample. */
+  scale: number
 }
 
 /** Brings in the dump that was asked for; else, into a lab without any data, the sample. */
@@ -28,19 +30,19 @@ export async function bringIn(lab: Lab, options: BringInOptions, signal: AbortSi
   if (options.import !== undefined) {
     await makeGeneration(generation, await dumpSource(lab, resolve(options.import), signal, log), signal)
   } else if (catalogue.volumes.base() === undefined) {
-    log.info('making the sample database: about 300 MB, in some seconds', { database: SAMPLE_DATABASE })
-    await makeGeneration(generation, sampleSource(log), signal)
+    log.info('making the sample database', { database: SAMPLE_DATABASE, megabytes: Math.ceil(300 * options.scale) })
+    await makeGeneration(generation, sampleSource(options.scale, log), signal)
   }
 }
 
-function sampleSource(log: Logger): Source {
+function sampleSource(scale: number, log: Logger): Source {
   return {
     database: SAMPLE_DATABASE,
     message: 'Sample database',
     loginRoles: [],
     fill: async (instance, signal) => {
       await createImportRole(instance)
-      await fillSample(instance, { database: SAMPLE_DATABASE, signal, onProgress: progressLog(log) })
+      await fillSample(instance, { database: SAMPLE_DATABASE, scale, signal, onProgress: progressLog(log) })
       return new Date()
     },
   }

@@ -185,7 +185,9 @@ export async function assertUnchanged(plan: DumpPlan): Promise<void> {
     if (!isSystemError(error, 'ENOENT')) throw error
   })
   const same =
-    stats && stats.mtime.getTime() === plan.modifiedAt.getTime() && (plan.kind === 'directory' || stats.size === plan.sizeBytes)
+    stats &&
+    stats.mtime.getTime() === plan.modifiedAt.getTime() &&
+    (plan.kind === 'directory' || stats.size === plan.sizeBytes)
   if (same) return
   throw new ProvisionError('INVALID', `the dump ${plan.path} has changed since it was inspected`, {
     hint: 'Wait until it is written, and start again.',

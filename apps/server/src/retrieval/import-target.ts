@@ -69,11 +69,13 @@ function isEmpty(instance: Instance, signal?: AbortSignal): Promise<boolean> {
   return withLabConnection(instance, 'postgres', async (client) => !(await work(client)), { signal })
 }
 
-/** The dump's roles that the cluster lacks, made without login. Names that PostgreSQL keeps for itself are left for the restore to fail on. */
+/** The dump's roles that the cluster lacks, made without login. Names that begin with `pg_` can't be made: a restore that needs one fails and says so. */
 export async function createRoles(instance: Instance, plan: DumpPlan, signal?: AbortSignal): Promise<string[]> {
   const { owners, otherRoles, createdRoles } = plan.facts
   const wanted = new Set(
-    [...owners, ...otherRoles].filter((name) => !createdRoles.has(name) && !name.startsWith('pg_')),
+    [...owners, ...otherRoles].filter(
+      (name) => !createdRoles.has(name) && !name.startsWith('pg_') && name !== IMPORT_ROLE,
+    ),
   )
   return withLabConnection(
     instance,

@@ -44,6 +44,8 @@ export class SqlScanner {
   #limit = 0
   #text: string[] = []
   #textBytes = 0
+  /** The two characters before the position, which may have come with an earlier chunk. */
+  #tail = ''
   #commentDepth = 0
   #dollarTag = Buffer.alloc(0)
   #backslashQuotes = false
@@ -115,7 +117,7 @@ export class SqlScanner {
     else if (character === backslash) this.#enterMeta()
     else if (character === dollar) this.#scanDollarSign(buffer)
     else if (character === doubleQuote) this.#enterKeeping(buffer, 'name')
-    else if (character === quote) this.#enterKeeping(buffer, this.#opensEscapes(buffer) ? 'escape quote' : 'quote')
+    else if (character === quote) this.#enterKeeping(buffer, this.#opensEscapes() ? 'escape quote' : 'quote')
     else this.#keepAndPass(buffer, 1)
   }
 
@@ -137,22 +139,16 @@ export class SqlScanner {
   }
 
   /** `E'…'` knows backslashes; so does a plain literal while `standard_conforming_strings` is off. */
-  #opensEscapes(buffer: Buffer): boolean {
+  #opensEscapes(): boolean {
     if (this.#backslashQuotes) return true
-    return /(^|[^\w$\x80-\xff])e$/i.test(this.#before(buffer, 2))
-  }
-
-  /** The characters just before the position, of which the first may have gone with an earlier chunk. */
-  #before(buffer: Buffer, count: number): string {
-    const here = buffer.toString('latin1', Math.max(0, this.#position - count), this.#position)
-    return here.length === count ? here : ((this.#text.slice(-2).join('') || ' ') + here).slice(-count)
+    return /(^|[^\w$\x80-\xff])e$/i.test(this.#tail)
   }
 
   #scanDollarSign(buffer: Buffer): void {
     const ahead = buffer.toString('latin1', this.#position, this.#position + lookaheadBytes)
     const tag = /^\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$/.exec(ahead)?.[0]
     // `a$b$c` is an identifier: a dollar sign inside one opens nothing.
-    const opens = tag !== undefined && !/[\w\x80-\xff$]/.test(this.#before(buffer, 1))
+    const opens = tag !== undefined && !/[\w\x80-\xff$]$/.test(this.#tail)
     this.#keepAndPass(buffer, opens ? tag.length : 1)
     if (!opens) return
     this.#dollarTag = Buffer.from(tag, 'latin1')
@@ -263,6 +259,7 @@ export class SqlScanner {
     this.#line = ''
     this.#state = state
     this.#text.push(' ')
+    this.#tail = ''
   }
 
   #enterKeeping(buffer: Buffer, state: State): void {
@@ -277,6 +274,8 @@ export class SqlScanner {
 
   #keep(buffer: Buffer, from: number, to: number): void {
     if (from >= to) return
+    const tail = buffer.toString('latin1', Math.max(from, to - 2), to)
+    this.#tail = tail.length === 2 ? tail : (this.#tail + tail).slice(-2)
     const room = statementLimitBytes - this.#textBytes
     if (room <= 0) return
     this.#text.push(buffer.toString('latin1', from, Math.min(to, from + room)))
@@ -286,6 +285,7 @@ export class SqlScanner {
   #takeText(): string {
     const text = Buffer.from(this.#text.join(''), 'latin1').toString('utf8')
     this.#text = []
+    this.#tail = ''
     this.#textBytes = 0
     return text
   }

@@ -13,8 +13,10 @@ import {
   type Instance,
   type PostgresBinaries,
   ProcessRuntime,
+  run,
   withLabConnection,
 } from '@dblab/provision'
+import { afterAll } from 'vitest'
 
 /** A fresh cluster that runs as a base does while it is filled: the import role may come over TCP. */
 export interface Cluster extends AsyncDisposable {
@@ -40,6 +42,29 @@ export async function openDirectory(): Promise<string> {
   return directory
 }
 
+const templates = new Map<string, Promise<string>>()
+
+afterAll(async () => {
+  for (const template of templates.values()) await rm(await template, { recursive: true })
+  templates.clear()
+})
+
+/** initdb takes seconds, a copy of what it made does not. */
+function clusterTemplate(binaries: PostgresBinaries, runtime: ProcessRuntime): Promise<string> {
+  const made = templates.get(binaries.binDir) ?? makeTemplate(runtime)
+  templates.set(binaries.binDir, made)
+  return made
+}
+
+async function makeTemplate(runtime: ProcessRuntime): Promise<string> {
+  const directory = await openDirectory()
+  await rm(directory, { recursive: true })
+  await mkdir(directory, { mode: 0o700 })
+  if (process.getuid?.() === 0) await chown(directory, runtime.account.uid, runtime.account.gid)
+  await runtime.initialise(directory)
+  return directory
+}
+
 export async function startCluster(binaries: PostgresBinaries): Promise<Cluster> {
   await using undo = new AsyncDisposableStack()
   const directory = await openDirectory()
@@ -60,10 +85,8 @@ export async function startCluster(binaries: PostgresBinaries): Promise<Cluster>
   await mkdir(join(directory, 'state'))
   await mkdir(join(directory, 'copies'))
   const dataDir = join(directory, 'data')
-  await mkdir(dataDir, { mode: 0o700 })
-  if (process.getuid?.() === 0) await chown(dataDir, account.uid, account.gid)
   await runtime.check()
-  await runtime.initialise(dataDir)
+  await run(['cp', '-Rp', await clusterTemplate(binaries, runtime), dataDir])
   undo.defer(() => runtime.remove('base'))
   const settings = { fsync: 'off', wal_level: 'minimal', max_wal_senders: '0' }
   const port = await freePort()

@@ -47,7 +47,7 @@ export async function fillSource(cluster: Cluster): Promise<void> {
       await client.query(`ALTER DATABASE ${name} SET search_path TO "Sales", public`)
       await client.query(`ALTER ROLE bob IN DATABASE ${name} SET work_mem TO '8MB'`)
     },
-    { role: IMPORT_ROLE, triggers: true },
+    { role: IMPORT_ROLE },
   )
 }
 

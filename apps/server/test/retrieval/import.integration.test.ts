@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findClientTools, prepareBase } from '@dblab/provision'
@@ -33,7 +33,7 @@ describe.skipIf(lacking !== '').each(installations)(
       await using cluster = await startCluster(binaries)
       const seen: RetrievalProgress[] = []
       const result = await bringIn(cluster, pagila, (progress) => seen.push(progress))
-      expect(result).toMatchObject({ database: 'pagila', tables: 23 })
+      expect(result).toMatchObject({ database: 'pagila', tables: 22 })
       const counts = new Map<string, number>()
       const expected = await copiedRows(pagila)
       for (const table of expected.keys()) {
@@ -110,20 +110,26 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(logins).toEqual([])
       })
 
-      test.each(['custom', 'plain that makes its database'])('keeps the settings of the database: %s', async (kind) => {
-        await using cluster = await startCluster(binaries)
-        await bringIn(cluster, made[kind] ?? '')
-        const settings = await cluster.query<{ role: string; setconfig: string[] }>(
-          oddDatabase,
-          `SELECT setrole::regrole::text AS role, setconfig FROM pg_db_role_setting ORDER BY 1`,
-        )
-        expect(settings).toEqual([
-          { role: '-', setconfig: ['search_path="Sales", public'] },
-          { role: 'bob', setconfig: ['work_mem=8MB'] },
-        ])
-      })
+      // What follows does not hang on the version of the server.
+      const first = binaries === installations[0]
 
-      test.each(['custom', 'plain'])('leaves no link to another server: %s', async (kind) => {
+      test.runIf(first).each(['custom', 'plain that makes its database'])(
+        'keeps the settings of the database: %s',
+        async (kind) => {
+          await using cluster = await startCluster(binaries)
+          await bringIn(cluster, made[kind] ?? '')
+          const settings = await cluster.query<{ role: string; setconfig: string[] }>(
+            oddDatabase,
+            `SELECT setrole::regrole::text AS role, setconfig FROM pg_db_role_setting ORDER BY 1`,
+          )
+          expect(settings).toEqual([
+            { role: '-', setconfig: ['search_path="Sales", public'] },
+            { role: 'bob', setconfig: ['work_mem=8MB'] },
+          ])
+        },
+      )
+
+      test.runIf(first).each(['custom', 'plain'])('leaves no link to another server: %s', async (kind) => {
         await using cluster = await startCluster(binaries)
         const result = await bringIn(cluster, made[kind] ?? '')
         expect(result.notes).toContain('removed: user mapping of bob for production')
@@ -142,19 +148,22 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(roles).toEqual([])
       })
 
-      test.each(['custom', 'tar', 'plain'])('reads for the account a file that it may not read: %s', async (kind) => {
-        await using cluster = await startCluster(binaries)
-        const path = join(cluster.directory, 'closed')
-        await copyFile(made[kind] ?? '', path)
-        await chmod(path, 0o600)
-        const plan = await inspectDump(path, { tools, account: cluster.account })
-        if (process.getuid?.() === 0) expect(plan.readable).toBe(false)
-        await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
-          tables: 2,
-        })
-      })
+      test.runIf(first).each(['custom', 'tar', 'plain'])(
+        'reads for the account a file that it may not read: %s',
+        async (kind) => {
+          await using cluster = await startCluster(binaries)
+          const path = join(cluster.directory, 'closed')
+          await copyFile(made[kind] ?? '', path)
+          await chmod(path, 0o600)
+          const plan = await inspectDump(path, { tools, account: cluster.account })
+          if (process.getuid?.() === 0) expect(plan.readable).toBe(false)
+          await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
+            tables: 2,
+          })
+        },
+      )
 
-      test('counts the tables that are done', async () => {
+      test.runIf(first)('counts the tables that are done', async () => {
         await using cluster = await startCluster(binaries)
         const seen: RetrievalProgress[] = []
         await bringIn(cluster, made.tar ?? '', (progress) => seen.push(progress))
@@ -164,12 +173,11 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(seen.at(-1)?.step).toBe('finish')
       })
 
-      test('fails on an archive whose data are cut short', async () => {
+      test.runIf(first)('fails on an archive whose data are cut short', async () => {
         await using cluster = await startCluster(binaries)
         const path = join(cluster.directory, 'cut')
         await copyFile(made.custom ?? '', path)
         const plan = await inspectDump(path, { tools, account: cluster.account })
-        const { truncate, utimes } = await import('node:fs/promises')
         await truncate(path, plan.sizeBytes - 15_000)
         await utimes(path, plan.modifiedAt, plan.modifiedAt)
         await expect(bringIn(cluster, path)).rejects.toMatchObject({
@@ -178,7 +186,7 @@ describe.skipIf(lacking !== '').each(installations)(
         })
       })
 
-      test('leaves no password in the log of the server', async () => {
+      test.runIf(first)('leaves no password in the log of the server', async () => {
         await using cluster = await startCluster(binaries)
         await cluster.query('postgres', `ALTER SYSTEM SET log_statement TO 'all'`)
         await cluster.query('postgres', 'SELECT pg_reload_conf()')
@@ -188,7 +196,7 @@ describe.skipIf(lacking !== '').each(installations)(
       })
     })
 
-    describe('that fails', () => {
+    describe.runIf(binaries === installations[0])('that fails', () => {
       async function script(cluster: Cluster, text: string): Promise<string> {
         const path = join(cluster.directory, 'script.sql')
         await writeFile(path, text)

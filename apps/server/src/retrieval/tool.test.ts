@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'vitest'
+import { knowsRestrict, needPgRestore, needPsql } from './client-tool.ts'
+import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
+import { lastProblem } from './tool-messages.ts'
+
+const tool = (version: string) => ({ path: '/usr/bin/x', version, major: Number.parseInt(version, 10) })
+
+describe('the client program for a dump', () => {
+  test.each([
+    ['13.21', false],
+    ['13.22', true],
+    ['14.18', false],
+    ['14.19', true],
+    ['15.13', false],
+    ['15.14', true],
+    ['16.9', false],
+    ['16.10', true],
+    ['17.5', false],
+    ['17.6', true],
+    ['18beta3', true],
+    ['18.0', true],
+    ['12.22', false],
+  ])('psql %s knows \\restrict: %s', (version, known) => {
+    expect(knowsRestrict(version)).toBe(known)
+  })
+
+  test('is refused with the package that brings it, where there is none', () => {
+    expect(() => needPsql({}, { path: '/d.sql', restricted: false })).toThrow(
+      expect.objectContaining({ code: 'UNAVAILABLE', hint: expect.stringContaining('postgresql-client') }),
+    )
+    expect(() => needPgRestore({}, { path: '/d', format: '1.16', minimumMajor: 17 })).toThrow(
+      expect.objectContaining({ code: 'UNAVAILABLE', hint: expect.stringContaining('postgresql-client-17') }),
+    )
+  })
+
+  test('is refused where it is too old', () => {
+    const archive = { path: '/d', format: '1.16', minimumMajor: 17 }
+    expect(() => needPgRestore({ pg_restore: tool('15.18') }, archive)).toThrow(
+      /format 1\.16.*needs pg_restore 17.*15\.18/,
+    )
+    expect(() => needPsql({ psql: tool('15.2') }, { path: '/d', restricted: true })).toThrow(/restrict/)
+    expect(needPsql({ psql: tool('15.2') }, { path: '/d', restricted: false }).version).toBe('15.2')
+  })
+})
+
+describe('the errors of a tool', () => {
+  test('of psql keep the line and the place, and drop the values', () => {
+    const lines = [
+      'psql:<stdin>:5: ERROR:  invalid input syntax for type integer: "x"',
+      'CONTEXT:  COPY a, line 2, column i: "secret"',
+      'psql:<stdin>:9: ERROR:  duplicate key value violates unique constraint "a_pkey"',
+      'DETAIL:  Key (i)=(1) already exists.',
+      'LINE 1: insert into a values (secret)',
+    ]
+    expect(lastProblem(lines)).toBe(
+      'line 5: invalid input syntax for type integer: "x" (COPY a, line 2); line 9: duplicate key value violates unique constraint "a_pkey"',
+    )
+  })
+
+  test("of pg_restore keep the server's words, and drop the command", () => {
+    const lines = [
+      'pg_restore: while PROCESSING TOC:',
+      'pg_restore: from TOC entry 6; 2615 16864 SCHEMA x bob',
+      'pg_restore: error: could not execute query: ERROR:  schema "x" already exists',
+      'Command was: CREATE SCHEMA x;',
+      'pg_restore: error: COPY failed for table "actor": ERROR:  duplicate key value violates unique constraint "actor_pkey"',
+      'DETAIL:  Key (actor_id)=(1) already exists.',
+      'CONTEXT:  COPY actor, line 1',
+    ]
+    expect(lastProblem(lines)).toBe(
+      'schema "x" already exists; COPY failed for table "actor": ERROR:  duplicate key value violates unique constraint "actor_pkey" (COPY actor, line 1)',
+    )
+  })
+
+  test('are bounded', () => {
+    const lines = Array.from({ length: 50 }, (_, index) => `psql:<stdin>:${index}: ERROR:  ${'x'.repeat(5000)}`)
+    expect(lastProblem(lines).length).toBeLessThan(1100)
+    expect(lastProblem(lines)).toContain('line 49')
+  })
+
+  test('that say nothing are told as that', () => {
+    expect(lastProblem([])).toBe('it gave no reason')
+  })
+})
+
+describe('the time of the data', () => {
+  test.each([
+    ['2026-01-02 03:04:05 UTC', '2026-01-02T03:04:05.000Z'],
+    ['2026-01-02 03:04:05 +03', '2026-01-02T00:04:05.000Z'],
+    ['2026-01-02 03:04:05 -0330', '2026-01-02T06:34:05.000Z'],
+  ])('is read from %s', (text, iso) => {
+    expect(parseStartedOn(text)?.toISOString()).toBe(iso)
+  })
+
+  test('is unknown where nothing is said of it', () => {
+    expect(parseStartedOn('')).toBeUndefined()
+    expect(fromWallClock(undefined)).toBeUndefined()
+  })
+
+  test('is that of the file where the dump names a later one', () => {
+    const file = new Date('2026-01-01T00:00:00Z')
+    expect(dataStateAt(new Date('2026-01-01T02:00:00Z'), file)).toBe(file)
+    expect(dataStateAt(undefined, file)).toBe(file)
+  })
+})

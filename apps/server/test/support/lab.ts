@@ -1,0 +1,184 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Lab as Client, openLab } from '@dblab/sdk'
+import { stringify } from 'yaml'
+
+/** The built server, as users run it. */
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+
+export interface TestLabOptions {
+  driver: 'zfs' | 'btrfs' | 'reflink' | 'copy'
+  /** An existing directory; made, and removed at the end, when left out. */
+  directory?: string
+  /** Merged over the test's own. */
+  config?: Record<string, Record<string, unknown> | unknown>
+  env?: Record<string, string>
+}
+
+/** A lab in a directory of its own, served by processes that a test may stop, kill and start. */
+export class TestLab implements AsyncDisposable {
+  readonly directory: string
+  readonly url: string
+  readonly token = 'a-token-for-tests-only'
+  readonly #env: Record<string, string>
+  readonly #ownsDirectory: boolean
+  #server: ChildProcess | undefined
+  #output = ''
+
+  private constructor(directory: string, port: number, env: Record<string, string>, ownsDirectory: boolean) {
+    this.directory = directory
+    this.url = `http://127.0.0.1:${port}`
+    this.#env = env
+    this.#ownsDirectory = ownsDirectory
+  }
+
+  /** Writes the configuration; starts nothing. */
+  static async make({ driver, directory, config = {}, env = {} }: TestLabOptions): Promise<TestLab> {
+    const parent = directory ?? (await mkdtemp(join(tmpdir(), 'dblab-lab-')))
+    // The account of Postgres must be able to pass it.
+    await chmod(parent, 0o711)
+    const port = await freePort()
+    const from = await freePortRange()
+    const base = {
+      port,
+      logLevel: 'debug',
+      storage: { driver, imageSize: '6GB', ...object(config.storage) },
+      clones: { portFrom: from, portTo: from + 199, ...object(config.clones) },
+      sample: { scale: 0.01 },
+      postgres: object(config.postgres),
+    }
+    const lab = new TestLab(parent, port, env, directory === undefined)
+    await mkdir(parent, { recursive: true })
+    await writeFile(join(parent, 'dblab.yaml'), stringify({ ...config, ...base }))
+    return lab
+  }
+
+  get pid(): number {
+    return this.#server?.pid ?? 0
+  }
+
+  /** What the server has logged since it was started. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Resolves when the server answers. */
+  async start(args: string[] = []): Promise<void> {
+    const server = this.#spawn(['start', ...args])
+    this.#server = server
+    this.#output = ''
+    server.stderr?.on('data', (chunk) => {
+      this.#output += chunk
+    })
+    const exited = once(server, 'exit').then(([code]) => {
+      throw new Error(`the server ended with ${code}:\n${this.#output}`)
+    })
+    exited.catch(() => {})
+    const ready = (async () => {
+      for await (const chunk of server.stdout ?? []) if (String(chunk).includes('Database Lab is ready')) return
+    })()
+    await Promise.race([ready, exited])
+    server.stdout?.resume()
+  }
+
+  /** As Ctrl-C does. */
+  async interrupt(): Promise<void> {
+    await this.#end('SIGINT')
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL')
+  }
+
+  /** Runs another command of the server to its end. */
+  async run(args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const child = this.#spawn(args)
+    let stdout = ''
+    let stderr = ''
+    child.stdout?.on('data', (chunk) => {
+      stdout += chunk
+    })
+    child.stderr?.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const [code] = await once(child, 'close')
+    return { code: Number(code), stdout, stderr }
+  }
+
+  client(): Client {
+    return openLab({ url: this.url, token: this.token })
+  }
+
+  /** A request as any HTTP client sends it. */
+  async fetch(path: string, init: RequestInit & { json?: unknown; token?: string | null } = {}): Promise<Response> {
+    const { json, token = this.token, ...rest } = init
+    const headers = new Headers(rest.headers)
+    if (token !== null && !headers.has('Authorization')) headers.set('Authorization', `Bearer ${token}`)
+    if (json !== undefined) headers.set('Content-Type', 'application/json')
+    const body = json === undefined ? rest.body : JSON.stringify(json)
+    return fetch(`${this.url}${path}`, { ...rest, headers, ...(body !== undefined && { body }) })
+  }
+
+  async readDataFile(name: string): Promise<string> {
+    return readFile(join(this.directory, '.dblab', name), 'utf8')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill()
+    const { code, stdout, stderr } = await this.run(['destroy', '--yes'])
+    if (code !== 0) throw new Error(`destroy ended with ${code}: ${stdout}${stderr}`)
+    if (this.#ownsDirectory) await rm(this.directory, { recursive: true })
+  }
+
+  #spawn(args: string[]): ChildProcess {
+    return spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
+      cwd: this.directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, DBLAB_TOKEN: this.token, ...this.#env },
+    })
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
+    server.kill(signal)
+    await once(server, 'exit')
+  }
+}
+
+function object(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no TCP address')
+  return address.port
+}
+
+/** Ranges of 200 ports for labs that tests run side by side: by process and by lab. */
+let ranges = 0
+async function freePortRange(): Promise<number> {
+  const slot = (process.pid % 40) * 3 + (ranges++ % 3)
+  return 8000 + slot * 200
+}
+
+/** Until the condition holds; fails with what it waited for when the time is over. */
+export async function eventually(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 20_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await delay(50)
+  }
+}
