@@ -30,8 +30,11 @@ type RequestBody<O> = O extends { requestBody: infer B }
       : { body?: Content<Exclude<B, undefined>> }
     : never
 
+/** As an object type without members would, an operation without parameters would otherwise take anything. */
+type Closed<T> = keyof T extends never ? Record<string, never> : T
+
 /** What an operation takes: `{ path, query, header, body }`, of each what it declares. */
-export type Input<N extends OperationName> = Parameters<OperationOf<N>> & RequestBody<OperationOf<N>>
+export type Input<N extends OperationName> = Closed<Parameters<OperationOf<N>> & RequestBody<OperationOf<N>>>
 
 type Success = 200 | 201 | 202 | 203 | 204 | 205 | 206
 

@@ -69,11 +69,8 @@ async function inspectScript(
   const finder = new SqlFactFinder()
   await using handle = await open(path, 'r')
   let doneBytes = 0
-  for await (const chunk of handle.createReadStream({
-    autoClose: false,
-    highWaterMark: 1 << 20,
-    signal: options.signal,
-  })) {
+  for await (const chunk of handle.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })) {
+    if (options.signal?.aborted) throw new ProvisionError('ABORTED', `the reading of ${path} was stopped on request`)
     finder.push(chunk)
     doneBytes += chunk.length
     options.onProgress?.({ doneBytes, totalBytes: file.sizeBytes })

@@ -20,8 +20,8 @@ export interface ImportLogin extends AsyncDisposable {
 }
 
 /**
- * Lets the import role in over TCP with a password that is made for this one import. Disposing takes the password, the right to log in and the file
- * away; the role itself stays, for it owns what was restored.
+ * Lets the import role in over TCP with a password that is made for this one import. Disposing takes the password, the right to log in, the file and
+ * whatever is still connected away; the role itself stays, for it owns what was restored.
  * https://www.postgresql.org/docs/current/libpq-pgpass.html
  */
 export async function openImportLogin(instance: Instance, account: Account): Promise<ImportLogin> {
@@ -42,6 +42,8 @@ export async function openImportLogin(instance: Instance, account: Account): Pro
 
 async function closeRole(instance: Instance): Promise<void> {
   await withLabConnection(instance, LAB_DATABASE, async (client) => {
+    // A tool that was stopped leaves its queries running: a server notices that its client is gone only when it writes to it.
+    await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [IMPORT_ROLE])
     const { rowCount } = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [IMPORT_ROLE])
     if (rowCount !== 0) await client.query(`ALTER ROLE ${client.escapeIdentifier(IMPORT_ROLE)} NOLOGIN PASSWORD NULL`)
   })

@@ -82,6 +82,7 @@ async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, o
       PGPASSFILE: login.passFile,
       PGAPPNAME: 'dblab import',
       PGCONNECT_TIMEOUT: '10',
+      PGGSSENCMODE: 'disable',
       // Without a home, libpq looks into the account's for certificates and passwords that are not for the lab.
       HOME: '/nonexistent',
       PGOPTIONS: '-c client_min_messages=warning -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0',

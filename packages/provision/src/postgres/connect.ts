@@ -11,8 +11,11 @@ export interface LabConnectionOptions {
   /** For the whole of it, connection and work. 60 seconds by default; 0 is no bound. */
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
-  /** True for work that the data's own triggers should see. The lab's housekeeping fires none. */
-  triggers?: boolean
+  /**
+   * True for work on the data's own behalf, such as filling or masking it: names are looked up and triggers fire as in any session. The
+   * lab's housekeeping fires none, and finds nothing outside pg_catalog that it does not name in full.
+   */
+  dataSession?: boolean
   /** Become this role, as `SET ROLE` does. */
   role?: string
 }
@@ -22,10 +25,9 @@ const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES', 
 
 /**
  * What the lab's sessions need whatever the data's own settings say, sent with the connection: settings of a database or a role do not
- * override these. The first keeps the lab's superuser from calling a function that a user has put before a built-in one.
+ * override them.
  */
 const SESSION = {
-  search_path: 'pg_catalog',
   default_transaction_read_only: 'off',
   default_transaction_isolation: 'read committed',
   lock_timeout: '0',
@@ -91,11 +93,14 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof ProvisionError && error.cause instanceof DatabaseError ? error.cause.code : undefined
 }
 
-function sessionOptions({ triggers, role }: LabConnectionOptions, timeoutMs: number): string {
+/** Keeps the lab's superuser from calling what a user has put before a built-in function, or has made a trigger of. */
+const HOUSEKEEPING = { search_path: 'pg_catalog', session_replication_role: 'replica' }
+
+function sessionOptions({ dataSession, role }: LabConnectionOptions, timeoutMs: number): string {
   const settings: Record<string, string> = {
     ...SESSION,
     statement_timeout: String(timeoutMs),
-    ...(triggers !== true && { session_replication_role: 'replica' }),
+    ...(dataSession !== true && HOUSEKEEPING),
     ...(role !== undefined && { role }),
   }
   // Blanks and backslashes are escaped by a backslash (PostgreSQL manual, "Frontend/Backend Protocol", StartupMessage).

@@ -18,7 +18,7 @@ import type {
 import { checkLabels, checkSnapshotRef, checkVolumeId, isId, parseSnapshotName, snapshotName } from './ids.ts'
 import { type Label, labelledName, readLabel, type SnapshotLabel, type VolumeLabel, writeLabel } from './label.ts'
 import { exists, makeDirectory, removeIfEmpty, syncPath } from './paths.ts'
-import { reporting } from './report.ts'
+import { alreadyExists, inUse, notFound, reporting } from './report.ts'
 import { forEachBounded } from './tree.ts'
 
 /** What one file system can do with a file tree: all that a driver which keeps its volumes in a directory adds of its own. */
@@ -138,7 +138,7 @@ export class DirectoryDriver implements StorageDriver {
       const label = await this.#ours(join(this.#volumes, id), 'volume')
       if (!label) return
       const snapshots = (await this.#list('snapshot')).filter((snapshot) => snapshot.volumeId === id)
-      if (snapshots.length > 0) throw inUse(`the volume ${id}`, 'snapshots', snapshots.map(snapshotName))
+      if (snapshots.length > 0) throw inUse(`the volume ${id}`, snapshots.map(snapshotName))
       await this.#retire(label)
     })
   }
@@ -170,15 +170,17 @@ export class DirectoryDriver implements StorageDriver {
       if (!label) return
       const clones = (await this.#list('volume')).filter(({ origin }) => origin && snapshotName(origin) === name)
       const ids = clones.map((clone) => clone.id)
-      if (ids.length > 0) throw inUse(`the snapshot ${name}`, 'clones', ids)
+      if (ids.length > 0) throw inUse(`the snapshot ${name}`, ids)
       await this.#retire(label)
     })
   }
 
-  /** Removes the two directories that `open` made. What is not empty stays: others keep things there. */
+  /** Removes the two directories that `open` made, unless others keep something in either. */
   async removeLayout(): Promise<void> {
     await this.#reporting(`removing ${this.#config.root}`, async () => {
-      for (const directory of [this.#volumes, this.#snapshots]) await removeIfEmpty(directory)
+      const shelves = [this.#volumes, this.#snapshots]
+      for (const shelf of shelves) if ((await readdir(shelf)).length > 0) return
+      for (const shelf of shelves) await removeIfEmpty(shelf)
     })
   }
 
@@ -295,19 +297,4 @@ export class DirectoryDriver implements StorageDriver {
   #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
     return reporting(doing, work, this.#trees.explain?.bind(this.#trees))
   }
-}
-
-function notFound(kind: Label['kind'], name: string): ProvisionError {
-  return new ProvisionError('NOT_FOUND', `there is no ${kind} ${name}`)
-}
-
-function alreadyExists(kind: Label['kind'], name: string): ProvisionError {
-  return new ProvisionError('ALREADY_EXISTS', `a ${kind} named ${name} is already there`)
-}
-
-function inUse(what: string, users: string, names: readonly string[]): ProvisionError {
-  return new ProvisionError('IN_USE', `${what} has ${users}: ${names.join(', ')}`, {
-    users: names,
-    hint: `Destroy these ${users} first.`,
-  })
 }

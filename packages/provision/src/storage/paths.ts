@@ -2,11 +2,20 @@ import { chmod, lstat, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError } from '../errors.ts'
 
-/** Makes the directory, and what lacks above it, with this very mode whatever the umask; what is there stays as it is. */
+/**
+ * Makes the directory, and what lacks above it, with this very mode whatever the umask; what is there stays as it is. One by one, since
+ * Node's recursive mkdir calls a read-only file system ENOENT.
+ */
 export async function makeDirectory(path: string, mode: number): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode })
-  if (first === undefined) return
-  for (let made = path; made.length >= first.length; made = dirname(made)) await chmod(made, mode)
+  try {
+    await mkdir(path, { mode })
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return
+    if (!isSystemError(error, 'ENOENT') || dirname(path) === path) throw error
+    await makeDirectory(dirname(path), mode)
+    await mkdir(path, { mode })
+  }
+  await chmod(path, mode)
 }
 
 /** Absent is fine, and what holds something stays. */

@@ -49,3 +49,16 @@ function fromSystemError(error: unknown, doing: string): unknown {
   const { code: known = 'FAILED', hint } = SYSTEM_ERRORS[code] ?? {}
   return new ProvisionError(known, `${doing} failed: ${error.message}`, { cause: error, ...(hint && { hint }) })
 }
+
+export function notFound(kind: string, name: string): ProvisionError {
+  return new ProvisionError('NOT_FOUND', `there is no ${kind} ${name}`)
+}
+
+export function alreadyExists(kind: string, name: string): ProvisionError {
+  return new ProvisionError('ALREADY_EXISTS', `a ${kind} named ${name} is already there`)
+}
+
+export function inUse(what: string, users: readonly string[], cause?: unknown): ProvisionError {
+  const hint = `Destroy ${users.length === 1 ? 'that' : 'those'} first.`
+  return new ProvisionError('IN_USE', `${what} is in use by ${users.join(', ')}`, { users, hint, cause })
+}

@@ -36,4 +36,3 @@ function suite(name: string, options: WorldOptions): void {
     }
   })
 }
-

@@ -1,7 +1,10 @@
-import { chmod, chown, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { run } from '../../src/exec.ts'
 import {
   type Account,
   type BinarySource,
@@ -13,11 +16,17 @@ import {
   labSettings,
   ProcessRuntime,
 } from '../../src/postgres/index.ts'
-import { PortPool } from '../../src/ports.ts'
 
-const ports = new PortPool({ from: 47_000 + (process.pid % 100) * 20, to: 47_019 + (process.pid % 100) * 20, host: '127.0.0.1' })
-
-export const freePort = () => ports.lend()
+/** One that the system says is free; it does not give the same again soon. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('the test has no port')
+  return address.port
+}
 
 /** Directories, an account and binaries for one test, and every server of it stopped at the end. */
 export interface World extends AsyncDisposable {
@@ -74,8 +83,8 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     },
     async copyOf(dataDir, name) {
       const path = join(root, name)
-      await cp(dataDir, path, { recursive: true, preserveTimestamps: true })
-      await chownTree(path, account)
+      // Keeps the owner.
+      await run(['cp', '-a', dataDir, path])
       return path
     },
     spec: async (id, dataDir, more = {}) => ({
@@ -91,16 +100,6 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
       for (const { id } of await runtime.list()) await runtime.remove(id)
       await rm(root, { recursive: true, force: true })
     },
-  }
-}
-
-/** Root's copy is root's. Only a test may walk over a data directory. */
-async function chownTree(path: string, account: Account): Promise<void> {
-  if (process.getuid?.() !== 0) return
-  const { readdir } = await import('node:fs/promises')
-  await chown(path, account.uid, account.gid)
-  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-    await chown(join(entry.parentPath, entry.name), account.uid, account.gid)
   }
 }
 

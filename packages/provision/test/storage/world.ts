@@ -7,29 +7,40 @@ import { expect } from 'vitest'
 import type { ForeignThing, StorageHarness } from '../../conformance/index.ts'
 import { searchPath } from '../../src/exec.ts'
 import { btrfsTrees } from '../../src/storage/btrfs/btrfs.ts'
+import type { SnapshotRef } from '../../src/storage/driver.ts'
 import { openStorage } from '../../src/storage/open.ts'
+import { removeTree } from '../../src/storage/tree.ts'
 
 export const isRoot = process.geteuid?.() === 0
 
 /** Root gives the volumes to an ordinary account (`daemon` on most systems); others keep them. */
 export const OWNER = isRoot ? { uid: 1, gid: 1 } : { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
 
+type DirectoryDriverName = 'btrfs' | 'reflink' | 'copy'
+
 /** A world in a new directory below this one, for the drivers that keep volumes in a directory. */
-export async function directoryWorld(driver: 'btrfs' | 'reflink' | 'copy', above: string): Promise<StorageHarness> {
+export async function directoryWorld(driver: DirectoryDriverName, above: string): Promise<StorageHarness> {
   const top = await mkdtemp(join(above, 'world-'))
   await chmod(top, 0o755)
-  const root = join(top, 'root')
-  const config = { driver, labId: 'lab', root, owner: OWNER }
+  const config = { driver, labId: 'lab', root: join(top, 'root'), owner: OWNER }
   const opened = await openStorage(config)
   return {
     driver: opened.driver,
     config,
+    ...rootHarness(driver, config.root),
+    [Symbol.asyncDispose]: () => removeAll(driver, top),
+  }
+}
+
+/** What the suite needs of a root directory: the same for all the drivers that have one. */
+export function rootHarness(driver: DirectoryDriverName, root: string) {
+  const [volumes, snapshots] = [join(root, 'volumes'), join(root, 'snapshots')]
+  return {
     ...(driver === 'btrfs' && { program: driver }),
-    plantVolume: (id) => plantDirectory(join(root, 'volumes', id)),
-    plantSnapshot: ({ volumeId, snapshotId }) => plantDirectory(join(root, 'snapshots', `${volumeId}@${snapshotId}`)),
-    content: async () =>
-      [...(await readdir(join(root, 'volumes'))), ...(await readdir(join(root, 'snapshots')))].sort(),
-    [Symbol.asyncDispose]: () => (driver === 'btrfs' ? removeAll(top) : rm(top, { recursive: true })),
+    plantVolume: (id: string) => plantDirectory(join(volumes, id)),
+    plantSnapshot: ({ volumeId, snapshotId }: SnapshotRef) =>
+      plantDirectory(join(snapshots, `${volumeId}@${snapshotId}`)),
+    content: async () => [...(await readdir(volumes)), ...(await readdir(snapshots))].sort(),
   }
 }
 
@@ -46,11 +57,12 @@ async function plantDirectory(path: string): Promise<ForeignThing> {
   }
 }
 
-/** Removes a tree whatever driver made it: read-only subvolumes keep what is in them from `rm`. */
-async function removeAll(top: string): Promise<void> {
+/** Removes a tree whatever driver made it: a read-only subvolume keeps what is in it from `rm`. */
+async function removeAll(driver: DirectoryDriverName, top: string): Promise<void> {
   const snapshots = join(top, 'root', 'snapshots')
-  for (const name of await readdir(snapshots)) await btrfsTrees().remove(join(snapshots, name, 'files'))
-  await rm(top, { recursive: true })
+  const names = driver === 'btrfs' ? await readdir(snapshots) : []
+  for (const name of names) await btrfsTrees().remove(join(snapshots, name, 'files'))
+  await removeTree(top)
 }
 
 export interface MountedImage extends AsyncDisposable {

@@ -81,7 +81,9 @@ async function btrfs(...args: string[]): Promise<string> {
 
 /** Deletes a subvolume with whatever its users have made in it, subvolumes of their own too. */
 async function remove(path: string): Promise<void> {
-  if ((await inodeOf(path)) === undefined) return
+  const inode = await inodeOf(path)
+  if (inode === undefined) return
+  if (inode !== SUBVOLUME_INODE) return removeTree(path)
   if (await deleted(path)) return
   if (process.geteuid?.() !== 0) await makeWritable(path)
   for (const nested of await subvolumesIn(path)) {

@@ -1,8 +1,8 @@
-import { chmod, link, mkdir, open, rm, stat, statfs, truncate } from 'node:fs/promises'
+import { chmod, link, open, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { run } from '../../exec.ts'
-import { removeIfEmpty, syncPath } from '../paths.ts'
+import { makeDirectory, removeIfEmpty, syncPath } from '../paths.ts'
 import { checkProgram, isEmptyDirectory } from './btrfs.ts'
 import { attachLoop, detachLoop, loopDevicesOf, mountBtrfs, unmount } from './loop.ts'
 import { mountAt } from './mounts.ts'
@@ -56,7 +56,7 @@ export class EmbeddedPool {
   /** Makes the pool unless it's there, grows it to the size, attaches and mounts it. Can be repeated. */
   async attach(sizeBytes: number): Promise<void> {
     if (!(await this.exists())) await this.#make(sizeBytes)
-    await mkdir(this.mountPoint, { recursive: true })
+    await makeDirectory(this.mountPoint, 0o711)
     if (!(await this.#isMounted())) {
       if (!(await isEmptyDirectory(this.mountPoint))) {
         throw new ProvisionError(
@@ -109,7 +109,7 @@ export class EmbeddedPool {
     if (!(sizeBytes >= MIN_BYTES)) {
       throw new ProvisionError('INVALID', `an embedded pool needs at least ${MIN_BYTES} bytes`)
     }
-    await mkdir(dirname(this.path), { recursive: true })
+    await makeDirectory(dirname(this.path), 0o711)
     // Left by a crash: under this name it has never been mounted.
     await rm(this.#making, { force: true })
     try {

@@ -1,5 +1,5 @@
 import { isProvisionError, ProvisionError } from '../../errors.ts'
-import { CommandError } from '../../exec.ts'
+import { CommandError, run } from '../../exec.ts'
 import { checkPassable, nearestExisting } from '../access.ts'
 import { zfs } from './commands.ts'
 import { codeOf, explainZfs } from './errors.ts'
@@ -30,12 +30,13 @@ const DELEGATION =
 export async function checkDataset(config: ZfsConfig): Promise<{ mountPoint: string | undefined }> {
   if (!DATASET.test(config.dataset))
     throw new ProvisionError('INVALID', "the configured dataset's name is none that ZFS allows")
-  const properties = await find(config.dataset)
+  await checkProgram()
   if (process.geteuid?.() !== 0) {
     throw new ProvisionError('UNAVAILABLE', 'the zfs driver needs root, which alone may mount datasets', {
       hint: DELEGATION,
     })
   }
+  const properties = await find(config.dataset)
   if (!properties) {
     await checkParent(config.dataset)
     return { mountPoint: undefined }
@@ -97,14 +98,20 @@ async function find(dataset: string): Promise<Properties | undefined> {
     return parseProperties(stdout).get(dataset)
   } catch (error) {
     if (error instanceof CommandError && codeOf(error) === 'NOT_FOUND') return undefined
-    throw missingProgram(error) ?? (error instanceof CommandError ? explainZfs(error, `looking for ${dataset}`) : error)
+    throw error instanceof CommandError ? explainZfs(error, `looking for ${dataset}`) : error
   }
 }
 
-function missingProgram(error: unknown): ProvisionError | undefined {
-  if (!isProvisionError(error, 'UNAVAILABLE')) return undefined
-  return new ProvisionError('UNAVAILABLE', 'the program zfs is not installed', {
-    cause: error,
-    hint: 'Install OpenZFS (on Debian and Ubuntu: zfsutils-linux) and make a pool (zpool create).',
-  })
+async function checkProgram(): Promise<void> {
+  try {
+    await run(['zfs', 'version'])
+  } catch (error) {
+    // It fails where the module isn't loaded; what follows says that better.
+    if (error instanceof CommandError) return
+    if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+    throw new ProvisionError('UNAVAILABLE', 'the program zfs is not installed', {
+      cause: error,
+      hint: 'Install OpenZFS (on Debian and Ubuntu: zfsutils-linux) and make a pool (zpool create).',
+    })
+  }
 }

@@ -4,9 +4,14 @@ import type { CommandError } from '../../exec.ts'
 /** The messages of zfs(8) and zpool(8) under `LC_ALL=C` that mean something to us. The first that fits counts. */
 const KNOWN: readonly [text: RegExp, code: ProvisionErrorCode, hint?: string][] = [
   [
-    /modules? (cannot be auto-loaded|are not loaded)|\/dev\/zfs and \/proc\/self\/mounts are required|ZFS utilities must be run as root/,
+    /modules? (cannot be auto-loaded|are not loaded)|\/dev\/zfs and \/proc\/self\/mounts are required/,
     'UNAVAILABLE',
     'Load the module (modprobe zfs), and let the server see /dev/zfs.',
+  ],
+  [
+    /parent does not exist/,
+    'UNAVAILABLE',
+    'The dataset that the lab keeps everything in is gone: restart the server to make it anew.',
   ],
   [/no such pool/, 'UNAVAILABLE', 'Import the pool (zpool import), or configure a dataset in one that is there.'],
   [/pool I\/O is currently suspended/, 'UNAVAILABLE', 'The pool has lost its devices: see `zpool status`.'],

@@ -15,14 +15,13 @@ import type {
   VolumeUsage,
 } from '../driver.ts'
 import { checkLabels, checkSnapshotRef, checkVolumeId, parseSnapshotName, snapshotName } from '../ids.ts'
-import { reporting } from '../report.ts'
-import { zfs, zfsWhenFree, zpool } from './commands.ts'
+import { inUse, notFound, reporting } from '../report.ts'
+import { clonesOf, dependentsOf, destroyDataset, getProperties, lookUp, zfs, zpool } from './commands.ts'
 import { checkDataset, type ZfsConfig } from './dataset.ts'
 import { codeOf, explainZfs } from './errors.ts'
 import { CALL, KIND, type Kind, LABEL_PROPERTIES, type Label, labelOptions, parseLabel } from './label.ts'
 import {
   bytesOf,
-  linesOf,
   localPropertyOf,
   type Properties,
   parsePool,
@@ -79,7 +78,7 @@ export class ZfsDriver implements StorageDriver {
     return this.#reporting('reading the usage of the pool', async () => {
       const pool = this.#config.dataset.split('/')[0] ?? ''
       const facts = parsePool(await zpool('list', '-Hp', '-o', 'size,alloc,free,health', pool))
-      const properties = await this.#get(this.#config.dataset, ['available', 'compressratio'])
+      const properties = await getProperties(this.#config.dataset, ['available', 'compressratio'])
       const trouble = parseTrouble(await zpool('status', '-x', pool))
       return {
         sizeBytes: facts.sizeBytes,
@@ -134,7 +133,7 @@ export class ZfsDriver implements StorageDriver {
     return this.#reporting(`reading the usage of the volume ${id}`, async () => {
       const name = this.#dataset(id)
       await this.#checkOurs(name, 'volume')
-      const properties = await this.#get(name, ['written', 'logicalreferenced'])
+      const properties = await getProperties(name, ['written', 'logicalreferenced'])
       return { ownBytes: bytesOf(properties, 'written'), logicalBytes: bytesOf(properties, 'logicalreferenced') }
     })
   }
@@ -144,7 +143,7 @@ export class ZfsDriver implements StorageDriver {
     await this.#reporting(`destroying the volume ${id}`, async () => {
       const name = this.#dataset(id)
       if (!(await this.#find(name, 'volume'))) return
-      await this.#destroyUnused(name, `the volume ${id}`, () => this.#dependentsOf(name))
+      await this.#destroyUnused(name, `the volume ${id}`, () => dependentsOf(name))
     })
   }
 
@@ -172,7 +171,7 @@ export class ZfsDriver implements StorageDriver {
     await this.#reporting(`destroying the snapshot ${snapshotName(ref)}`, async () => {
       const name = this.#dataset(snapshotName(ref))
       if (!(await this.#find(name, 'snapshot'))) return
-      await this.#destroyUnused(name, `the snapshot ${snapshotName(ref)}`, () => this.#clonesOf(name))
+      await this.#destroyUnused(name, `the snapshot ${snapshotName(ref)}`, () => clonesOf(name))
     })
   }
 
@@ -195,7 +194,7 @@ export class ZfsDriver implements StorageDriver {
 
   async #undo(error: unknown, name: string, call: string): Promise<never> {
     try {
-      const properties = await this.#lookUp(name, [CALL])
+      const properties = await lookUp(name, [CALL])
       if (properties && localPropertyOf(properties, CALL) === call) await this.#destroy(name)
     } catch (second) {
       const cause = new AggregateError([error, second], 'the work failed, and so did undoing it')
@@ -212,34 +211,15 @@ export class ZfsDriver implements StorageDriver {
       await this.#destroy(name)
     } catch (error) {
       if (!(error instanceof CommandError) || codeOf(error) !== 'IN_USE') throw error
-      const users = await usersOf()
+      const users = (await usersOf()).map((user) => this.#shortName(user))
       if (users.length === 0) throw error
-      const hint = 'Destroy these first.'
-      throw new ProvisionError('IN_USE', `${what} is in use by ${users.join(', ')}`, { cause: error, users, hint })
+      throw inUse(what, users, error)
     }
   }
 
   async #destroy(name: string): Promise<void> {
     this.#seen.delete(name)
-    try {
-      await zfsWhenFree(['destroy', name])
-    } catch (error) {
-      if (!(error instanceof CommandError) || codeOf(error) !== 'NOT_FOUND') throw error
-    }
-  }
-
-  /** Snapshots of a volume and datasets below it, by their names below the lab's dataset. Anybody's. */
-  async #dependentsOf(name: string): Promise<string[]> {
-    const names = linesOf(await zfs('list', '-Hp', '-o', 'name', '-d', '1', '-t', 'all', name))
-    return names.filter((other) => other !== name).map((other) => this.#shortName(other))
-  }
-
-  async #clonesOf(name: string): Promise<string[]> {
-    const clones = propertyOf(await this.#get(name, ['clones']), 'clones')
-    return clones
-      .split(',')
-      .filter((clone) => clone !== '' && clone !== '-')
-      .map((clone) => this.#shortName(clone))
+    await destroyDataset(name)
   }
 
   /** Everything of this lab and kind: one command, so that labels and facts belong together. */
@@ -267,7 +247,7 @@ export class ZfsDriver implements StorageDriver {
 
   /** False when there is none, or it's someone else's. */
   async #find(name: string, kind: Kind): Promise<boolean> {
-    const properties = await this.#lookUp(name, LABEL_PROPERTIES)
+    const properties = await lookUp(name, LABEL_PROPERTIES)
     const found = properties !== undefined && this.#ownLabel(name, kind, properties) !== undefined
     if (found) this.#seen.add(name)
     else this.#seen.delete(name)
@@ -276,21 +256,7 @@ export class ZfsDriver implements StorageDriver {
 
   async #checkOurs(name: string, kind: Kind): Promise<void> {
     if (this.#seen.has(name) || (await this.#find(name, kind))) return
-    throw new ProvisionError('NOT_FOUND', `there is no ${kind} ${this.#shortName(name)}`)
-  }
-
-  async #get(name: string, properties: readonly string[]): Promise<Properties> {
-    const stdout = await zfs('get', '-Hp', '-o', 'name,property,value,source', properties.join(','), name)
-    return parseProperties(stdout).get(name) ?? new Map()
-  }
-
-  async #lookUp(name: string, properties: readonly string[]): Promise<Properties | undefined> {
-    try {
-      return await this.#get(name, properties)
-    } catch (error) {
-      if (error instanceof CommandError && codeOf(error) === 'NOT_FOUND') return undefined
-      throw error
-    }
+    throw notFound(kind, this.#shortName(name))
   }
 
   #originOf(properties: Properties): SnapshotRef | undefined {

@@ -1,0 +1,78 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rejection, StubLab } from '../test/stub-lab.ts'
+import { fetchTransport, type Transport, undiciTransport } from './index.ts'
+
+/** What every transport promises. */
+describe.each<[string, () => Transport]>([
+  ['undici', undiciTransport],
+  ['fetch', fetchTransport],
+])('the %s transport', (_name, open) => {
+  let stub: StubLab
+  let transport: Transport
+  beforeEach(async () => {
+    stub = await StubLab.start()
+    transport = open()
+  })
+  afterEach(async () => {
+    await transport.close()
+    await stub[Symbol.asyncDispose]()
+  })
+  const send = (path: string, signal = new AbortController().signal) =>
+    transport.send({ method: 'GET', url: stub.url + path, headers: { 'x-one': '1' }, body: undefined, signal })
+
+  it('sends method, headers and body, and gives the answer whole', async () => {
+    stub.on('POST /x', { status: 409, headers: { 'Retry-After': '7' }, body: { told: 'yes' } })
+    const { signal } = new AbortController()
+    const headers = { 'content-type': 'application/json', 'x-one': '1' }
+    const answer = await transport.send({ method: 'POST', url: `${stub.url}/x?a=1`, headers, body: '{"b":2}', signal })
+    expect(answer.status).toBe(409)
+    expect(answer.header('retry-after')).toBe('7')
+    expect(answer.header('x-none')).toBeUndefined()
+    expect(answer.body).toBe('{"told":"yes"}')
+    expect(stub.received).toMatchObject([
+      { method: 'POST', query: { a: '1' }, body: { b: 2 }, headers: { 'x-one': '1' } },
+    ])
+  })
+
+  it.each(['cut', 'half'] as const)('rejects when the connection is %s', async (how) => {
+    stub.on('GET /x', how)
+    expect(await rejection(send('/x'))).toBeInstanceOf(Error)
+  })
+
+  it('rejects when the signal aborts, and lets the connection go', async () => {
+    stub.on('GET /x', 'silent')
+    const controller = new AbortController()
+    const sent = send('/x', controller.signal)
+    await expect.poll(() => stub.received.length).toBe(1)
+    controller.abort(new Error('enough'))
+    expect(await rejection(sent)).toMatchObject({ message: 'enough' })
+    await expect.poll(() => stub.connections()).toBe(0)
+  })
+
+  it('does not follow a redirect, which could carry the token elsewhere', async () => {
+    stub.on('GET /x', { status: 302, headers: { location: '/elsewhere' } })
+    await send('/x').catch(() => undefined)
+    expect(stub.requests('GET /elsewhere')).toHaveLength(0)
+  })
+
+  it('can be closed twice', async () => {
+    await transport.close()
+    await transport.close()
+  })
+})
+
+describe('the undici transport', () => {
+  it('keeps its connections for later requests', async () => {
+    await using stub = await StubLab.start()
+    stub.on('GET /x', { body: {} })
+    const transport = undiciTransport()
+    const { signal } = new AbortController()
+    for (let i = 0; i < 10; i += 1) {
+      await transport.send({ method: 'GET', url: `${stub.url}/x`, headers: {}, body: undefined, signal })
+    }
+    // A second one is opened when the first has not been handed back yet.
+    expect(await stub.connections()).toBeLessThanOrEqual(2)
+    await transport.close()
+    await expect.poll(() => stub.connections()).toBe(0)
+  })
+})
