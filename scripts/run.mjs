@@ -45,7 +45,8 @@ function build() {
 
 /** Node 24 from npm where there is one for the platform; elsewhere the caller's, if it is new enough. */
 function node24() {
-  const fromNpm = join(bin, 'node')
+  // Not the link in .bin: that is a shell script, which would get the signals in its stead.
+  const fromNpm = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node')
   if (existsSync(fromNpm)) return fromNpm
   if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath
   process.stderr.write(`The lab needs Node 24, and this is ${process.version}: install it, then try again\n`)

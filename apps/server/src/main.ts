@@ -35,7 +35,7 @@ program
   .description('stop the server and all clones; the next start brings them back')
   .action(async () => {
     const { config } = loadConfig(process.env, process.cwd())
-    await stop(config, createLog(config))
+    await stop(config)
   })
 
 program
@@ -44,7 +44,7 @@ program
   .option('--yes', 'do not ask')
   .action(async (options: { yes?: boolean }) => {
     const { config } = loadConfig(process.env, process.cwd())
-    await destroy(config, options, createLog(config))
+    await destroy(config, options)
   })
 
 try {

@@ -5,7 +5,6 @@ import type { Config } from '../config/schema.ts'
 import { identityFile, readIdentity, tokenFile } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
 import { removeServerFile } from '../lab/server-file.ts'
-import type { Logger } from '../log.ts'
 import { takeOver } from './stop.ts'
 
 export interface DestroyOptions {
@@ -14,7 +13,7 @@ export interface DestroyOptions {
 }
 
 /** Stops the lab and removes all that it made: clones, snapshots, the pool and its image, the catalogue, the token. */
-export async function destroy(config: Config, options: DestroyOptions, log: Logger): Promise<void> {
+export async function destroy(config: Config, options: DestroyOptions): Promise<void> {
   const { dataDir } = config
   const identity = await readIdentity(dataDir)
   if (!identity) {
@@ -28,7 +27,7 @@ export async function destroy(config: Config, options: DestroyOptions, log: Logg
   }
   const { stateDir } = identity
   {
-    await using foundations = await takeOver(config, log)
+    await using foundations = await takeOver(config)
     for (const { id } of await foundations.runtime.list()) await foundations.runtime.remove(id)
     await foundations.storage.destroy()
     await rm(places.postgres(stateDir), { recursive: true, force: true })

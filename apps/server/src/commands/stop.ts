@@ -5,31 +5,30 @@ import { type Foundations, openFoundations } from '../lab/foundations.ts'
 import { readIdentity } from '../lab/identity.ts'
 import { LabLockedError } from '../lab/lock.ts'
 import { readServerFile } from '../lab/server-file.ts'
-import type { Logger } from '../log.ts'
 
 /** How long a server may take to end what it is doing. */
 const SERVER_STOPS_WITHIN_MS = 60_000
 const STOPPED_AT_ONCE = 8
 
 /** Stops the server and every clone, cleanly. Nothing is deleted: the next start brings the clones back on their ports. */
-export async function stop(config: Config, log: Logger): Promise<void> {
+export async function stop(config: Config): Promise<void> {
   if (!(await readIdentity(config.dataDir))) {
     process.stdout.write(`There is no lab in ${config.dataDir}.\n`)
     return
   }
-  await using foundations = await takeOver(config, log)
+  await using foundations = await takeOver(config)
   const count = await stopInstances(foundations)
   await foundations.storage.detach()
   process.stdout.write(`The lab is stopped, ${count} clones with it. "npm start" brings them back.\n`)
 }
 
 /** The lab's foundations for this process, once the server that has them is gone. */
-export async function takeOver(config: Config, log: Logger): Promise<Foundations> {
+export async function takeOver(config: Config): Promise<Foundations> {
   const deadline = Date.now() + SERVER_STOPS_WITHIN_MS
   let asked = false
   for (;;) {
     try {
-      return await openFoundations(config, log)
+      return await openFoundations(config)
     } catch (error) {
       if (!(error instanceof LabLockedError) || Date.now() > deadline) throw error
     }

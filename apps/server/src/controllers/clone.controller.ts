@@ -39,9 +39,10 @@ export class CloneController extends Controller {
    * @param wait Seconds to hold the answer until the clone is ready
    * @param idempotencyKey Makes a retry safe: the same key with the same request answers with the clone that the first one made
    *
-   * @isInt wait
+   * @isInt wait must be a whole number
    * @minimum wait 0
    * @maximum wait 600
+   * @minLength idempotencyKey 1
    * @maxLength idempotencyKey 200
    */
   @Post('clone')
@@ -71,7 +72,7 @@ export class CloneController extends Controller {
    *
    * @param wait Seconds to hold the answer until the clone is ready
    *
-   * @isInt wait
+   * @isInt wait must be a whole number
    * @minimum wait 0
    * @maximum wait 600
    */
@@ -93,7 +94,7 @@ export class CloneController extends Controller {
    *
    * @param wait Seconds to hold the answer until the clone is ready
    *
-   * @isInt wait
+   * @isInt wait must be a whole number
    * @minimum wait 0
    * @maximum wait 600
    */

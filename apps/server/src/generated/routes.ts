@@ -54,7 +54,7 @@ const models: TsoaRoute.Models = {
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "WarningCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_COPY_ON_WRITE"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Warning": {
@@ -195,8 +195,8 @@ const models: TsoaRoute.Models = {
         "dataType": "refObject",
         "properties": {
             "cloneId": {"dataType":"string","validators":{"maxLength":{"value":63}}},
-            "id": {"dataType":"string","validators":{"pattern":{"value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
-            "message": {"dataType":"string","validators":{"maxLength":{"value":500}}},
+            "id": {"dataType":"string","validators":{"pattern":{"errorMsg":"must be 2 to 63 lower case letters, digits and dashes, without a dash at either end","value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
+            "message": {"dataType":"string","validators":{"maxLength":{"value":500},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
         },
         "additionalProperties": false,
     },
@@ -204,8 +204,8 @@ const models: TsoaRoute.Models = {
     "CreateCloneDatabase": {
         "dataType": "refObject",
         "properties": {
-            "username": {"dataType":"string","required":true,"validators":{"minLength":{"value":1},"maxLength":{"value":63}}},
-            "password": {"dataType":"string","required":true,"validators":{"minLength":{"value":1},"maxLength":{"value":1000}}},
+            "username": {"dataType":"string","required":true,"validators":{"minLength":{"value":1},"maxLength":{"value":63},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
+            "password": {"dataType":"string","required":true,"validators":{"minLength":{"value":1},"maxLength":{"value":1000},"pattern":{"errorMsg":"must not hold a zero byte","value":"^[^\\x00]*$"}}},
             "dbName": {"dataType":"string","validators":{"minLength":{"value":1},"maxLength":{"value":63}}},
         },
         "additionalProperties": false,
@@ -214,12 +214,12 @@ const models: TsoaRoute.Models = {
     "CreateCloneRequest": {
         "dataType": "refObject",
         "properties": {
-            "id": {"dataType":"string","validators":{"pattern":{"value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
-            "project": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "id": {"dataType":"string","validators":{"pattern":{"errorMsg":"must be 2 to 63 lower case letters, digits and dashes, without a dash at either end","value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
+            "project": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
             "snapshot": {"dataType":"string","validators":{"maxLength":{"value":200}}},
             "db": {"ref":"CreateCloneDatabase","required":true},
-            "username": {"dataType":"string","validators":{"maxLength":{"value":200}}},
-            "name": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "username": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
+            "name": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
             "protected": {"dataType":"boolean"},
             "deleteAt": {"dataType":"string","validators":{"maxLength":{"value":40}}},
         },
@@ -229,9 +229,9 @@ const models: TsoaRoute.Models = {
     "UpdateCloneRequest": {
         "dataType": "refObject",
         "properties": {
-            "name": {"dataType":"string","validators":{"maxLength":{"value":200}}},
-            "project": {"dataType":"string","validators":{"maxLength":{"value":200}}},
-            "username": {"dataType":"string","validators":{"maxLength":{"value":200}}},
+            "name": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
+            "project": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
+            "username": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
             "protected": {"dataType":"boolean"},
             "deleteAt": {"dataType":"union","subSchemas":[{"dataType":"string"},{"dataType":"enum","enums":[null]}],"validators":{"maxLength":{"value":40}}},
         },
@@ -247,7 +247,7 @@ const models: TsoaRoute.Models = {
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 };
-const templateService = new ExpressTemplateService(models, {"noImplicitAdditionalProperties":"throw-on-extras","bodyCoercion":true});
+const templateService = new ExpressTemplateService(models, {"noImplicitAdditionalProperties":"throw-on-extras","bodyCoercion":false});
 
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 
@@ -442,8 +442,8 @@ export function RegisterRoutes(app: Router) {
         const argsCloneController_create: Record<string, TsoaRoute.ParameterSchema> = {
                 body: {"in":"body","name":"body","required":true,"ref":"CreateCloneRequest"},
                 request: {"in":"request","name":"request","required":true,"dataType":"object"},
-                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"wait"},"minimum":{"value":0},"maximum":{"value":600}}},
-                idempotencyKey: {"in":"header","name":"Idempotency-Key","dataType":"string","validators":{"maxLength":{"value":200}}},
+                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":0},"maximum":{"value":600}}},
+                idempotencyKey: {"in":"header","name":"Idempotency-Key","dataType":"string","validators":{"minLength":{"value":1},"maxLength":{"value":200}}},
         };
         app.post('/clone',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -519,7 +519,7 @@ export function RegisterRoutes(app: Router) {
         const argsCloneController_get: Record<string, TsoaRoute.ParameterSchema> = {
                 id: {"in":"path","name":"id","required":true,"dataType":"string"},
                 request: {"in":"request","name":"request","required":true,"dataType":"object"},
-                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"wait"},"minimum":{"value":0},"maximum":{"value":600}}},
+                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":0},"maximum":{"value":600}}},
         };
         app.get('/clone/:id',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -595,7 +595,7 @@ export function RegisterRoutes(app: Router) {
                 id: {"in":"path","name":"id","required":true,"dataType":"string"},
                 request: {"in":"request","name":"request","required":true,"dataType":"object"},
                 body: {"in":"body","name":"body","ref":"ResetCloneRequest"},
-                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"wait"},"minimum":{"value":0},"maximum":{"value":600}}},
+                wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":0},"maximum":{"value":600}}},
         };
         app.post('/clone/:id/reset',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),

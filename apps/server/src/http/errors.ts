@@ -5,6 +5,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { firstCause } from '../cloning/explain.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { explainFields } from './explain-fields.ts'
 
 /** What each code means as a status, in words, and what to do about it: the one table. */
 export const errorTable: Record<ErrorCode, { status: number; name: string; hint: string }> = {
@@ -74,27 +75,12 @@ function classify(raised: unknown): Failure {
   const error = firstCause(raised)
   if (error instanceof LabError) return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds }
   if (error instanceof ValidateError) return { code: 'INVALID_REQUEST', detail: explainFields(error) }
+  if (isProvisionError(error, 'INVALID')) return { code: 'INVALID_REQUEST', detail: error.message }
   if (isProvisionError(error, 'NO_SPACE')) return { code: 'NOT_ENOUGH_DISK_SPACE' }
   if (isProvisionError(error, 'UNAVAILABLE')) {
     return { code: 'STORAGE_UNAVAILABLE', detail: error.message, retryAfterSeconds: 30 }
   }
   return bodyFailure(error) ?? { code: 'INTERNAL_ERROR' }
-}
-
-/** Fields and what is wrong with them: tsoa keeps the rejected values, passwords too, beside the messages. */
-function explainFields(error: ValidateError): string {
-  return Object.entries(error.fields)
-    .map(([field, { message }]) => `${field.replace(/^(request|body|requestBody)\./, '')}: ${describe(message)}`)
-    .join('; ')
-}
-
-/** Some of tsoa's messages hold what the sender wrote: only what the document says itself is passed on. */
-function describe(message: string): string {
-  if (/is an excess property/.test(message)) return 'there is no such field'
-  const choices = [...message.matchAll(/should be one of the following; \[([^\]]*)\]/g)].map(([, list]) => list)
-  if (choices.length > 0) return `must be one of ${choices.join(', ')}`
-  if (/^Could not match/.test(message)) return 'has another form than the document says'
-  return message
 }
 
 /** What express and its body parser raise: an http-errors object with a type. */

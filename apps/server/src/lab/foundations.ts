@@ -11,7 +11,6 @@ import {
   ProcessRuntime,
 } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
-import type { Logger } from '../log.ts'
 import { type Identity, makeIdentity, readIdentity } from './identity.ts'
 import { lockDataDir } from './lock.ts'
 import { chooseStateDir, makeDataDir, makeStateDir, places } from './places.ts'
@@ -29,7 +28,7 @@ export interface Foundations extends AsyncDisposable {
  *
  * @throws LabLockedError, IdentityError, ProvisionError
  */
-export async function openFoundations(config: Config, log: Logger): Promise<Foundations> {
+export async function openFoundations(config: Config): Promise<Foundations> {
   const { dataDir } = config
   await makeDataDir(dataDir)
   using stack = new DisposableStack()
@@ -38,9 +37,6 @@ export async function openFoundations(config: Config, log: Logger): Promise<Foun
   const identity = (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
   const { stateDir } = identity
   await makeStateDir(stateDir)
-  if (stateDir !== dataDir) {
-    log.info('Postgres can not enter the data directory, so the data lies elsewhere', { account: account.name, stateDir })
-  }
   const storage = await openStorage({
     driver: config.storage.driver,
     labId: identity.labId,

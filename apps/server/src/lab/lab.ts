@@ -49,8 +49,9 @@ export interface LabOptions {
 /** Opens a lab and brings its catalogue, its storage and its processes together. Disposing it leaves the clones running. */
 export async function openLab({ config, token, version, log }: LabOptions): Promise<Lab> {
   await using stack = new AsyncDisposableStack()
-  const foundations = stack.use(await openFoundations(config, log))
+  const foundations = stack.use(await openFoundations(config))
   const { storage, runtime, identity } = foundations
+  logPlaces(foundations, config, log)
   const opened = await openCatalogue(config.dataDir, identity)
   const { catalogue, lost } = opened
   stack.defer(() => catalogue.close())
@@ -117,6 +118,17 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     readOnly: lost !== undefined,
     tokenIsNew: kept.made,
     [Symbol.asyncDispose]: () => whole.disposeAsync(),
+  }
+}
+
+/** What a person asks first: where the data is, on what, and run by whom. */
+function logPlaces({ storage: { choice }, runtime: { account }, identity: { stateDir } }: Foundations, config: Config, log: Logger): void {
+  const { driver, embedded } = choice
+  log.info('storage is open', { driver, embedded, account: account.name, stateDir })
+  for (const { driver: other, reason, hint } of choice.passedOver) log.info(`not ${other}: ${reason}`, { hint })
+  if (driver === 'copy') log.warn('every clone copies every byte: see above for what a better driver needs')
+  if (stateDir !== config.dataDir) {
+    log.info(`Postgres runs as ${account.name}, who can not enter ${config.dataDir}: its data lies in ${stateDir}`)
   }
 }
 

@@ -27,6 +27,7 @@ const dash = 0x2d
 const slash = 0x2f
 const semicolon = 0x3b
 const backslash = 0x5c
+const blank = Buffer.from(' ')
 /** 1 for a byte that begins no token that matters here. */
 const plain = new Uint8Array(256).fill(1)
 for (const byte of [newline, doubleQuote, dollar, quote, dash, slash, semicolon, backslash]) plain[byte] = 0
@@ -42,10 +43,13 @@ export class SqlScanner {
   #rest: Buffer = Buffer.alloc(0)
   #position = 0
   #limit = 0
-  #text: string[] = []
-  #textBytes = 0
-  /** The two characters before the position, which may have come with an earlier chunk. */
-  #tail = ''
+  /** Pieces of the statement that are kept, and how long they are together. */
+  #pieces: Buffer[] = []
+  #keptBytes = 0
+  /** Where the piece begins that is being read; -1 between pieces. */
+  #pieceStart = -1
+  /** The two bytes before the chunk. */
+  #before = ''
   #commentDepth = 0
   #dollarTag = Buffer.alloc(0)
   #backslashQuotes = false
@@ -81,7 +85,7 @@ export class SqlScanner {
       case 'meta':
         this.#finishLine()
     }
-    return this.#takeText().trim() === '' ? 'complete' : 'in a statement'
+    return this.#takeText(Buffer.alloc(0)).trim() === '' ? 'complete' : 'in a statement'
   }
 
   #scan(): void {
@@ -97,6 +101,8 @@ export class SqlScanner {
       else if (this.#state === 'escape quote') this.#scanEscapeQuote(buffer)
       else this.#scanQuote(buffer)
     }
+    this.#endPiece(buffer)
+    this.#before = this.#charactersBefore(buffer)
     this.#rest = buffer.subarray(this.#position)
   }
 
@@ -104,33 +110,33 @@ export class SqlScanner {
     const start = this.#position
     let position = start
     while (position < this.#limit && plain[buffer[position] ?? 0] === 1) position++
-    this.#keep(buffer, start, position)
+    if (position > start) this.#keep(start)
     this.#position = position
     if (position < this.#limit) this.#scanToken(buffer, buffer[position] ?? 0, buffer[position + 1] ?? 0)
   }
 
   #scanToken(buffer: Buffer, character: number, next: number): void {
-    if (character === newline) this.#endSqlLine(buffer)
-    else if (character === semicolon) this.#endStatement()
-    else if (character === dash && next === dash) this.#enter('comment', 2)
-    else if (character === slash && next === star) this.#enterBlockComment()
-    else if (character === backslash) this.#enterMeta()
+    if (character === newline) this.#endSqlLine()
+    else if (character === semicolon) this.#endStatement(buffer)
+    else if (character === dash && next === dash) this.#enterComment(buffer, 'comment')
+    else if (character === slash && next === star) this.#enterComment(buffer, 'block comment')
+    else if (character === backslash) this.#enterMeta(buffer)
     else if (character === dollar) this.#scanDollarSign(buffer)
-    else if (character === doubleQuote) this.#enterKeeping(buffer, 'name')
-    else if (character === quote) this.#enterKeeping(buffer, this.#opensEscapes() ? 'escape quote' : 'quote')
-    else this.#keepAndPass(buffer, 1)
+    else if (character === doubleQuote) this.#enterKeeping('name')
+    else if (character === quote) this.#enterKeeping(this.#opensEscapes(buffer) ? 'escape quote' : 'quote')
+    else this.#keepAndPass(1)
   }
 
-  #endSqlLine(buffer: Buffer): void {
-    this.#keepAndPass(buffer, 1)
+  #endSqlLine(): void {
+    this.#keepAndPass(1)
     if (!this.#copyFollows) return
     this.#copyFollows = false
     this.#enterCopy()
   }
 
-  #endStatement(): void {
+  #endStatement(buffer: Buffer): void {
+    const text = this.#takeText(buffer).trim()
     this.#position++
-    const text = this.#takeText().trim()
     if (text === '') return
     if (/^copy\s[\s\S]*\sfrom\s+stdin\b/i.test(text)) this.#copyFollows = true
     const strings = /^set\s+(?:session\s+|local\s+)?standard_conforming_strings\s*(?:=|to)\s*'?(\w+)/i.exec(text)?.[1]
@@ -139,18 +145,19 @@ export class SqlScanner {
   }
 
   /** `E'…'` knows backslashes; so does a plain literal while `standard_conforming_strings` is off. */
-  #opensEscapes(): boolean {
+  #opensEscapes(buffer: Buffer): boolean {
     if (this.#backslashQuotes) return true
-    return /(^|[^\w$\x80-\xff])e$/i.test(this.#tail)
+    return /(^|[^\w$\x80-\xff])e$/i.test(this.#charactersBefore(buffer))
   }
 
   #scanDollarSign(buffer: Buffer): void {
     const ahead = buffer.toString('latin1', this.#position, this.#position + lookaheadBytes)
     const tag = /^\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$/.exec(ahead)?.[0]
     // `a$b$c` is an identifier: a dollar sign inside one opens nothing.
-    const opens = tag !== undefined && !/[\w\x80-\xff$]$/.test(this.#tail)
-    this.#keepAndPass(buffer, opens ? tag.length : 1)
+    const opens = tag !== undefined && !/[\w\x80-\xff$]$/.test(this.#charactersBefore(buffer))
+    this.#keepAndPass(opens ? tag.length : 1)
     if (!opens) return
+    this.#endPiece(buffer)
     this.#dollarTag = Buffer.from(tag, 'latin1')
     this.#state = 'dollar'
   }
@@ -162,18 +169,18 @@ export class SqlScanner {
       return
     }
     this.#position = found
-    this.#keepAndPass(buffer, this.#dollarTag.length)
+    this.#keepAndPass(this.#dollarTag.length)
     this.#state = 'sql'
   }
 
   #scanQuote(buffer: Buffer): void {
     const end = buffer.indexOf(this.#state === 'name' ? '"' : "'", this.#position)
     const stop = end === -1 || end >= this.#limit ? this.#limit : end
-    this.#keep(buffer, this.#position, stop)
+    this.#keep(this.#position)
     this.#position = stop
     if (stop !== end) return
     // A doubled quote closes and opens at once, which comes to the same state.
-    this.#keepAndPass(buffer, 1)
+    this.#keepAndPass(1)
     this.#state = 'sql'
   }
 
@@ -188,14 +195,9 @@ export class SqlScanner {
     }
     const closed = position < this.#limit
     const stop = Math.min(closed ? position + 1 : position, buffer.length)
-    this.#keep(buffer, this.#position, stop)
+    this.#keep(this.#position)
     this.#position = stop
     if (closed) this.#state = 'sql'
-  }
-
-  #enterBlockComment(): void {
-    this.#commentDepth = 1
-    this.#enter('block comment', 2)
   }
 
   #scanBlockComment(buffer: Buffer): void {
@@ -230,7 +232,8 @@ export class SqlScanner {
     if (state === 'meta' && /^\\copy\s.*\sfrom\s+p?stdin\b/i.test(line)) this.#copyFollows = true
   }
 
-  #enterMeta(): void {
+  #enterMeta(buffer: Buffer): void {
+    this.#endPiece(buffer)
     this.#line = ''
     this.#state = 'meta'
   }
@@ -254,39 +257,52 @@ export class SqlScanner {
     this.#position = this.#atLineStart ? marker + 1 : this.#limit
   }
 
-  #enter(state: State, width: number): void {
-    this.#position += width
+  /** A comment stands for a blank. */
+  #enterComment(buffer: Buffer, state: 'comment' | 'block comment'): void {
+    this.#endPiece(buffer)
+    this.#pieces.push(blank)
+    this.#position += 2
+    this.#commentDepth = 1
     this.#line = ''
     this.#state = state
-    this.#text.push(' ')
-    this.#tail = ''
   }
 
-  #enterKeeping(buffer: Buffer, state: State): void {
+  #enterKeeping(state: State): void {
     this.#state = state
-    this.#keepAndPass(buffer, 1)
+    this.#keepAndPass(1)
   }
 
-  #keepAndPass(buffer: Buffer, width: number): void {
-    this.#keep(buffer, this.#position, this.#position + width)
+  #keepAndPass(width: number): void {
+    this.#keep(this.#position)
     this.#position += width
   }
 
-  #keep(buffer: Buffer, from: number, to: number): void {
-    if (from >= to) return
-    const tail = buffer.toString('latin1', Math.max(from, to - 2), to)
-    this.#tail = tail.length === 2 ? tail : (this.#tail + tail).slice(-2)
-    const room = statementLimitBytes - this.#textBytes
-    if (room <= 0) return
-    this.#text.push(buffer.toString('latin1', from, Math.min(to, from + room)))
-    this.#textBytes += to - from
+  /** Pieces that touch become one, so that most statements are turned into text once. */
+  #keep(from: number): void {
+    if (this.#pieceStart === -1) this.#pieceStart = from
   }
 
-  #takeText(): string {
-    const text = Buffer.from(this.#text.join(''), 'latin1').toString('utf8')
-    this.#text = []
-    this.#tail = ''
-    this.#textBytes = 0
+  #endPiece(buffer: Buffer): void {
+    if (this.#pieceStart === -1) return
+    const room = statementLimitBytes - this.#keptBytes
+    const piece = buffer.subarray(this.#pieceStart, Math.min(this.#position, this.#pieceStart + Math.max(room, 0)))
+    this.#pieceStart = -1
+    this.#keptBytes += piece.length
+    if (piece.length > 0) this.#pieces.push(piece)
+  }
+
+  #takeText(buffer: Buffer): string {
+    this.#endPiece(buffer)
+    const [first] = this.#pieces
+    const text = this.#pieces.length === 1 && first ? first.toString() : Buffer.concat(this.#pieces).toString()
+    this.#pieces = []
+    this.#keptBytes = 0
     return text
+  }
+
+  /** The two characters before the position, of which the chunk before may hold some. */
+  #charactersBefore(buffer: Buffer): string {
+    const here = buffer.toString('latin1', Math.max(0, this.#position - 2), this.#position)
+    return here.length === 2 ? here : (this.#before + here).slice(-2)
   }
 }

@@ -1,0 +1,35 @@
+import { isUtf8 } from 'node:buffer'
+import express, { type RequestHandler } from 'express'
+import { LabError } from '../errors.ts'
+
+/** What reads the body of a request, in this order. */
+export function bodyParsers(limit: number): RequestHandler[] {
+  const json = express.json({ limit, type: 'application/json', verify: requireUtf8, reviver: requireUnicode })
+  return [requireKnownBody(limit), json]
+}
+
+/** Says no before anything is read, where the headers say enough. */
+function requireKnownBody(limit: number): RequestHandler {
+  return (request, _response, next) => {
+    const length = Number(request.headers['content-length'] ?? 0)
+    const hasBody = request.headers['transfer-encoding'] !== undefined || length > 0
+    // The parser would ignore a body of another kind, and the request be taken for an empty one.
+    if (hasBody && !request.is('application/json')) {
+      next(new LabError('UNSUPPORTED_MEDIA_TYPE', 'the body is not application/json'))
+      return
+    }
+    // The parser would read it to its end before it refuses it.
+    next(length > limit ? new LabError('BODY_TOO_LARGE', `the body may have ${limit} bytes`) : undefined)
+  }
+}
+
+/** Decoded, a stray byte would become another character without a word, in a password too. */
+function requireUtf8(_request: unknown, _response: unknown, body: Buffer, charset: string): void {
+  if (charset === 'utf-8' && !isUtf8(body)) throw new LabError('INVALID_JSON', 'the body is not valid UTF-8')
+}
+
+/** Half a surrogate pair has no UTF-8, so neither storage nor Postgres can keep it. The parser reports it as bad JSON. */
+function requireUnicode(key: string, value: unknown): unknown {
+  if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed())) throw new SyntaxError('half a surrogate pair')
+  return value
+}

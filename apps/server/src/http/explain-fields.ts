@@ -1,0 +1,66 @@
+import type { ValidateError } from '@tsoa/runtime'
+
+/** So many fields are named; a request can hold thousands. */
+const MOST_NAMED = 20
+
+/**
+ * Which fields are wrong, and how they must be: `db.password: is required; wait: must be at most 600`. tsoa keeps the rejected values,
+ * passwords too, beside its messages and in some of them: nothing that was sent is passed on but the names of fields.
+ */
+export function explainFields({ fields }: Pick<ValidateError, 'fields'>): string {
+  const problems = Object.entries(fields).map(([field, { message }]) => explain(field.replace(/^body\./, ''), message))
+  const more = problems.length - MOST_NAMED
+  return [...problems.slice(0, MOST_NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
+}
+
+function explain(field: string, message: string | undefined): string {
+  const sentence = describe(message ?? '')
+  return sentence === UNKNOWN_FIELD ? explainUnknown(field) : `${field}: ${sentence}`
+}
+
+const UNKNOWN_FIELD = 'there is no such field'
+
+/** A name that no programmer would write may be a value in the wrong place. */
+function explainUnknown(field: string): string {
+  const dot = field.lastIndexOf('.')
+  const name = field.slice(dot + 1)
+  if (/^[a-z_]\w{0,39}$/i.test(name) && /^[\w.]*$/.test(field)) return `${field}: ${UNKNOWN_FIELD}`
+  const known = /^[\w.]+(?=\.)/.exec(field)?.[0]
+  return `${known ?? 'body'}: has a field that there is not`
+}
+
+/** tsoa's words (`templateHelpers.js` of @tsoa/runtime), and ours. */
+const sentences: [pattern: RegExp, sentence: (found: string) => string][] = [
+  // What the validation tags say themselves.
+  [/^(must .*)$/, (own) => own],
+  [/ is required$/, () => 'is required'],
+  [/ is an excess property /, () => UNKNOWN_FIELD],
+  [/^invalid string value$/, () => 'must be a text'],
+  [/^invalid boolean value$/, () => 'must be true or false'],
+  [/^invalid (?:integer|float) number$/, () => 'must be a number'],
+  [/^invalid object$/, () => 'must be a JSON object'],
+  [/^invalid array$/, () => 'must be a JSON array'],
+  [/^minLength 1$/, () => 'must not be empty'],
+  [/^minLength (\d+)$/, (length) => `must have at least ${length} characters`],
+  [/^maxLength (\d+)$/, (length) => `must have at most ${length} characters`],
+  [/^min (-?\d+)$/, (least) => `must be at least ${least}`],
+  [/^max (-?\d+)$/, (most) => `must be at most ${most}`],
+  [/^should be one of the following; \[null\]$/, () => 'must be null'],
+  [/^should be one of the following; \[([^\]]*)\]$/, (choices) => `must be one of ${choices.replaceAll(',', ', ')}`],
+  [/^Could not match the union against any of the items\. Issues: (.*)$/s, describeUnion],
+]
+
+function describe(message: string): string {
+  for (const [pattern, sentence] of sentences) {
+    const match = pattern.exec(message)
+    if (match) return sentence(match[1] ?? '')
+  }
+  return 'has another form than /docs says'
+}
+
+/** tsoa lists for each member of a union what was wrong, the value beside it. */
+function describeUnion(issues: string): string {
+  const members = JSON.parse(issues) as Record<string, { message?: string }>[]
+  const alternatives = members.flatMap((issue) => Object.values(issue)).map(({ message }) => describe(message ?? ''))
+  return [...new Set(alternatives)].join(', or ')
+}
