@@ -111,6 +111,8 @@ describe('deleting by a handle', () => {
   it('says when the deletion failed, and when it takes too long', async () => {
     stub.on('DELETE /clone/c1', deleting).on('GET /clone/c1', cloneReply('FATAL'))
     expect(await rejection(clone.delete())).toMatchObject({ name: 'CloneFailedError' })
+    stub.on('GET /clone/c1', apiError(401, 'UNAUTHORIZED'))
+    expect(await rejection(clone.delete())).toMatchObject({ code: 'UNAUTHORIZED' })
     stub.on('GET /clone/c1', 'silent')
     expect(await rejection(clone.delete({ timeoutMs: 50 }))).toMatchObject({ name: 'LabTimeoutError' })
   })

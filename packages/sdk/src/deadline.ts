@@ -22,7 +22,7 @@ export class Deadline {
     if (!(timeoutMs > 0)) throw new TypeError('timeoutMs must be above 0 (Infinity for no limit)')
     this.#endsAt = performance.now() + timeoutMs
     this.#outer = outer
-    
+    if (outer?.aborted) this.#controller.abort(outer.reason)
     outer?.addEventListener('abort', this.#follow, { once: true })
     if (timeoutMs <= LONGEST_TIMER_MS) {
       this.#timer = setTimeout(() => this.#controller.abort(new LabTimeoutError(what, timeoutMs)), timeoutMs)
