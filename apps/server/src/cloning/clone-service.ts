@@ -83,13 +83,20 @@ export class CloneService {
       unsafeBootId: null,
     }
     try {
-      catalogue.transaction(() => {
-        // Others may have come while the port and the verifier were awaited.
+      const winner = catalogue.transaction(() => {
+        // Others may have come while the port and the verifier were awaited: with the same key, too.
+        const first = idempotencyKey === undefined ? undefined : this.#findEarlier(idempotencyKey, request)
+        if (first) return first
         if (catalogue.clones.get(id)) throw idTaken()
         if (catalogue.snapshots.get(snapshot.id)?.state !== 'live') throw snapshotNotFound()
         catalogue.clones.add(record)
         if (idempotencyKey !== undefined) catalogue.idempotency.add(idempotencyKey, requestHash(request), id)
+        return undefined
       })
+      if (winner) {
+        ports.release(port)
+        return winner
+      }
     } catch (error) {
       ports.release(port)
       throw error

@@ -17,7 +17,7 @@ import {
   Tags,
 } from '@tsoa/runtime'
 import type { Request as ExpressRequest } from 'express'
-import { clientGone } from '../http/client-gone.ts'
+import { endOfWaiting } from '../http/stopping.ts'
 import type { Services } from '../services.ts'
 
 @Route()
@@ -123,6 +123,6 @@ export class CloneController extends Controller {
   }
 
   #settled(clone: Clone, wait: number | undefined, request: ExpressRequest): Promise<Clone> | Clone {
-    return wait ? this.#services.clones.wait(clone.id, wait, clientGone(request)) : clone
+    return wait ? this.#services.clones.wait(clone.id, wait, endOfWaiting(request)) : clone
   }
 }

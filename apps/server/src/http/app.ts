@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto'
 import type { JsonObject } from 'swagger-ui-express'
 import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
-import swaggerUi from 'swagger-ui-express'
-import { LabError } from '../errors.ts'
 import { RegisterRoutes } from '../generated/routes.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services.ts'
+import { bodyParsers } from './body.ts'
+import { docs } from './docs.ts'
 import { errorHandler, unknownPath } from './errors.ts'
 import { methodsOfPaths } from './paths.ts'
+import { refuseWhenStopping } from './stopping.ts'
 
 export interface AppOptions {
   services: Services
@@ -19,22 +20,24 @@ export interface AppOptions {
   bodyLimit: number
   /** True where clients come over TLS: then browsers are told to insist on it. */
   tls: boolean
+  /** Aborted when the server is asked to stop: then nothing new begins, and nobody is made to wait. */
+  stopping?: AbortSignal
 }
 
 /** The whole HTTP side, without a port. */
-export function createApp({ services, log, openApi, bodyLimit, tls }: AppOptions): Express {
+export function createApp({ services, log, openApi, bodyLimit, tls, stopping }: AppOptions): Express {
   const app = express()
   app.locals.services = services
+  app.locals.stopping = stopping ?? new AbortController().signal
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
   app.use(requestLog(log))
   // Without TLS, `upgrade-insecure-requests` would send Swagger UI's own calls to a port that does not speak it.
   const upgradeInsecureRequests = tls ? [] : null
   app.use(helmet({ strictTransportSecurity: tls, contentSecurityPolicy: { directives: { upgradeInsecureRequests } } }))
-  app.get('/openapi.json', (_request, response) => void response.json(openApi))
-  app.get('/', (_request, response) => response.redirect('/docs'))
-  app.use('/docs', swaggerUi.serve, swaggerUi.setup(openApi, { swaggerOptions: { persistAuthorization: true } }))
-  app.use(requireJson, express.json({ limit: bodyLimit, type: 'application/json' }))
+  app.use(docs(openApi))
+  // After the bodies: one that is slow may come whole only when the server was told to stop.
+  app.use(bodyParsers(bodyLimit), refuseWhenStopping)
   RegisterRoutes(app)
   app.use(unknownPath(methodsOfPaths(openApi)))
   app.use(errorHandler(log))
@@ -62,10 +65,4 @@ function requestLog(log: Logger): RequestHandler {
     })
     next()
   }
-}
-
-/** A body of another kind would be ignored by the parser, and the request taken for an empty one. */
-const requireJson: RequestHandler = (request, _response, next) => {
-  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
-  next(hasBody && !request.is('application/json') ? new LabError('UNSUPPORTED_MEDIA_TYPE', 'the body is not application/json') : undefined)
 }

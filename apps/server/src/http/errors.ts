@@ -104,6 +104,10 @@ export function unknownPath(methodsOf: (path: string) => string[]): RequestHandl
       return
     }
     response.setHeader('Allow', methods.join(', '))
+    if (request.method === 'OPTIONS') {
+      response.status(204).end()
+      return
+    }
     next(new LabError('METHOD_NOT_ALLOWED', `this path takes ${methods.join(', ')}`))
   }
 }

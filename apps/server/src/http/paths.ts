@@ -10,5 +10,9 @@ export function methodsOfPaths(openApi: JsonObject): (path: string) => string[] 
     }),
   )
   const served = ['/openapi.json', '/docs'].map((path) => ({ pattern: new RegExp(`^${path}/?$`), methods: ['GET'] }))
-  return (path) => [...documented, ...served].filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
+  return (path) => {
+    const methods = [...documented, ...served].filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
+    // What Express answers of its own accord.
+    return methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  }
 }

@@ -1,4 +1,6 @@
-/** What a scanner finds in a script, in the order in which it stands there. Texts are cut at `statementLimitBytes`. */
+import { StatementText } from './statement-text.ts'
+
+/** What a scanner finds in a script, in the order in which it stands there. Of long ones, the beginning. */
 export interface SqlEvents {
   /** One statement without its semicolon. String literals are kept, comments are not. */
   statement?(text: string): void
@@ -15,8 +17,7 @@ type State = 'sql' | 'comment' | 'block comment' | 'quote' | 'escape quote' | 'n
 
 /** No token that decides anything is longer: a dollar tag is an identifier of up to 63 bytes between two dollar signs. */
 const lookaheadBytes = 130
-/** GRANT and CREATE DATABASE statements are far shorter; what is longer is a view's or a function's body, of which the beginning is enough. */
-const statementLimitBytes = 16_384
+const lineLimitBytes = 4096
 
 const newline = 0x0a
 const doubleQuote = 0x22
@@ -27,7 +28,6 @@ const dash = 0x2d
 const slash = 0x2f
 const semicolon = 0x3b
 const backslash = 0x5c
-const blank = Buffer.from(' ')
 /** 1 for a byte that begins no token that matters here. */
 const plain = new Uint8Array(256).fill(1)
 for (const byte of [newline, doubleQuote, dollar, quote, dash, slash, semicolon, backslash]) plain[byte] = 0
@@ -43,11 +43,7 @@ export class SqlScanner {
   #rest: Buffer = Buffer.alloc(0)
   #position = 0
   #limit = 0
-  /** Pieces of the statement that are kept, and how long they are together. */
-  #pieces: Buffer[] = []
-  #keptBytes = 0
-  /** Where the piece begins that is being read; -1 between pieces. */
-  #pieceStart = -1
+  readonly #text = new StatementText()
   /** The two bytes before the chunk. */
   #before = ''
   #commentDepth = 0
@@ -85,7 +81,7 @@ export class SqlScanner {
       case 'meta':
         this.#finishLine()
     }
-    return this.#takeText(Buffer.alloc(0)).trim() === '' ? 'complete' : 'in a statement'
+    return this.#text.take() === '' ? 'complete' : 'in a statement'
   }
 
   #scan(): void {
@@ -101,7 +97,7 @@ export class SqlScanner {
       else if (this.#state === 'escape quote') this.#scanEscapeQuote(buffer)
       else this.#scanQuote(buffer)
     }
-    this.#endPiece(buffer)
+    this.#text.cut(buffer, this.#position)
     this.#before = this.#charactersBefore(buffer)
     this.#rest = buffer.subarray(this.#position)
   }
@@ -110,13 +106,13 @@ export class SqlScanner {
     const start = this.#position
     let position = start
     while (position < this.#limit && plain[buffer[position] ?? 0] === 1) position++
-    if (position > start) this.#keep(start)
+    if (position > start) this.#text.keepFrom(start)
     this.#position = position
     if (position < this.#limit) this.#scanToken(buffer, buffer[position] ?? 0, buffer[position + 1] ?? 0)
   }
 
   #scanToken(buffer: Buffer, character: number, next: number): void {
-    if (character === newline) this.#endSqlLine()
+    if (character === newline) this.#endSqlLine(buffer)
     else if (character === semicolon) this.#endStatement(buffer)
     else if (character === dash && next === dash) this.#enterComment(buffer, 'comment')
     else if (character === slash && next === star) this.#enterComment(buffer, 'block comment')
@@ -127,15 +123,16 @@ export class SqlScanner {
     else this.#keepAndPass(1)
   }
 
-  #endSqlLine(): void {
+  #endSqlLine(buffer: Buffer): void {
     this.#keepAndPass(1)
     if (!this.#copyFollows) return
     this.#copyFollows = false
-    this.#enterCopy()
+    this.#enterCopy(buffer)
   }
 
   #endStatement(buffer: Buffer): void {
-    const text = this.#takeText(buffer).trim()
+    this.#text.cut(buffer, this.#position)
+    const text = this.#text.take()
     this.#position++
     if (text === '') return
     if (/^copy\s[\s\S]*\sfrom\s+stdin\b/i.test(text)) this.#copyFollows = true
@@ -157,7 +154,7 @@ export class SqlScanner {
     const opens = tag !== undefined && !/[\w\x80-\xff$]$/.test(this.#charactersBefore(buffer))
     this.#keepAndPass(opens ? tag.length : 1)
     if (!opens) return
-    this.#endPiece(buffer)
+    this.#text.cut(buffer, this.#position)
     this.#dollarTag = Buffer.from(tag, 'latin1')
     this.#state = 'dollar'
   }
@@ -174,9 +171,9 @@ export class SqlScanner {
   }
 
   #scanQuote(buffer: Buffer): void {
-    const end = buffer.indexOf(this.#state === 'name' ? '"' : "'", this.#position)
+    const end = buffer.indexOf(this.#state === 'name' ? doubleQuote : quote, this.#position)
     const stop = end === -1 || end >= this.#limit ? this.#limit : end
-    this.#keep(this.#position)
+    this.#text.keepFrom(this.#position)
     this.#position = stop
     if (stop !== end) return
     // A doubled quote closes and opens at once, which comes to the same state.
@@ -195,7 +192,7 @@ export class SqlScanner {
     }
     const closed = position < this.#limit
     const stop = Math.min(closed ? position + 1 : position, buffer.length)
-    this.#keep(this.#position)
+    this.#text.keepFrom(this.#position)
     this.#position = stop
     if (closed) this.#state = 'sql'
   }
@@ -216,7 +213,7 @@ export class SqlScanner {
   #scanLine(buffer: Buffer): void {
     const end = buffer.indexOf(newline, this.#position)
     const stop = end === -1 || end >= this.#limit ? this.#limit : end
-    if (this.#line.length < statementLimitBytes) this.#line += buffer.toString('latin1', this.#position, stop)
+    if (this.#line.length < lineLimitBytes) this.#line += buffer.toString('latin1', this.#position, stop)
     this.#position = stop
     if (stop === end) this.#finishLine()
   }
@@ -233,12 +230,13 @@ export class SqlScanner {
   }
 
   #enterMeta(buffer: Buffer): void {
-    this.#endPiece(buffer)
+    this.#text.cut(buffer, this.#position)
     this.#line = ''
     this.#state = 'meta'
   }
 
-  #enterCopy(): void {
+  #enterCopy(buffer: Buffer): void {
+    this.#text.cut(buffer, this.#position)
     this.#state = 'copy'
     this.#atLineStart = true
   }
@@ -259,8 +257,8 @@ export class SqlScanner {
 
   /** A comment stands for a blank. */
   #enterComment(buffer: Buffer, state: 'comment' | 'block comment'): void {
-    this.#endPiece(buffer)
-    this.#pieces.push(blank)
+    this.#text.cut(buffer, this.#position)
+    this.#text.addBlank()
     this.#position += 2
     this.#commentDepth = 1
     this.#line = ''
@@ -273,31 +271,8 @@ export class SqlScanner {
   }
 
   #keepAndPass(width: number): void {
-    this.#keep(this.#position)
+    this.#text.keepFrom(this.#position)
     this.#position += width
-  }
-
-  /** Pieces that touch become one, so that most statements are turned into text once. */
-  #keep(from: number): void {
-    if (this.#pieceStart === -1) this.#pieceStart = from
-  }
-
-  #endPiece(buffer: Buffer): void {
-    if (this.#pieceStart === -1) return
-    const room = statementLimitBytes - this.#keptBytes
-    const piece = buffer.subarray(this.#pieceStart, Math.min(this.#position, this.#pieceStart + Math.max(room, 0)))
-    this.#pieceStart = -1
-    this.#keptBytes += piece.length
-    if (piece.length > 0) this.#pieces.push(piece)
-  }
-
-  #takeText(buffer: Buffer): string {
-    this.#endPiece(buffer)
-    const [first] = this.#pieces
-    const text = this.#pieces.length === 1 && first ? first.toString() : Buffer.concat(this.#pieces).toString()
-    this.#pieces = []
-    this.#keptBytes = 0
-    return text
   }
 
   /** The two characters before the position, of which the chunk before may hold some. */
