@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-const generated = ['apps/server/openapi.json', 'apps/server/src/generated/routes.ts', 'packages/sdk/src/schema.gen.ts', 'docs/configuration.md']
+const generated = ['apps/server/openapi.json', 'apps/server/src/generated/routes.ts', 'packages/sdk/src/schema.gen.ts', 'README.md']
 
 const read = () => generated.map((file) => readFileSync(file, 'utf8'))
 const before = read()

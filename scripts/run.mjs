@@ -88,7 +88,7 @@ const commands = {
   bench: (args) => {
     install()
     build()
-    return run(['node', 'scripts/bench.mjs', ...args])
+    return run([node24(), join(root, 'packages/bench/src/main.ts'), ...args], { cwd: process.env.INIT_CWD ?? process.cwd() })
   },
 }
 

@@ -94,8 +94,8 @@ export class Provisioner {
     undo.defer(() => this.destroyVolume(spec.volumeId))
     options.signal?.throwIfAborted()
     undo.defer(() => this.startClone({ ...spec, volumeId: old }))
-    // Clean, so that the undo above loses nothing.
-    await this.runtime.stop(old, 'clean')
+    // At once: should the undo start it again, its recovery brings back all that was committed.
+    await this.runtime.stop(old, 'immediate')
     // The undo of a half-started instance comes before the old one's start: both want the port.
     undo.defer(() => this.runtime.remove(spec.volumeId))
     await this.#startForUser(volume, spec, options)
