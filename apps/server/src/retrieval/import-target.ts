@@ -134,11 +134,7 @@ function encodingOf(client: Client, plan: DumpPlan, { serverMajor }: Target): st
   return `ENCODING ${client.escapeLiteral('SQL_ASCII')} ${provider} LOCALE ${client.escapeLiteral('C')}`
 }
 
-export async function one<Row extends object>(
-  client: Client,
-  sql: string,
-  values: string[] = [],
-): Promise<Row | undefined> {
+async function one<Row extends object>(client: Client, sql: string, values: string[] = []): Promise<Row | undefined> {
   const { rows } = await client.query<Row>(sql, values)
   return rows[0]
 }

@@ -30,7 +30,7 @@ export interface ImportResult {
 const restoreJobs = 2
 
 /**
- * Restores a dump into a new database of a fresh cluster that is running. Nothing is checked twice: what can be known to fail is refused before
+ * Restores a dump into a new database of a fresh cluster that is running. What can be known to fail is refused before
  * anything is made.
  *
  * The restore is not one transaction: a script may make its database or hold its own transactions, one transaction would need a lock for every table

@@ -1,29 +1,18 @@
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, rm, truncate, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findClientTools, prepareBase } from '@dblab/provision'
+import { prepareBase } from '@dblab/provision'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inspectDump } from '../../src/retrieval/dump.ts'
-import { type ImportResult, importDump } from '../../src/retrieval/import.ts'
+import { importDump } from '../../src/retrieval/import.ts'
 import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
-import { binariesUnderTest, type Cluster, openDirectory, startCluster } from './cluster.ts'
+import { bringIn, lacking, planOf, tools } from './bring-in.ts'
+import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
 import { copiedRows, dump, fillSource, oddDatabase } from './dumps.ts'
 
 const pagila =
   process.env.PAGILA_SQL ?? fileURLToPath(new URL('../../../../../shared/data/pagila.sql', import.meta.url))
-const tools = await findClientTools()
 const installations = await binariesUnderTest()
-const lacking = tools.psql && tools.pg_restore && tools.pg_dump ? '' : ' (skipped: no PostgreSQL client programs here)'
-
-async function bringIn(
-  cluster: Cluster,
-  path: string,
-  onProgress?: (progress: RetrievalProgress) => void,
-): Promise<ImportResult> {
-  const plan = await inspectDump(path, { tools, account: cluster.account })
-  return importDump(plan, cluster.instance, { account: cluster.account, onProgress })
-}
 
 describe.skipIf(lacking !== '').each(installations)(
   `an import into PostgreSQL $version ($source)${lacking}`,
@@ -110,26 +99,39 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(logins).toEqual([])
       })
 
+      test('can be made a base of, after which the import role is gone', async () => {
+        await using cluster = await startCluster(binaries)
+        const { database } = await bringIn(cluster, made.custom ?? '')
+        await prepareBase(cluster.instance, { database })
+        const roles = await cluster.query('postgres', `SELECT 1 FROM pg_roles WHERE rolname = 'dblab_import'`)
+        expect(roles).toEqual([])
+      })
+
       // What follows does not hang on the version of the server.
-      const first = binaries === installations[0]
+      if (binaries !== installations[0]) return
 
-      test.runIf(first).each(['custom', 'plain that makes its database'])(
-        'keeps the settings of the database: %s',
-        async (kind) => {
-          await using cluster = await startCluster(binaries)
-          await bringIn(cluster, made[kind] ?? '')
-          const settings = await cluster.query<{ role: string; setconfig: string[] }>(
-            oddDatabase,
-            `SELECT setrole::regrole::text AS role, setconfig FROM pg_db_role_setting ORDER BY 1`,
-          )
-          expect(settings).toEqual([
-            { role: '-', setconfig: ['search_path="Sales", public'] },
-            { role: 'bob', setconfig: ['work_mem=8MB'] },
-          ])
-        },
-      )
+      test.each(['custom', 'plain that makes its database'])('keeps the settings of the database: %s', async (kind) => {
+        await using cluster = await startCluster(binaries)
+        await bringIn(cluster, made[kind] ?? '')
+        const settings = await cluster.query<{ role: string; setconfig: string[] }>(
+          oddDatabase,
+          `SELECT setrole::regrole::text AS role, setconfig FROM pg_db_role_setting ORDER BY 1`,
+        )
+        expect(settings).toEqual([
+          { role: '-', setconfig: ['search_path="Sales", public'] },
+          { role: 'bob', setconfig: ['work_mem=8MB'] },
+        ])
+      })
 
-      test.runIf(first).each(['custom', 'plain'])('leaves no link to another server: %s', async (kind) => {
+      test('takes the locale of the cluster where the machine lacks that of the dump, and says so', async () => {
+        await using cluster = await startCluster(binaries)
+        const plan = await planOf(cluster, made.custom ?? '')
+        plan.facts.createDatabase = plan.facts.createDatabase?.replace(/LOCALE = '[^']*'/, `LOCALE = 'xx_YY.utf8'`)
+        const { notes } = await importDump(plan, cluster.instance, { account: cluster.account })
+        expect(notes).toContainEqual(expect.stringMatching(/this cluster's own locale.*xx_YY/))
+      })
+
+      test.each(['custom', 'plain'])('leaves no link to another server: %s', async (kind) => {
         await using cluster = await startCluster(binaries)
         const result = await bringIn(cluster, made[kind] ?? '')
         expect(result.notes).toContain('removed: user mapping of bob for production')
@@ -140,30 +142,19 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(links).toEqual([])
       })
 
-      test('can be made a base of, after which the import role is gone', async () => {
+      test.each(['custom', 'tar', 'plain'])('reads for the account a file that it may not read: %s', async (kind) => {
         await using cluster = await startCluster(binaries)
-        const { database } = await bringIn(cluster, made.custom ?? '')
-        await prepareBase(cluster.instance, { database })
-        const roles = await cluster.query('postgres', `SELECT 1 FROM pg_roles WHERE rolname = 'dblab_import'`)
-        expect(roles).toEqual([])
+        const path = join(cluster.directory, 'closed')
+        await copyFile(made[kind] ?? '', path)
+        await chmod(path, 0o600)
+        const plan = await planOf(cluster, path)
+        if (process.getuid?.() === 0) expect(plan.readable).toBe(false)
+        await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
+          tables: 2,
+        })
       })
 
-      test.runIf(first).each(['custom', 'tar', 'plain'])(
-        'reads for the account a file that it may not read: %s',
-        async (kind) => {
-          await using cluster = await startCluster(binaries)
-          const path = join(cluster.directory, 'closed')
-          await copyFile(made[kind] ?? '', path)
-          await chmod(path, 0o600)
-          const plan = await inspectDump(path, { tools, account: cluster.account })
-          if (process.getuid?.() === 0) expect(plan.readable).toBe(false)
-          await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
-            tables: 2,
-          })
-        },
-      )
-
-      test.runIf(first)('counts the tables that are done', async () => {
+      test('counts the tables that are done', async () => {
         await using cluster = await startCluster(binaries)
         const seen: RetrievalProgress[] = []
         await bringIn(cluster, made.tar ?? '', (progress) => seen.push(progress))
@@ -173,11 +164,11 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(seen.at(-1)?.step).toBe('finish')
       })
 
-      test.runIf(first)('fails on an archive whose data are cut short', async () => {
+      test('fails on an archive whose data are cut short', async () => {
         await using cluster = await startCluster(binaries)
         const path = join(cluster.directory, 'cut')
         await copyFile(made.custom ?? '', path)
-        const plan = await inspectDump(path, { tools, account: cluster.account })
+        const plan = await planOf(cluster, path)
         await truncate(path, plan.sizeBytes - 15_000)
         await utimes(path, plan.modifiedAt, plan.modifiedAt)
         await expect(bringIn(cluster, path)).rejects.toMatchObject({
@@ -186,7 +177,7 @@ describe.skipIf(lacking !== '').each(installations)(
         })
       })
 
-      test.runIf(first)('leaves no password in the log of the server', async () => {
+      test('leaves no password in the log of the server', async () => {
         await using cluster = await startCluster(binaries)
         await cluster.query('postgres', `ALTER SYSTEM SET log_statement TO 'all'`)
         await cluster.query('postgres', 'SELECT pg_reload_conf()')
@@ -195,113 +186,5 @@ describe.skipIf(lacking !== '').each(installations)(
         expect(await cluster.log()).not.toMatch(/dblab_import.*password '(?!SCRAM)/i)
       })
     })
-
-    describe.runIf(binaries === installations[0])('that fails', () => {
-      async function script(cluster: Cluster, text: string): Promise<string> {
-        const path = join(cluster.directory, 'script.sql')
-        await writeFile(path, text)
-        return path
-      }
-
-      test('says where, and shows no row of the data', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(
-          cluster,
-          'CREATE TABLE a (i int PRIMARY KEY, s text);\nCOPY a FROM stdin;\n1\tsecret-one\n1\tsecret-two\n\\.\nCREATE TABLE b ();\n',
-        )
-        const error = await bringIn(cluster, path).then(
-          () => undefined,
-          (reason: unknown) => reason,
-        )
-        expect(error).toMatchObject({
-          code: 'FAILED',
-          message: expect.stringContaining(
-            'line 5: duplicate key value violates unique constraint "a_pkey" (COPY a, line 2)',
-          ),
-        })
-        expect(JSON.stringify(error) + String(error)).not.toMatch(/secret|\(i\)=/)
-        const after = await cluster.query('script', `SELECT 1 FROM pg_class WHERE relname = 'b'`)
-        expect(after).toEqual([])
-        const logins = await cluster.query(
-          'postgres',
-          `SELECT 1 FROM pg_roles WHERE rolname = 'dblab_import' AND rolcanlogin`,
-        )
-        expect(logins).toEqual([])
-      })
-
-      test('stops at an error of an INSERT, and leaves its values out', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(
-          cluster,
-          `CREATE TABLE a (s text NOT NULL, i int);\nINSERT INTO a VALUES (NULL, 4711);\n`,
-        )
-        await expect(bringIn(cluster, path)).rejects.toSatisfy((error: Error) => !error.message.includes('4711'))
-      })
-
-      test('refuses extensions that are not installed before anything is made', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(cluster, 'CREATE EXTENSION IF NOT EXISTS no_such_extension;\nCREATE TABLE a ();\n')
-        await expect(bringIn(cluster, path)).rejects.toMatchObject({
-          code: 'INVALID',
-          message: expect.stringContaining('no_such_extension'),
-        })
-        expect(await cluster.query('postgres', `SELECT 1 FROM pg_database WHERE datname = 'script'`)).toEqual([])
-      })
-
-      test('refuses parameters of a newer version before anything is made', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(cluster, 'SET parameter_of_version_99 = 0;\nCREATE TABLE a ();\n')
-        await expect(bringIn(cluster, path)).rejects.toMatchObject({
-          code: 'INVALID',
-          message: expect.stringContaining('parameter_of_version_99'),
-        })
-      })
-
-      test('refuses a database that is there', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(cluster, 'CREATE TABLE a ();\n')
-        await bringIn(cluster, path)
-        await expect(bringIn(cluster, path)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
-      })
-
-      test('refuses a file that has changed since it was inspected', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(cluster, 'CREATE TABLE a ();\n')
-        const plan = await inspectDump(path, { tools, account: cluster.account })
-        await writeFile(path, 'CREATE TABLE a ();\nCREATE TABLE b ();\n')
-        await expect(importDump(plan, cluster.instance, { account: cluster.account })).rejects.toMatchObject({
-          code: 'INVALID',
-        })
-      })
-
-      test('is stopped on request, with what it has started', async () => {
-        await using cluster = await startCluster(binaries)
-        const path = await script(cluster, 'CREATE TABLE a ();\n\\! sleep 4242\nSELECT pg_sleep(4242);\n')
-        const plan = await inspectDump(path, { tools, account: cluster.account })
-        const controller = new AbortController()
-        const importing = importDump(plan, cluster.instance, { account: cluster.account, signal: controller.signal })
-        setTimeout(() => controller.abort(), 700)
-        await expect(importing).rejects.toMatchObject({ code: 'ABORTED' })
-        const left = await cluster.query('postgres', `SELECT 1 FROM pg_stat_activity WHERE usename = 'dblab_import'`)
-        expect(left).toEqual([])
-      })
-    })
   },
 )
-
-describe('the rights of an import', () => {
-  test.skipIf(process.getuid?.() !== 0 || lacking !== '')(
-    'are those of the account, not of the server (needs root)',
-    async () => {
-      const [binaries] = installations
-      if (!binaries) return
-      await using cluster = await startCluster(binaries)
-      const directory = await openDirectory()
-      const path = join(directory, 'who.sql')
-      await writeFile(path, `CREATE TABLE who (name text);\n\\set name \`id -un\`\nINSERT INTO who VALUES (:'name');\n`)
-      await bringIn(cluster, path)
-      expect(await cluster.query('who', 'SELECT name FROM public.who')).toEqual([{ name: cluster.account.name }])
-      await rm(directory, { recursive: true })
-    },
-  )
-})

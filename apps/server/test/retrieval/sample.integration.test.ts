@@ -1,4 +1,4 @@
-import { createImportRole } from '@dblab/provision'
+import { createImportRole, prepareBase } from '@dblab/provision'
 import { describe, expect, test } from 'vitest'
 import { fillSample } from '../../src/retrieval/sample.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
@@ -43,14 +43,18 @@ describe.each(installations)('the sample database on PostgreSQL $version ($sourc
     expect(empty[0]).not.toMatchObject({ sales: 0 })
   })
 
-  test('belongs to the import role, so that it can be handed over', async () => {
+  // What follows does not hang on the version of the server.
+  if (binaries !== installations[0]) return
+
+  test('can be made a base of: then it all belongs to the role that users are members of', async () => {
     await using cluster = await freshCluster(binaries)
-    await fillSample(cluster.instance, { scale: 0.0001 })
+    const { database } = await fillSample(cluster.instance, { scale: 0.0001 })
+    await prepareBase(cluster.instance, { database })
     const owners = await cluster.query(
       'shop',
       `SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relnamespace = 'public'::regnamespace`,
     )
-    expect(owners).toEqual([{ owner: 'dblab_import' }])
+    expect(owners).toEqual([{ owner: 'dblab_owner' }])
   })
 
   test('takes the next id after those that are there', async () => {

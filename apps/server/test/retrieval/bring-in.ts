@@ -1,0 +1,23 @@
+import { findClientTools } from '@dblab/provision'
+import { type DumpPlan, inspectDump } from '../../src/retrieval/dump.ts'
+import { type ImportResult, importDump } from '../../src/retrieval/import.ts'
+import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
+import type { Cluster } from './cluster.ts'
+
+export const tools = await findClientTools()
+
+/** Empty, or why nothing can be imported here: for a test's title. */
+export const lacking =
+  tools.psql && tools.pg_restore && tools.pg_dump ? '' : ' (skipped: no PostgreSQL client programs)'
+
+export function planOf(cluster: Cluster, path: string): Promise<DumpPlan> {
+  return inspectDump(path, { tools, account: cluster.account })
+}
+
+export async function bringIn(
+  cluster: Cluster,
+  path: string,
+  onProgress?: (progress: RetrievalProgress) => void,
+): Promise<ImportResult> {
+  return importDump(await planOf(cluster, path), cluster.instance, { account: cluster.account, onProgress })
+}
