@@ -2,11 +2,18 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-const generated = ['apps/server/openapi.json', 'apps/server/src/generated/routes.ts', 'packages/sdk/src/schema.gen.ts', 'README.md']
+const generated = [
+  'apps/server/openapi.json',
+  'apps/server/src/generated/routes.ts',
+  'packages/sdk/src/schema.gen.ts',
+  'README.md',
+]
 
 const read = () => generated.map((file) => readFileSync(file, 'utf8'))
 const before = read()
-const { status, stdout, stderr } = spawnSync('turbo', ['run', 'generate', '--force', '--output-logs=errors-only'], { encoding: 'utf8' })
+const { status, stdout, stderr } = spawnSync('turbo', ['run', 'generate', '--force', '--output-logs=errors-only'], {
+  encoding: 'utf8',
+})
 if (status !== 0) {
   process.stderr.write(`${stdout}${stderr}`)
   process.exit(1)

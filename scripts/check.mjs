@@ -14,7 +14,10 @@ const checks = [
 const failed = []
 for (const [name, [file, ...args]] of checks) {
   const started = Date.now()
-  const { status, stdout, stderr, error } = spawnSync(file, args, { encoding: 'utf8', env: { ...process.env, REDOCLY_TELEMETRY: 'off' } })
+  const { status, stdout, stderr, error } = spawnSync(file, args, {
+    encoding: 'utf8',
+    env: { ...process.env, REDOCLY_TELEMETRY: 'off' },
+  })
   const seconds = ((Date.now() - started) / 1000).toFixed(1)
   process.stdout.write(`${status === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)\n`)
   if (status !== 0) {
@@ -22,5 +25,6 @@ for (const [name, [file, ...args]] of checks) {
     process.stdout.write(`${error ?? ''}${stdout ?? ''}${stderr ?? ''}\n`)
   }
 }
-if (failed.length > 0) process.stdout.write(`\n${failed.length} of ${checks.length} checks failed: ${failed.join(', ')}\n`)
+if (failed.length > 0)
+  process.stdout.write(`\n${failed.length} of ${checks.length} checks failed: ${failed.join(', ')}\n`)
 process.exitCode = failed.length > 0 ? 1 : 0

@@ -30,7 +30,10 @@ function run([file, ...args], { cwd = root, quiet = false, extraEnv = {} } = {})
 function install() {
   const stamp = join(root, 'node_modules', '.dblab-installed')
   const lock = readFileSync(join(root, 'pnpm-lock.yaml'))
-  const wanted = createHash('sha256').update(lock).update(readFileSync(join(root, 'pnpm-workspace.yaml'))).digest('hex')
+  const wanted = createHash('sha256')
+    .update(lock)
+    .update(readFileSync(join(root, 'pnpm-workspace.yaml')))
+    .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   process.stderr.write('Installing what the lab needs, from npm\n')
@@ -88,7 +91,9 @@ const commands = {
   bench: (args) => {
     install()
     build()
-    return run([node24(), join(root, 'packages/bench/src/main.ts'), ...args], { cwd: process.env.INIT_CWD ?? process.cwd() })
+    return run([node24(), join(root, 'packages/bench/src/main.ts'), ...args], {
+      cwd: process.env.INIT_CWD ?? process.cwd(),
+    })
   },
 }
 

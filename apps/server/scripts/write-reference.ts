@@ -18,7 +18,9 @@ function rows(properties: Record<string, Property>, prefix = ''): string[] {
     const name = `${prefix}${key}`
     if (property.properties) return rows(property.properties, `${name}.`)
     const fallback = property.default === undefined ? '' : `\`${JSON.stringify(property.default)}\``
-    return [`| \`${name}\` | ${typeOf(property)} | ${fallback} | ${(property.description ?? '').replaceAll('|', '\\|')} |`]
+    return [
+      `| \`${name}\` | ${typeOf(property)} | ${fallback} | ${(property.description ?? '').replaceAll('|', '\\|')} |`,
+    ]
   })
 }
 
@@ -34,7 +36,9 @@ function configuration(): string {
 }
 
 function errors(): string {
-  const lines = Object.entries(errorTable).map(([code, { status, hint }]) => `| \`${code}\` | ${status} | ${hint.replaceAll('|', '\\|')} |`)
+  const lines = Object.entries(errorTable).map(
+    ([code, { status, hint }]) => `| \`${code}\` | ${status} | ${hint.replaceAll('|', '\\|')} |`,
+  )
   return ['| code | status | what helps |', '| --- | --- | --- |', ...lines].join('\n')
 }
 

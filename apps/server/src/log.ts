@@ -7,13 +7,20 @@ export type { Logger } from 'winston'
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Logger {
   const text = format.printf(({ timestamp, level, message, stack, ...fields }) => {
     const rest = Object.entries(fields)
-      .map(([key, value]) => ` ${key}=${typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value)}`)
+      .map(
+        ([key, value]) =>
+          ` ${key}=${typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value)}`,
+      )
       .join('')
     return `${timestamp} ${level.padEnd(5)} ${message}${rest}${stack ? `\n${stack}` : ''}`
   })
   return createLogger({
     level: config.logLevel,
-    format: format.combine(format.timestamp(), format.errors({ stack: true }), config.logFormat === 'json' ? format.json() : text),
+    format: format.combine(
+      format.timestamp(),
+      format.errors({ stack: true }),
+      config.logFormat === 'json' ? format.json() : text,
+    ),
     transports: [new transports.Stream({ stream: process.stderr })],
   })
 }

@@ -5,8 +5,8 @@ import { destroy } from './commands/destroy.ts'
 import { start } from './commands/start.ts'
 import { stop } from './commands/stop.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
-import { LabLockedError } from './lab/lock.ts'
 import { IdentityError } from './lab/identity.ts'
+import { LabLockedError } from './lab/lock.ts'
 import { readServerFile } from './lab/server-file.ts'
 import { createLog } from './log.ts'
 import { version } from './version.ts'
@@ -60,7 +60,9 @@ async function explain(raised: unknown): Promise<string> {
   if (error instanceof LabLockedError) {
     const { config } = loadConfig(process.env, process.cwd())
     const server = await readServerFile(config.dataDir)
-    return server ? `The lab is running already: ${server.url} (process ${server.pid}). "npm run stop" stops it.` : error.message
+    return server
+      ? `The lab is running already: ${server.url} (process ${server.pid}). "npm run stop" stops it.`
+      : error.message
   }
   if (error instanceof ConfigError || error instanceof IdentityError) return error.message
   if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).join('\n')

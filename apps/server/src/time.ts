@@ -15,6 +15,7 @@ export function parseTime(text: string): string | undefined {
 /** @throws LabError INVALID_REQUEST naming the field */
 export function requireTime(text: string, field: string): string {
   const time = parseTime(text)
-  if (time === undefined) throw new LabError('INVALID_REQUEST', `${field}: must be an ISO 8601 time such as 2026-01-31T12:00:00Z`)
+  if (time === undefined)
+    throw new LabError('INVALID_REQUEST', `${field}: must be an ISO 8601 time such as 2026-01-31T12:00:00Z`)
   return time
 }

@@ -31,7 +31,8 @@ export async function bareBaseline(
   await chown(directory, account.uid, account.gid)
   let number = 0
   return {
-    run: () => runOnce(join(directory, String(++number)), { snapshotFiles, hba, binaries, account, socketDir: directory }),
+    run: () =>
+      runOnce(join(directory, String(++number)), { snapshotFiles, hba, binaries, account, socketDir: directory }),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
   }
 }
@@ -44,13 +45,22 @@ interface Bare {
   socketDir: string
 }
 
-async function runOnce(volume: string, { snapshotFiles, hba, binaries, account, socketDir }: Bare): Promise<BaselineTimes> {
+async function runOnce(
+  volume: string,
+  { snapshotFiles, hba, binaries, account, socketDir }: Bare,
+): Promise<BaselineTimes> {
   const begun = performance.now()
   await execa('btrfs', ['subvolume', 'snapshot', snapshotFiles, volume])
   const snapshotMs = performance.now() - begun
   const dataDir = join(volume, 'data')
   await rm(join(dataDir, 'postmaster.pid'), { force: true })
-  const settings = { ...labSettings(binaries.major), listen_addresses: '', unix_socket_directories: socketDir, hba_file: hba, port: '5432' }
+  const settings = {
+    ...labSettings(binaries.major),
+    listen_addresses: '',
+    unix_socket_directories: socketDir,
+    hba_file: hba,
+    port: '5432',
+  }
   const args = ['-D', dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
   const ready = untilReady(dataDir)
   const started = performance.now()

@@ -33,7 +33,12 @@ export async function benchLab(scale: number): Promise<BenchLab> {
   const remove = async () => {
     server.kill('SIGTERM')
     if (server.exitCode === null) await once(server, 'exit')
-    await execa(process.execPath, [MAIN, 'destroy', '--yes'], { cwd: directory, env, extendEnv: false, stderr: 'inherit' })
+    await execa(process.execPath, [MAIN, 'destroy', '--yes'], {
+      cwd: directory,
+      env,
+      extendEnv: false,
+      stderr: 'inherit',
+    })
     await rm(directory, { recursive: true })
   }
   try {

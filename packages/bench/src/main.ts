@@ -30,7 +30,14 @@ await using lab = await benchLab(quick ? 0.1 : SCALE_OF_1_GB)
 const account = await findAccount()
 const binaries = await binarySource({ account, copiesDir: join(lab.pool, 'binaries') })()
 const sizeBytes = (await lab.client.snapshots.list())[0]?.size ?? 0
-const times = { snapshot: [] as number[], postgres: [] as number[], bare: [] as number[], create: [] as number[], reset: [] as number[], remove: [] as number[] }
+const times = {
+  snapshot: [] as number[],
+  postgres: [] as number[],
+  bare: [] as number[],
+  create: [] as number[],
+  reset: [] as number[],
+  remove: [] as number[],
+}
 {
   await using baseline = await bareBaseline(lab, binaries, account)
   for (let run = -WARM_UP; run < runs; run++) {
@@ -98,7 +105,9 @@ const machine = {
   runs,
 }
 process.stdout.write(`
-${Object.entries(machine).map(([key, value]) => `${key}: ${value}`).join(', ')}
+${Object.entries(machine)
+  .map(([key, value]) => `${key}: ${value}`)
+  .join(', ')}
 
 | milliseconds | p50 | p95 | min | p50 / bare |
 | --- | ---: | ---: | ---: | ---: |

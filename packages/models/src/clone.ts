@@ -52,6 +52,7 @@ export interface CreateCloneDatabase {
    *
    * @minLength 1
    * @maxLength 63
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   username: string
   /**
@@ -59,6 +60,7 @@ export interface CreateCloneDatabase {
    *
    * @minLength 1
    * @maxLength 1000
+   * @pattern ^[^\x00]*$ must not hold a zero byte
    */
   password: string
   /**
@@ -74,11 +76,12 @@ export interface CreateCloneRequest {
   /**
    * An id of the caller's choice; left out: a random one. Lower case letters, digits and dashes.
    *
-   * @pattern ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$
+   * @pattern ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$ must be 2 to 63 lower case letters, digits and dashes, without a dash at either end
    */
   id?: string
   /**
    * @maxLength 200
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   project?: string
   /**
@@ -90,10 +93,12 @@ export interface CreateCloneRequest {
   db: CreateCloneDatabase
   /**
    * @maxLength 200
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   username?: string
   /**
    * @maxLength 200
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   name?: string
   protected?: boolean
@@ -109,14 +114,17 @@ export interface CreateCloneRequest {
 export interface UpdateCloneRequest {
   /**
    * @maxLength 200
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   name?: string
   /**
    * @maxLength 200
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   project?: string
   /**
    * @maxLength 200
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   username?: string
   protected?: boolean

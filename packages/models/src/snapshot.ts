@@ -30,11 +30,12 @@ export interface CreateSnapshotRequest {
   /**
    * An id of the caller's choice; left out: one made of the time.
    *
-   * @pattern ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$
+   * @pattern ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$ must be 2 to 63 lower case letters, digits and dashes, without a dash at either end
    */
   id?: string
   /**
    * @maxLength 500
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
    */
   message?: string
 }

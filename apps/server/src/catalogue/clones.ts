@@ -107,7 +107,9 @@ export class CloneStore {
 
   /** A creation that ended well, for `medianCreationSeconds`. */
   recordCreation(seconds: number): void {
-    this.#db.prepare('INSERT INTO creations (finished_at, seconds) VALUES (?, ?)').run(new Date().toISOString(), seconds)
+    this.#db
+      .prepare('INSERT INTO creations (finished_at, seconds) VALUES (?, ?)')
+      .run(new Date().toISOString(), seconds)
     this.#db
       .prepare('DELETE FROM creations WHERE rowid NOT IN (SELECT rowid FROM creations ORDER BY rowid DESC LIMIT ?)')
       .run(RECENT_CREATIONS)

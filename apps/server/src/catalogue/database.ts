@@ -117,7 +117,8 @@ export function openDatabase(file: string, labId: string): DatabaseSync {
   try {
     db = open(file)
     const [check] = db.prepare('PRAGMA integrity_check(1)').all()
-    if (check?.integrity_check !== 'ok') throw new CatalogueLostError(`it is damaged: ${String(check?.integrity_check)}`)
+    if (check?.integrity_check !== 'ok')
+      throw new CatalogueLostError(`it is damaged: ${String(check?.integrity_check)}`)
     const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
     if (version === 0) throw new CatalogueLostError('it is empty', { empty: true })
     if (version > SCHEMA_VERSION) {

@@ -197,7 +197,10 @@ export class CloneService {
     if (found) return found
     throw time === undefined
       ? snapshotNotFound()
-      : new LabError('SNAPSHOT_NOT_FOUND', `the oldest snapshot's data is of ${published.at(-1)?.timestamp}, later than the time asked for`)
+      : new LabError(
+          'SNAPSHOT_NOT_FOUND',
+          `the oldest snapshot's data is of ${published.at(-1)?.timestamp}, later than the time asked for`,
+        )
   }
 
   #require(id: string): CloneRecord {

@@ -66,7 +66,9 @@ export class GarbageCollector {
 
   async #removeVolumes(): Promise<string[]> {
     const used = new Set(this.#catalogue.snapshots.list().map((snapshot) => snapshot.volumeId))
-    const retired = this.#catalogue.volumes.list().filter((volume) => volume.state === 'retired' && !used.has(volume.id))
+    const retired = this.#catalogue.volumes
+      .list()
+      .filter((volume) => volume.state === 'retired' && !used.has(volume.id))
     return this.#removeEach(retired, async (volume) => {
       await this.#provisioner.destroyVolume(volume.id)
       this.#catalogue.volumes.delete(volume.id)

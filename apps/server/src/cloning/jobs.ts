@@ -66,7 +66,11 @@ export class Jobs {
     await Promise.all([...this.#last.values()].map((job) => job.done))
   }
 
-  async #run(before: Promise<void> | undefined, work: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  async #run(
+    before: Promise<void> | undefined,
+    work: (signal: AbortSignal) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
     await before
     while (this.#running >= this.#options.concurrency && !this.#closed) {
       await new Promise<void>((wake) => this.#waiting.push(wake))

@@ -244,4 +244,3 @@ export class CloneLifecycle {
 function loginOf(clone: CloneRecord) {
   return { username: clone.dbUsername, database: clone.dbName, verifier: clone.verifier }
 }
-

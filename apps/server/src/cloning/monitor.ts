@@ -83,7 +83,8 @@ export class CloneMonitor {
       return
     }
     const idle = now.getTime() - Date.parse(clone.lastUsedAt)
-    if (!clone.protected && idle >= idleMinutes * 60_000) this.#delete(clone, `nobody used it for ${idleMinutes} minutes`)
+    if (!clone.protected && idle >= idleMinutes * 60_000)
+      this.#delete(clone, `nobody used it for ${idleMinutes} minutes`)
   }
 
   #delete(clone: CloneRecord, reason: string): void {
@@ -93,7 +94,8 @@ export class CloneMonitor {
       clones.delete(clone.id)
     } catch (error) {
       // Protected, or gone, in the moment before.
-      if (!(error instanceof LabError && (error.code === 'CLONE_PROTECTED' || error.code === 'CLONE_NOT_FOUND'))) throw error
+      if (!(error instanceof LabError && (error.code === 'CLONE_PROTECTED' || error.code === 'CLONE_NOT_FOUND')))
+        throw error
     }
   }
 }

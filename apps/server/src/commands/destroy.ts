@@ -34,7 +34,8 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await rm(places.binaries(stateDir), { recursive: true, force: true })
     await removeServerFile(dataDir)
     const catalogue = places.catalogue(dataDir)
-    for (const file of [catalogue, `${catalogue}-wal`, `${catalogue}-shm`, tokenFile(dataDir)]) await rm(file, { force: true })
+    for (const file of [catalogue, `${catalogue}-wal`, `${catalogue}-shm`, tokenFile(dataDir)])
+      await rm(file, { force: true })
     // The last: until it is gone, a destruction that was cut off can be done again.
     await rm(identityFile(dataDir), { force: true })
   }
@@ -51,7 +52,9 @@ async function confirmed(dataDir: string): Promise<boolean> {
   }
   const prompt = createInterface({ input: process.stdin, output: process.stdout })
   try {
-    const answer = await prompt.question(`Remove the lab in ${dataDir}, with all its clones and snapshots? Type "yes": `)
+    const answer = await prompt.question(
+      `Remove the lab in ${dataDir}, with all its clones and snapshots? Type "yes": `,
+    )
     return answer.trim() === 'yes'
   } finally {
     prompt.close()

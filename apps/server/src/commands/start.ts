@@ -24,7 +24,13 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
   const stopping = stopSignal(log)
   await using lab = await openLab({ config, token, version, log })
   await bringIn(lab, { ...options, scale: config.sample.scale }, stopping, log)
-  const app = createApp({ services: lab.services, log, openApi, bodyLimit: config.bodyLimit, tls: config.tls !== undefined })
+  const app = createApp({
+    services: lab.services,
+    log,
+    openApi,
+    bodyLimit: config.bodyLimit,
+    tls: config.tls !== undefined,
+  })
   const server = createServer(config, app)
   await listen(server, config)
   const url = urlOf(config, server.address() as AddressInfo)
@@ -70,7 +76,10 @@ function createServer(config: Config, app: ReturnType<typeof createApp>): Server
   }
   if (!config.tls) return createHttpServer(timeouts, app)
   const { certFile, keyFile } = config.tls
-  return createHttpsServer({ ...timeouts, cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' }, app)
+  return createHttpsServer(
+    { ...timeouts, cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' },
+    app,
+  )
 }
 
 function listen(server: Server, { host, port }: Config): Promise<void> {

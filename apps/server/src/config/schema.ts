@@ -1,6 +1,16 @@
 import { z } from 'zod'
 
-const units: Record<string, number> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 }
+const units: Record<string, number> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+}
 
 /** Bytes, as a number or as people write them: `500MB`, `20 GiB`. */
 const bytes = z
@@ -31,8 +41,14 @@ const storage = z
     driver: z
       .enum(['auto', 'zfs', 'btrfs', 'reflink', 'copy'])
       .default('auto')
-      .describe('Where volumes live; `auto` takes the first of zfs, btrfs, reflink, copy that works. Kept once the lab is made'),
-    dataset: z.string().min(1).optional().describe('The ZFS dataset to keep everything below, such as `tank/dblab`; `zfs` needs it'),
+      .describe(
+        'Where volumes live; `auto` takes the first of zfs, btrfs, reflink, copy that works. Kept once the lab is made',
+      ),
+    dataset: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The ZFS dataset to keep everything below, such as `tank/dblab`; `zfs` needs it'),
     imageSize: bytes
       .optional()
       .describe(
@@ -51,20 +67,31 @@ const storage = z
 const postgres = z
   .strictObject({
     version: z.int().min(14).max(18).optional().describe('Major version of a new lab; left out: the embedded one'),
-    binDir: z.string().min(1).optional().describe("Directory with `postgres` and `initdb`; left out: npm's, then the system's"),
+    binDir: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Directory with `postgres` and `initdb`; left out: npm's, then the system's"),
     user: z
       .string()
       .min(1)
       .optional()
-      .describe('Account that runs Postgres when the server runs as root; left out: the first there is of dblab, postgres, nobody'),
+      .describe(
+        'Account that runs Postgres when the server runs as root; left out: the first there is of dblab, postgres, nobody',
+      ),
     settings: z
-      .record(z.string().regex(/^[a-z_][a-z0-9_.]*$/, 'must be the name of a Postgres setting'), z.union([z.string(), z.number(), z.boolean()]))
+      .record(
+        z.string().regex(/^[a-z_][a-z0-9_.]*$/, 'must be the name of a Postgres setting'),
+        z.union([z.string(), z.number(), z.boolean()]),
+      )
       .default({})
       .describe('Postgres settings of every clone, over the defaults of the lab'),
     allowSuperusers: z
       .boolean()
       .default(false)
-      .describe("Let a clone be asked for as one of the data's own superusers. Whoever has that clone can run programs on the host"),
+      .describe(
+        "Let a clone be asked for as one of the data's own superusers. Whoever has that clone can run programs on the host",
+      ),
   })
   .prefault({})
 
@@ -79,14 +106,24 @@ const clones = z
       .min(0)
       .default(0)
       .describe('Delete clones that nobody used for so long (an open session is use); 0: never'),
-    concurrency: z.int().min(1).max(256).default(4).describe('Creations and resets that run at the same time; more wait'),
+    concurrency: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(4)
+      .describe('Creations and resets that run at the same time; more wait'),
     queue: z.int().min(0).default(500).describe('Creations and resets that may wait; more are refused with TOO_BUSY'),
   })
   .prefault({})
 
 const sample = z
   .strictObject({
-    scale: z.number().positive().max(100).default(1).describe('Size of the sample database that a new lab gets: 1 is about 300 MB'),
+    scale: z
+      .number()
+      .positive()
+      .max(100)
+      .default(1)
+      .describe('Size of the sample database that a new lab gets: 1 is about 300 MB'),
   })
   .prefault({})
 

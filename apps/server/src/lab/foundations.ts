@@ -34,7 +34,8 @@ export async function openFoundations(config: Config): Promise<Foundations> {
   using stack = new DisposableStack()
   const lock = stack.use(lockDataDir(places.lock(dataDir)))
   const account = await findAccount(config.postgres.user)
-  const identity = (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
+  const identity =
+    (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
   const { stateDir } = identity
   await makeStateDir(stateDir)
   const storage = await openStorage({
@@ -46,7 +47,12 @@ export async function openFoundations(config: Config): Promise<Foundations> {
     image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize ?? (await defaultImageSize(dataDir)) },
   })
   const binaries = chosenBinaries(config, account, stateDir)
-  const runtime = new ProcessRuntime({ account, binaries, stateDir: places.postgres(stateDir), labUser: callerAccount().name })
+  const runtime = new ProcessRuntime({
+    account,
+    binaries,
+    stateDir: places.postgres(stateDir),
+    labUser: callerAccount().name,
+  })
   stack.move()
   return { identity, storage, runtime, binaries, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
 }
@@ -67,6 +73,10 @@ async function defaultImageSize(dataDir: string): Promise<number> {
 /** A cluster says itself which major it needs; a new one gets the configured, or the default. */
 function chosenBinaries(config: Config, account: PostgresRuntime['account'], stateDir: string): BinarySource {
   const { binDir, version } = config.postgres
-  const source = binarySource({ account, copiesDir: places.binaries(stateDir), ...(binDir && { configured: [binDir] }) })
+  const source = binarySource({
+    account,
+    copiesDir: places.binaries(stateDir),
+    ...(binDir && { configured: [binDir] }),
+  })
   return (major) => source(major ?? version)
 }

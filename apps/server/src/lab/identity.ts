@@ -37,12 +37,22 @@ export async function readIdentity(dataDir: string): Promise<Identity | undefine
 }
 
 /** Of a lab that is being made. In its file before anything else is made, so that whatever follows can be found again. */
-export async function makeIdentity(dataDir: string, chooseStateDir: (labId: string) => Promise<string>): Promise<Identity> {
+export async function makeIdentity(
+  dataDir: string,
+  chooseStateDir: (labId: string) => Promise<string>,
+): Promise<Identity> {
   if (existsSync(places.catalogue(dataDir))) {
-    throw new IdentityError(`${identityFile(dataDir)} is missing though there is a catalogue; nothing was changed. Put it back`)
+    throw new IdentityError(
+      `${identityFile(dataDir)} is missing though there is a catalogue; nothing was changed. Put it back`,
+    )
   }
   const labId = randomId()
-  const identity = { labId, createdAt: new Date().toISOString(), stateDir: await chooseStateDir(labId), complete: false }
+  const identity = {
+    labId,
+    createdAt: new Date().toISOString(),
+    stateDir: await chooseStateDir(labId),
+    complete: false,
+  }
   await writeIdentity(dataDir, identity)
   return identity
 }

@@ -1,11 +1,11 @@
 import type { Warning } from '@dblab/models'
 import { PortPool, Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import { CloneService } from '../cloning/clone-service.ts'
 import { GarbageCollector } from '../cloning/garbage.ts'
 import { Jobs } from '../cloning/jobs.ts'
 import { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { CloneMonitor } from '../cloning/monitor.ts'
-import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -83,7 +83,14 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
     if (growing) disk.requireSpace()
   }
-  const clones = new CloneService({ catalogue, lifecycle, jobs, ports, requireWritable, publicHost: publicHost ?? host })
+  const clones = new CloneService({
+    catalogue,
+    lifecycle,
+    jobs,
+    ports,
+    requireWritable,
+    publicHost: publicHost ?? host,
+  })
   const snapshots = new SnapshotService({ catalogue, provisioner, jobs, ports, log, collectGarbage, requireWritable })
   const problems: string[] = []
   const status = new StatusService({
@@ -122,7 +129,11 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
 }
 
 /** What a person asks first: where the data is, on what, and run by whom. */
-function logPlaces({ storage: { choice }, runtime: { account }, identity: { stateDir } }: Foundations, config: Config, log: Logger): void {
+function logPlaces(
+  { storage: { choice }, runtime: { account }, identity: { stateDir } }: Foundations,
+  config: Config,
+  log: Logger,
+): void {
   const { driver, embedded } = choice
   log.info('storage is open', { driver, embedded, account: account.name, stateDir })
   for (const { driver: other, reason, hint } of choice.passedOver) log.info(`not ${other}: ${reason}`, { hint })
@@ -163,7 +174,11 @@ function standingWarnings(config: Config, { lost }: OpenedCatalogue, problems: s
     })
   }
   for (const message of problems) {
-    warnings.push({ code: 'RECONCILE_FAILED', message, hint: "See the server's log; it is tried again at the next start" })
+    warnings.push({
+      code: 'RECONCILE_FAILED',
+      message,
+      hint: "See the server's log; it is tried again at the next start",
+    })
   }
   return warnings
 }

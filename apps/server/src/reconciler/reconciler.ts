@@ -1,4 +1,13 @@
-import { dataDirOf, type Instance, isShutDownCleanly, isInUse, isProvisionError, type PortPool, type Provisioner, type Volume } from '@dblab/provision'
+import {
+  dataDirOf,
+  type Instance,
+  isInUse,
+  isProvisionError,
+  isShutDownCleanly,
+  type PortPool,
+  type Provisioner,
+  type Volume,
+} from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { Jobs } from '../cloning/jobs.ts'
@@ -73,7 +82,10 @@ export class Reconciler {
     let doomed = [
       ...snapshots
         .filter(({ volumeId, snapshotId }) => !knownSnapshots.has(`${volumeId}@${snapshotId}`))
-        .map((ref) => ({ what: `snapshot ${ref.volumeId}@${ref.snapshotId}`, remove: () => provisioner.storage.destroySnapshot(ref) })),
+        .map((ref) => ({
+          what: `snapshot ${ref.volumeId}@${ref.snapshotId}`,
+          remove: () => provisioner.storage.destroySnapshot(ref),
+        })),
       ...volumes
         .filter(({ id }) => !known.has(id))
         .map(({ id }) => ({ what: `volume ${id}`, remove: () => provisioner.destroyVolume(id) })),
@@ -100,7 +112,9 @@ export class Reconciler {
   async #noteMissing(volumes: Map<string, Volume>): Promise<string[]> {
     const { catalogue, provisioner, lifecycle } = this.#options
     const problems: string[] = []
-    const present = new Set((await provisioner.storage.listSnapshots()).map((ref) => `${ref.volumeId}@${ref.snapshotId}`))
+    const present = new Set(
+      (await provisioner.storage.listSnapshots()).map((ref) => `${ref.volumeId}@${ref.snapshotId}`),
+    )
     for (const snapshot of catalogue.snapshots.listPublished()) {
       if (present.has(`${snapshot.volumeId}@${snapshot.id}`)) continue
       problems.push(`snapshot ${snapshot.id} is missing in the pool`)
@@ -115,7 +129,8 @@ export class Reconciler {
 
   async #resume(clone: CloneRecord, volumes: Map<string, Volume>, instances: Map<string, Instance>): Promise<void> {
     const { jobs, lifecycle, log } = this.#options
-    if (clone.status !== 'OK' && clone.status !== 'FATAL') log.info('going on with an operation', { clone: clone.id, status: clone.status })
+    if (clone.status !== 'OK' && clone.status !== 'FATAL')
+      log.info('going on with an operation', { clone: clone.id, status: clone.status })
     if (clone.status === 'CREATING') void jobs.add(clone.id, (signal) => lifecycle.create(clone.id, { signal }))
     if (clone.status === 'RESETTING') void jobs.add(clone.id, (signal) => lifecycle.reset(clone.id, { signal }))
     if (clone.status === 'DELETING') void jobs.add(clone.id, () => lifecycle.delete(clone.id))

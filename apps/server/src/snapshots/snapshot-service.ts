@@ -78,10 +78,13 @@ export class SnapshotService {
     if (!base || !latest) {
       throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no base with a snapshot to take another of')
     }
-    await this.#take({ ...latest, id, message, createdAt: new Date().toISOString(), published: true, cloneId: '' }, async () => {
-      const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, labelsOf(latest))
-      return { databases: latest.databases, size: sizeBytes }
-    })
+    await this.#take(
+      { ...latest, id, message, createdAt: new Date().toISOString(), published: true, cloneId: '' },
+      async () => {
+        const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, labelsOf(latest))
+        return { databases: latest.databases, size: sizeBytes }
+      },
+    )
   }
 
   /** As the clone's own operations, behind what is under way for it and before what comes after. */

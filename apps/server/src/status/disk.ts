@@ -51,7 +51,10 @@ export class DiskMonitor {
     const free = this.#freePercent()
     const { criticalFreePercent } = this.#thresholds
     if (free !== undefined && free < criticalFreePercent) {
-      throw new LabError('NOT_ENOUGH_DISK_SPACE', `${free.toFixed(1)} % of the pool is free, ${criticalFreePercent} % must be`)
+      throw new LabError(
+        'NOT_ENOUGH_DISK_SPACE',
+        `${free.toFixed(1)} % of the pool is free, ${criticalFreePercent} % must be`,
+      )
     }
   }
 

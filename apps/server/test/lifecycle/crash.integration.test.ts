@@ -32,7 +32,10 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
   }
 
   async function createReady(id: string): Promise<Clone> {
-    const response = await lab.fetch('/clone?wait=60', { method: 'POST', json: { id, db: { username: 'alice', password } } })
+    const response = await lab.fetch('/clone?wait=60', {
+      method: 'POST',
+      json: { id, db: { username: 'alice', password } },
+    })
     const clone = (await response.json()) as Clone
     expect(clone.status).toEqual({ code: 'OK', message: 'Database is ready' })
     return clone
@@ -56,7 +59,11 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
     const withVolume = clones.filter(({ status: { code } }) => code === 'OK').length
     await eventually('only what the clones need is left', async () => {
       const left = await leftovers(lab.directory)
-      return left.volumes.length === withVolume + 1 && left.records.length === withVolume && left.sockets.length === withVolume
+      return (
+        left.volumes.length === withVolume + 1 &&
+        left.records.length === withVolume &&
+        left.sockets.length === withVolume
+      )
     })
     const left = await leftovers(lab.directory)
     expect(left.snapshots).toHaveLength(1)
@@ -155,7 +162,8 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
     for (const file of loops) {
       const { stdout } = await execute('/usr/sbin/losetup', ['--associated', file, '--noheadings', '--output', 'NAME'])
       // Detached by the kernel already, where the mount was all that held it.
-      for (const device of stdout.split('\n').filter(Boolean)) await execute('/usr/sbin/losetup', ['--detach', device.trim()])
+      for (const device of stdout.split('\n').filter(Boolean))
+        await execute('/usr/sbin/losetup', ['--detach', device.trim()])
     }
     expect(await leftovers(lab.directory)).toMatchObject({ servers: [], mounts: [], loops: [] })
     await lab.start()
@@ -173,7 +181,13 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
     const file = join(lab.directory, '.dblab/catalogue.db')
     const whole = await readFile(file)
     const before = await leftovers(lab.directory)
-    const torn = [Buffer.alloc(0), whole.subarray(0, 10), whole.subarray(0, 5000), Buffer.alloc(whole.length), Buffer.from('no database')]
+    const torn = [
+      Buffer.alloc(0),
+      whole.subarray(0, 10),
+      whole.subarray(0, 5000),
+      Buffer.alloc(whole.length),
+      Buffer.from('no database'),
+    ]
     for (const content of torn) {
       await writeFile(file, content)
       await lab.start()

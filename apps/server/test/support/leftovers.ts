@@ -27,7 +27,9 @@ export async function leftovers(directory: string): Promise<Leftovers> {
     servers: await serversBelow(directory),
     records: await names(join(lab, 'postgres/instances')),
     sockets: await names(join(lab, 'postgres/sockets')),
-    mounts: (await readFile('/proc/self/mounts', 'utf8')).split('\n').filter((line) => line.split(' ')[1]?.startsWith(`${directory}/`)),
+    mounts: (await readFile('/proc/self/mounts', 'utf8'))
+      .split('\n')
+      .filter((line) => line.split(' ')[1]?.startsWith(`${directory}/`)),
     loops: await loopsBelow(directory),
   }
 }
