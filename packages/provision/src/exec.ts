@@ -1,4 +1,4 @@
-import { execa, ExecaError } from 'execa'
+import { ExecaError, execa } from 'execa'
 import { ProvisionError } from './errors.ts'
 
 export interface RunOptions {
@@ -26,7 +26,9 @@ export class CommandError extends Error {
 
   constructor(argv: readonly string[], exitCode: number | undefined, stderr: string, cause: unknown) {
     const last = stderr.trim().split('\n').at(-1) ?? ''
-    super(`${argv[0]} ${argv[1] ?? ''} failed${exitCode === undefined ? '' : ` (exit ${exitCode})`}: ${last}`, { cause })
+    super(`${argv[0]} ${argv[1] ?? ''} failed${exitCode === undefined ? '' : ` (exit ${exitCode})`}: ${last}`, {
+      cause,
+    })
     this.argv = argv
     this.exitCode = exitCode
     this.stderr = stderr
@@ -55,8 +57,10 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
   } catch (error) {
     if (!(error instanceof ExecaError)) throw error
     if (error.isCanceled) throw new ProvisionError('ABORTED', `${file} was stopped on request`, { cause: error })
-    if (error.timedOut) throw new ProvisionError('TIMEOUT', `${file} did not end in ${options.timeoutMs} ms`, { cause: error })
-    if (error.code === 'ENOENT') throw new ProvisionError('UNAVAILABLE', `there is no program ${file} on this machine`, { cause: error })
+    if (error.timedOut)
+      throw new ProvisionError('TIMEOUT', `${file} did not end in ${options.timeoutMs} ms`, { cause: error })
+    if (error.code === 'ENOENT')
+      throw new ProvisionError('UNAVAILABLE', `there is no program ${file} on this machine`, { cause: error })
     throw new CommandError(argv, error.exitCode, typeof error.stderr === 'string' ? error.stderr : '', error)
   }
 }

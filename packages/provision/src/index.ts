@@ -4,4 +4,10 @@ export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'
 export * from './provisioner.ts'
 export * from './storage/driver.ts'
-export { type DriverName, type OpenedStorage, openStorage, type StorageChoice, type StorageConfig } from './storage/open.ts'
+export {
+  type DriverName,
+  type OpenedStorage,
+  openStorage,
+  type StorageChoice,
+  type StorageConfig,
+} from './storage/open.ts'

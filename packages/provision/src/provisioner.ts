@@ -48,7 +48,6 @@ export interface ProvisionerOptions {
   settings: Readonly<Record<string, string>>
   /** Let a clone's user be one of the data's own superusers. */
   allowSuperusers: boolean
-  tls?: { certFile: string; keyFile: string } | undefined
 }
 
 /** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
@@ -145,7 +144,7 @@ export class Provisioner {
     )
     await fill(instance)
     signal?.throwIfAborted()
-    await prepareBase(instance, { database: spec.database })
+    await prepareBase(instance, { database: spec.database, signal })
     const facts = await readFacts(instance, dataDir)
     await this.#stopCleanly(spec.volumeId, dataDir)
     await this.runtime.remove(spec.volumeId)
@@ -172,7 +171,8 @@ export class Provisioner {
    */
   async snapshotRunning(clone: Omit<CloneSpec, 'from'>, snapshotId: string, labels?: Labels): Promise<void> {
     const instance = await this.runtime.inspect(clone.volumeId)
-    if (instance?.state !== 'running') throw new ProvisionError('NOT_FOUND', `no Postgres runs on volume ${clone.volumeId}`)
+    if (instance?.state !== 'running')
+      throw new ProvisionError('NOT_FOUND', `no Postgres runs on volume ${clone.volumeId}`)
     await withLabConnection(instance, LAB_DATABASE, (client) => client.query('CHECKPOINT'))
     if (this.storage.capabilities.atomicSnapshot) {
       await this.storage.snapshot(clone.volumeId, snapshotId, labels)
@@ -214,20 +214,19 @@ export class Provisioner {
 
   /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */
   async #startForUser(volume: Volume, spec: Omit<CloneSpec, 'from'>, { signal, onStep }: CloneOptions): Promise<void> {
-    const { host, allowSuperusers, tls } = this.#options
+    const { host, allowSuperusers } = this.#options
     const dataDir = dataDirOf(volume)
     const settings = await this.#settings(dataDir)
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
     onStep?.('postgres')
     const instance = await this.runtime.start(
-      { id: volume.id, dataDir, host, port, users: [login.username], settings, tls },
+      { id: volume.id, dataDir, host, port, database: login.database, users: [login.username], settings },
       { signal },
     )
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
     onStep?.('user')
-    await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers })
-    signal?.throwIfAborted()
+    await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
     onStep?.('login')
     await probeLogin({ host: reachableAddress(host), port, ...login }, { signal })
     undo.move()

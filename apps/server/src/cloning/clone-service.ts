@@ -58,7 +58,7 @@ export class CloneService {
     requireDatabase(snapshot, db.dbName)
     const deleteAt = request.deleteAt ? requireTime(request.deleteAt, 'deleteAt') : null
     const verifier = await scramVerifier(password)
-    const port = await lendPort(ports)
+    const port = await lendPort(ports, id)
     const now = new Date().toISOString()
     const record: CloneRecord = {
       id,
@@ -94,11 +94,11 @@ export class CloneService {
         return undefined
       })
       if (winner) {
-        ports.release(port)
+        ports.release(port, id)
         return winner
       }
     } catch (error) {
-      ports.release(port)
+      ports.release(port, id)
       throw error
     }
     void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
@@ -244,9 +244,9 @@ function requireDatabase(snapshot: SnapshotRecord, name: string | undefined): vo
   throw new LabError('DATABASE_NOT_FOUND', `the snapshot has these databases: ${snapshot.databases.join(', ')}`)
 }
 
-async function lendPort(ports: PortPool): Promise<number> {
+async function lendPort(ports: PortPool, owner: string): Promise<number> {
   try {
-    return await ports.lend()
+    return await ports.lend({ owner })
   } catch (error) {
     if (isProvisionError(error, 'UNAVAILABLE')) {
       throw new LabError('NO_FREE_PORT', error.message, { cause: error, retryAfterSeconds: 30 })

@@ -120,7 +120,7 @@ export class CloneLifecycle {
       if (clone.volumeId !== null) catalogue.volumes.setState(clone.volumeId, 'retired')
       catalogue.clones.delete(id)
     })
-    ports.release(clone.port)
+    ports.release(clone.port, id)
     this.#changed(id)
     log.info('clone is deleted', { clone: id })
     await collectGarbage()

@@ -1,4 +1,11 @@
-import type { Clone, CloneStatusCode, CreateCloneRequest, Error, ResetCloneRequest, UpdateCloneRequest } from '@dblab/models'
+import type {
+  Clone,
+  CloneStatusCode,
+  CreateCloneRequest,
+  Error,
+  ResetCloneRequest,
+  UpdateCloneRequest,
+} from '@dblab/models'
 import {
   Body,
   Controller,
@@ -63,7 +70,11 @@ export class CloneController extends Controller {
    * List the clones, oldest first.
    */
   @Get('clones')
-  async list(@Query() project?: string, @Query() username?: string, @Query() status?: CloneStatusCode): Promise<Clone[]> {
+  async list(
+    @Query() project?: string,
+    @Query() username?: string,
+    @Query() status?: CloneStatusCode,
+  ): Promise<Clone[]> {
     return this.#services.clones.list({ project, username, status })
   }
 

@@ -1,5 +1,17 @@
 import type { CreateSnapshotRequest, Error, Snapshot } from '@dblab/models'
-import { Body, Controller, Delete, Get, Path, Post, Response, Route, Security, SuccessResponse, Tags } from '@tsoa/runtime'
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Path,
+  Post,
+  Response,
+  Route,
+  Security,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime'
 import type { Services } from '../services.ts'
 
 @Route()

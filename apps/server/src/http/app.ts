@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import type { JsonObject } from 'swagger-ui-express'
 import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
+import type { JsonObject } from 'swagger-ui-express'
 import { RegisterRoutes } from '../generated/routes.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services.ts'
 import { bodyParsers } from './body.ts'
-import { docs } from './docs.ts'
+import { serveDocs } from './docs.ts'
 import { errorHandler, unknownPath } from './errors.ts'
 import { methodsOfPaths } from './paths.ts'
 import { refuseWhenStopping } from './stopping.ts'
@@ -35,7 +35,7 @@ export function createApp({ services, log, openApi, bodyLimit, tls, stopping }: 
   // Without TLS, `upgrade-insecure-requests` would send Swagger UI's own calls to a port that does not speak it.
   const upgradeInsecureRequests = tls ? [] : null
   app.use(helmet({ strictTransportSecurity: tls, contentSecurityPolicy: { directives: { upgradeInsecureRequests } } }))
-  app.use(docs(openApi))
+  serveDocs(app, openApi)
   // After the bodies: one that is slow may come whole only when the server was told to stop.
   app.use(bodyParsers(bodyLimit), refuseWhenStopping)
   RegisterRoutes(app)
@@ -53,11 +53,11 @@ function requestLog(log: Logger): RequestHandler {
     response.setHeader('X-Request-Id', requestId)
     response.setHeader('Cache-Control', 'no-store')
     response.once('close', () => {
-      const clone = /^\/clone\/([a-z0-9-]{1,63})/.exec(request.path)?.[1]
+      const clone = /^\/clone\/([a-z0-9-]{1,63})(?:\/|$)/.exec(request.path)?.[1]
       log.debug('request', {
         requestId,
         method: request.method,
-        path: request.route ? request.path : '(unknown)',
+        path: request.route?.path ?? '(unknown)',
         ...(clone && { clone }),
         status: response.statusCode,
         ms: Math.round(performance.now() - started),

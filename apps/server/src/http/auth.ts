@@ -8,10 +8,17 @@ import { servicesOf } from '../services.ts'
  *
  * @throws LabError UNAUTHORIZED
  */
-export async function expressAuthentication(request: Request, _securityName: string, _scopes?: string[]): Promise<void> {
+export async function expressAuthentication(
+  request: Request,
+  _securityName: string,
+  _scopes?: string[],
+): Promise<void> {
   const given = tokenOf(request)
   if (given === undefined || !equal(given, servicesOf(request).token)) {
-    throw new LabError('UNAUTHORIZED', given === undefined ? 'the request has no token' : 'the token is not the one of this lab')
+    throw new LabError(
+      'UNAUTHORIZED',
+      given === undefined ? 'the request has no token' : 'the token is not the one of this lab',
+    )
   }
 }
 

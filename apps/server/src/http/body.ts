@@ -30,6 +30,7 @@ function requireUtf8(_request: unknown, _response: unknown, body: Buffer, charse
 
 /** Half a surrogate pair has no UTF-8, so neither storage nor Postgres can keep it. The parser reports it as bad JSON. */
 function requireUnicode(key: string, value: unknown): unknown {
-  if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed())) throw new SyntaxError('half a surrogate pair')
+  if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed()))
+    throw new SyntaxError('half a surrogate pair')
   return value
 }

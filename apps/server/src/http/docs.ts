@@ -1,16 +1,16 @@
-import { type Request, Router } from 'express'
+import { type Express, type Request, Router } from 'express'
 import swaggerUi, { type JsonObject } from 'swagger-ui-express'
 
-/** The OpenAPI document, and Swagger UI to try it with. */
-export function docs(openApi: JsonObject): Router {
-  const router = Router()
-  router.get('/openapi.json', (_request, response) => void response.json(openApi))
-  router.get('/', (_request, response) => response.redirect('/docs/'))
+/** Serves the OpenAPI document, and Swagger UI to try it with. */
+export function serveDocs(app: Express, openApi: JsonObject): void {
+  app.get('/openapi.json', (_request, response) => void response.json(openApi))
+  app.get('/', (_request, response) => response.redirect('/docs/'))
   // The page asks for its parts beside itself, so its own address needs the slash.
-  router.get('/docs', (request, response, next) => (request.path.endsWith('/') ? next() : response.redirect('/docs/')))
-  router.get('/docs', swaggerUi.setup(openApi, { swaggerOptions: { persistAuthorization: true } }))
-  router.use('/docs', (request, _response, next) => next(isPart(request) ? undefined : 'router'), ...swaggerUi.serve)
-  return router
+  app.get('/docs', (request, response, next) => (request.path.endsWith('/') ? next() : response.redirect('/docs/')))
+  app.get('/docs', swaggerUi.setup(openApi, { swaggerOptions: { persistAuthorization: true } }))
+  const parts = Router()
+  parts.use((request, _response, next) => next(isPart(request) ? undefined : 'router'), ...swaggerUi.serve)
+  app.use('/docs', parts)
 }
 
 /** What swagger-ui-express would answer in its own way, whatever the method, is left to those who come after. */

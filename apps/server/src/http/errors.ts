@@ -9,42 +9,98 @@ import { explainFields } from './explain-fields.ts'
 
 /** What each code means as a status, in words, and what to do about it: the one table. */
 export const errorTable: Record<ErrorCode, { status: number; name: string; hint: string }> = {
-  INVALID_REQUEST: { status: 400, name: 'Invalid request', hint: 'Change the fields that the detail names; /docs has the form of every request' },
-  INVALID_JSON: { status: 400, name: 'Invalid JSON', hint: 'Send one JSON object in UTF-8, as Content-Type application/json' },
-  BODY_TOO_LARGE: { status: 413, name: 'Request body too large', hint: 'Send less, or raise bodyLimit in the configuration' },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, name: 'Unsupported media type', hint: 'Send the body as application/json, in UTF-8' },
+  INVALID_REQUEST: {
+    status: 400,
+    name: 'Invalid request',
+    hint: 'Change the fields that the detail names; /docs has the form of every request',
+  },
+  INVALID_JSON: {
+    status: 400,
+    name: 'Invalid JSON',
+    hint: 'Send one JSON object in UTF-8, as Content-Type application/json',
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    name: 'Request body too large',
+    hint: 'Send less, or raise bodyLimit in the configuration',
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    name: 'Unsupported media type',
+    hint: 'Send the body as application/json, in UTF-8',
+  },
   UNAUTHORIZED: {
     status: 401,
     name: 'Unauthorized',
     hint: 'Send the token as "Authorization: Bearer TOKEN" or "Verification-Token: TOKEN"; the server says at its start where it is kept',
   },
   PATH_NOT_FOUND: { status: 404, name: 'Path not found', hint: 'See /docs for the paths that there are' },
-  METHOD_NOT_ALLOWED: { status: 405, name: 'Method not allowed', hint: 'The Allow header lists the methods of this path' },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    name: 'Method not allowed',
+    hint: 'The Allow header lists the methods of this path',
+  },
   CLONE_NOT_FOUND: { status: 404, name: 'Clone not found', hint: 'GET /clones lists the clones that there are' },
-  CLONE_ALREADY_EXISTS: { status: 409, name: 'Clone already exists', hint: 'Choose another id, or leave it out for a random one' },
+  CLONE_ALREADY_EXISTS: {
+    status: 409,
+    name: 'Clone already exists',
+    hint: 'Choose another id, or leave it out for a random one',
+  },
   CLONE_PROTECTED: { status: 409, name: 'Clone is protected', hint: 'PATCH it with { "protected": false } first' },
-  CLONE_NOT_READY: { status: 409, name: 'Clone is not ready', hint: 'Wait until what is under way for it has ended, then try again' },
-  SNAPSHOT_NOT_FOUND: { status: 404, name: 'Snapshot not found', hint: 'GET /snapshots lists the snapshots that there are; leave it out for the newest' },
+  CLONE_NOT_READY: {
+    status: 409,
+    name: 'Clone is not ready',
+    hint: 'Wait until what is under way for it has ended, then try again',
+  },
+  SNAPSHOT_NOT_FOUND: {
+    status: 404,
+    name: 'Snapshot not found',
+    hint: 'GET /snapshots lists the snapshots that there are; leave it out for the newest',
+  },
   SNAPSHOT_ALREADY_EXISTS: { status: 409, name: 'Snapshot already exists', hint: 'Choose another id, or leave it out' },
-  SNAPSHOT_IN_USE: { status: 409, name: 'Snapshot is in use', hint: 'Delete the clones that stand on it, or reset them to another snapshot' },
-  DATABASE_NOT_FOUND: { status: 400, name: 'Database not found', hint: 'Ask for one of the databases that the detail names, or leave db.dbName out' },
+  SNAPSHOT_IN_USE: {
+    status: 409,
+    name: 'Snapshot is in use',
+    hint: 'Delete the clones that stand on it, or reset them to another snapshot',
+  },
+  DATABASE_NOT_FOUND: {
+    status: 400,
+    name: 'Database not found',
+    hint: 'Ask for one of the databases that the detail names, or leave db.dbName out',
+  },
   USERNAME_NOT_ALLOWED: { status: 400, name: 'Username not allowed', hint: 'Ask for another db.username' },
-  IDEMPOTENCY_KEY_REUSED: { status: 409, name: 'Idempotency key reused', hint: 'Use a new Idempotency-Key for a new request' },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 409,
+    name: 'Idempotency key reused',
+    hint: 'Use a new Idempotency-Key for a new request',
+  },
   NOT_ENOUGH_DISK_SPACE: {
     status: 507,
     name: 'Not enough disk space',
     hint: 'Stop idle clones, change snapshot policy or increase disk size',
   },
   TOO_BUSY: { status: 503, name: 'Too much work at once', hint: 'Try again after the seconds that Retry-After says' },
-  NO_FREE_PORT: { status: 503, name: 'No free port', hint: 'Delete clones, or widen clones.portFrom to clones.portTo in the configuration' },
+  NO_FREE_PORT: {
+    status: 503,
+    name: 'No free port',
+    hint: 'Delete clones, or widen clones.portFrom to clones.portTo in the configuration',
+  },
   CATALOGUE_UNREADABLE: {
     status: 503,
     name: 'Catalogue unreadable',
     hint: 'Nothing was removed. Put a good copy of catalogue.db in place of the damaged one and start the server again',
   },
-  STORAGE_UNAVAILABLE: { status: 503, name: 'Storage unavailable', hint: 'See GET /status and the log of the server for what the pool needs' },
+  STORAGE_UNAVAILABLE: {
+    status: 503,
+    name: 'Storage unavailable',
+    hint: 'See GET /status and the log of the server for what the pool needs',
+  },
   SHUTTING_DOWN: { status: 503, name: 'Server is stopping', hint: 'Try again when it is up' },
-  INTERNAL_ERROR: { status: 500, name: 'Internal error', hint: "A defect of the server: its log has the whole story under the request's id" },
+  INTERNAL_ERROR: {
+    status: 500,
+    name: 'Internal error',
+    hint: "A defect of the server: its log has the whole story under the request's id",
+  },
 }
 
 interface Failure {
@@ -66,14 +122,21 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     if (failure.code === 'INTERNAL_ERROR') log.error('request failed', { requestId, method: request.method, error })
     if (failure.retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(failure.retryAfterSeconds))
     if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="dblab"')
-    const body: WireError = { code: failure.code, name, hint, ...(failure.detail && { detail: failure.detail }), requestId }
+    const body: WireError = {
+      code: failure.code,
+      name,
+      hint,
+      ...(failure.detail && { detail: failure.detail }),
+      requestId,
+    }
     response.status(status).json(body)
   }
 }
 
 function classify(raised: unknown): Failure {
   const error = firstCause(raised)
-  if (error instanceof LabError) return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds }
+  if (error instanceof LabError)
+    return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds }
   if (error instanceof ValidateError) return { code: 'INVALID_REQUEST', detail: explainFields(error) }
   if (isProvisionError(error, 'INVALID')) return { code: 'INVALID_REQUEST', detail: error.message }
   if (isProvisionError(error, 'NO_SPACE')) return { code: 'NOT_ENOUGH_DISK_SPACE' }
@@ -88,7 +151,8 @@ function bodyFailure(error: unknown): Failure | undefined {
   if (!(error instanceof Error) || !('status' in error)) return undefined
   const type = 'type' in error ? String(error.type) : ''
   if (type === 'entity.too.large') return { code: 'BODY_TOO_LARGE' }
-  if (type === 'entity.parse.failed' || type === 'request.size.invalid' || type === 'request.aborted') return { code: 'INVALID_JSON' }
+  if (type === 'entity.parse.failed' || type === 'request.size.invalid' || type === 'request.aborted')
+    return { code: 'INVALID_JSON' }
   if (type === 'charset.unsupported' || type === 'encoding.unsupported') return { code: 'UNSUPPORTED_MEDIA_TYPE' }
   const status = Number(error.status)
   // A path or query with a bad percent escape, and whatever else express blames on the sender.

@@ -11,7 +11,9 @@ export function methodsOfPaths(openApi: JsonObject): (path: string) => string[] 
   )
   const served = ['/openapi.json', '/docs'].map((path) => ({ pattern: new RegExp(`^${path}/?$`), methods: ['GET'] }))
   return (path) => {
-    const methods = [...documented, ...served].filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
+    const methods = [...documented, ...served]
+      .filter(({ pattern }) => pattern.test(path))
+      .flatMap(({ methods }) => methods)
     // What Express answers of its own accord.
     return methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
   }

@@ -40,7 +40,7 @@ export class Reconciler {
   /** @returns what could not be brought in order, in words; operations that go on run as jobs behind it. */
   async reconcile(): Promise<string[]> {
     const { catalogue, provisioner, ports } = this.#options
-    for (const clone of catalogue.clones.list()) ports.take(clone.port)
+    for (const clone of catalogue.clones.list()) ports.take(clone.port, clone.id)
     await this.#removeStrayInstances()
     this.#retireUnfinished()
     const volumes = new Map((await provisioner.storage.listVolumes()).map((volume) => [volume.id, volume]))

@@ -34,7 +34,7 @@ export async function makeGeneration(
   signal?: AbortSignal,
 ): Promise<string> {
   const volumeId = randomId()
-  const port = await ports.lend()
+  const port = await ports.lend({ owner: volumeId })
   catalogue.volumes.add(volumeId, 'base')
   try {
     let dataStateAt = new Date()
@@ -75,6 +75,6 @@ export async function makeGeneration(
     catalogue.volumes.setState(volumeId, 'retired')
     throw error
   } finally {
-    ports.release(port)
+    ports.release(port, volumeId)
   }
 }

@@ -119,7 +119,7 @@ export class SnapshotService {
     })
     const scratch = randomId()
     catalogue.volumes.add(scratch, 'scratch')
-    const port = await ports.lend()
+    const port = await ports.lend({ owner: scratch })
     try {
       await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
         const labels = { ...labelsOf(source), role: 'scratch', clone: cloneId }
@@ -133,7 +133,7 @@ export class SnapshotService {
         return { databases: facts.databases, size: facts.sizeBytes }
       })
     } finally {
-      ports.release(port)
+      ports.release(port, scratch)
       // Nobody clones the crash-consistent one; it goes with the scratch volume that stands on it.
       catalogue.snapshots.setState(inner.id, 'retired')
       await collectGarbage()

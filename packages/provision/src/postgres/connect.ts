@@ -82,8 +82,9 @@ export async function withLabConnection<T>(
   } catch (error) {
     throw translate(error, options.signal, cut, timeoutMs)
   } finally {
-    cut.removeEventListener('abort', onCut)
+    // Still bounded: it waits for the server to close its end.
     if (!socket.destroyed) await client.end()
+    cut.removeEventListener('abort', onCut)
   }
 }
 
@@ -101,7 +102,8 @@ function sessionOptions({ dataSession, role }: LabConnectionOptions, timeoutMs: 
     ...SESSION,
     statement_timeout: String(timeoutMs),
     ...(dataSession !== true && HOUSEKEEPING),
-    ...(role !== undefined && { role }),
+    // Else a database could have one of its own.
+    role: role ?? 'none',
   }
   // Blanks and backslashes are escaped by a backslash (PostgreSQL manual, "Frontend/Backend Protocol", StartupMessage).
   return Object.entries(settings)

@@ -56,7 +56,10 @@ export interface PostgresRuntime {
   readonly account: Account
   /** Throws UNAVAILABLE, saying what is missing and how to get it. */
   check(): Promise<void>
-  /** An empty data directory becomes a cluster whose bootstrap superuser is `dblab`. The directory exists, is empty, and is the account's. */
+  /**
+   * An empty data directory becomes a cluster whose bootstrap superuser is `dblab`, with the lab's own database in it. The directory
+   * exists, is empty, and is the account's.
+   */
   initialise(dataDir: string, signal?: AbortSignal): Promise<void>
   /**
    * Resolves once the server takes connections on its socket as the lab's role.

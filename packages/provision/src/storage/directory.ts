@@ -17,7 +17,7 @@ import type {
 } from './driver.ts'
 import { checkLabels, checkSnapshotRef, checkVolumeId, isId, parseSnapshotName, snapshotName } from './ids.ts'
 import { type Label, labelledName, readLabel, type SnapshotLabel, type VolumeLabel, writeLabel } from './label.ts'
-import { exists, makeDirectory, removeIfEmpty, syncPath } from './paths.ts'
+import { exists, isEmptyDirectory, makeDirectory, removeIfEmpty, syncPath } from './paths.ts'
 import { alreadyExists, inUse, notFound, reporting } from './report.ts'
 import { forEachBounded } from './tree.ts'
 
@@ -179,7 +179,7 @@ export class DirectoryDriver implements StorageDriver {
   async removeLayout(): Promise<void> {
     await this.#reporting(`removing ${this.#config.root}`, async () => {
       const shelves = [this.#volumes, this.#snapshots]
-      for (const shelf of shelves) if ((await readdir(shelf)).length > 0) return
+      for (const shelf of shelves) if (!(await isEmptyDirectory(shelf))) return
       for (const shelf of shelves) await removeIfEmpty(shelf)
     })
   }

@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, open, rmdir } from 'node:fs/promises'
+import { chmod, lstat, mkdir, open, readdir, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError } from '../errors.ts'
 
@@ -25,6 +25,10 @@ export async function removeIfEmpty(directory: string): Promise<void> {
   } catch (error) {
     if (!isSystemError(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY')) throw error
   }
+}
+
+export async function isEmptyDirectory(path: string): Promise<boolean> {
+  return (await readdir(path)).length === 0
 }
 
 export async function exists(path: string): Promise<boolean> {

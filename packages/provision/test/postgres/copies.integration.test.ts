@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isShutDownCleanly } from '../../src/postgres/index.ts'
 import { readPostmasterFile } from '../../src/postgres/process/postmaster-file.ts'
 import { openProcessTable } from '../../src/postgres/process/processes.ts'
+import { withListed } from '../../src/postgres/process/shared-memory.ts'
 import { labQuery, makeTemplate, type Template } from './cluster.ts'
 import { makeWorld } from './world.ts'
 
@@ -56,6 +57,18 @@ describe('a copy of a running data directory, which carries the postmaster.pid o
   })
 })
 
+test('a server under another id on the same directory is left alone by the one that is dead', async () => {
+  await using world = await makeWorld()
+  const spec = await world.spec('old', await world.copyOf(template.dataDir, 'data'))
+  await world.runtime.start(spec)
+  await world.runtime.stop('old', 'clean')
+  const current = await world.runtime.start({ ...spec, id: 'new' })
+  await world.runtime.stop('old', 'immediate')
+  await expect(world.runtime.start(spec)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+  await world.runtime.remove('old')
+  expect(await labQuery(current, 'select 1 as one')).toEqual([{ one: 1 }])
+})
+
 describe('a pid that another process has by now', () => {
   test('is not taken for the instance, and is never signalled', async () => {
     await using world = await makeWorld()
@@ -84,13 +97,14 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     const mapped = await openProcessTable().sharedMemory(instance.pid ?? 0)
     expect(segment).toBeDefined()
     expect(mapped).not.toEqual([])
+    const all = await withListed(mapped)
     process.kill(instance.pid ?? 0, 'SIGKILL')
     while ((await world.runtime.inspect('one'))?.state === 'running') await sleep(5)
 
     await world.runtime.stop('one', 'immediate')
     expect(await openProcessTable().inDirectory(spec.dataDir)).toEqual([])
     expect(await systemVIds()).not.toContain(segment?.id)
-    for (const path of mapped) await expect(access(path)).rejects.toMatchObject({ code: 'ENOENT' })
+    for (const path of all) await expect(access(path)).rejects.toMatchObject({ code: 'ENOENT' })
     await world.runtime.start(spec)
   })
 
@@ -98,11 +112,14 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     await using world = await makeWorld()
     const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
     const instance = await world.runtime.start(spec)
+    const segment = (await readPostmasterFile(spec.dataDir))?.sharedMemory
     await labQuery(instance, 'create table public.kept as select 1 as n')
     process.kill(instance.pid ?? 0, 'SIGKILL')
     while ((await world.runtime.inspect('one'))?.state === 'running') await sleep(5)
     const again = await world.runtime.start(spec)
     expect(await labQuery(again, 'select n from public.kept')).toEqual([{ n: 1 }])
+    expect((await readPostmasterFile(spec.dataDir))?.sharedMemory?.id).not.toBe(segment?.id)
+    expect(await systemVIds()).not.toContain(segment?.id)
   })
 
   test('that does not hear is killed with all that works for it, and its memory freed', async () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { parsePostmasterFile } from './postmaster-file.ts'
 import { postmasterOf } from './processes.ts'
 import { parseRow } from './processes-ps.ts'
-import { parseSegments } from './shared-memory.ts'
+import { listedHandles, parseSegments } from './shared-memory.ts'
 
 test('reads a postmaster.pid, whole and half written', () => {
   const whole = '3406\n/data/a\n1763824891\n48040\n/run/a\n127.0.0.1\n  43782147         7\nready   \n'
@@ -46,4 +46,18 @@ test('finds the server among its processes, and none among what a killed one lef
   expect(postmasterOf([unnamed, child, server])).toBe(server)
   expect(postmasterOf([{ ...child, parent: 1 }])).toBeUndefined()
   expect(postmasterOf([])).toBeUndefined()
+})
+
+test("reads a server's list of its segments, and nothing from what is none", () => {
+  const list = Buffer.alloc(16 + 3 * 40)
+  list.writeUInt32LE(0x9a503d32, 0)
+  list.writeUInt32LE(2, 4)
+  list.writeUInt32LE(4_000_000_000, 16)
+  list.writeUInt32LE(2, 20)
+  list.writeUInt32LE(7, 16 + 40)
+  list.writeUInt32LE(9, 16 + 80)
+  list.writeUInt32LE(2, 20 + 80)
+  expect(listedHandles(list)).toEqual([4_000_000_000])
+  expect(listedHandles(Buffer.alloc(100))).toEqual([])
+  expect(listedHandles(Buffer.alloc(3))).toEqual([])
 })

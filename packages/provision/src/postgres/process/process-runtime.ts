@@ -114,21 +114,40 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   async #start(directory: InstanceDirectory, spec: InstanceSpec, options: StartOptions): Promise<Instance> {
-    options.signal?.throwIfAborted()
+    if (options.signal?.aborted) throw startAborted(options.signal.reason)
     const major = await clusterMajor(spec.dataDir)
     const { binDir } = await this.#options.binaries(major)
     const socketDir = this.#socketDir(spec.id)
-    const configFile = (await hasConfigFile(spec.dataDir)) ? undefined : directory.file('postgresql.conf')
-    const files = {
-      hba: directory.file('hba.conf'),
-      ident: directory.file('ident.conf'),
-      config: configFile,
-      socketDir,
+    const args = await this.#prepare(directory, spec, { major, socketDir })
+    const logFile = directory.file('postgres.log')
+    const logOffset = await logSize(logFile)
+    await using undo = new AsyncDisposableStack()
+    const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account })
+    undo.defer(async () => void (await this.#stop(directory, 'immediate')))
+    const identity = await this.#note(directory, child)
+    await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
+    if (identity !== undefined) {
+      await directory.writeProcess({ ...identity, sharedMemory: await this.#processes.sharedMemory(identity.pid) })
     }
+    undo.move()
+    return { id: spec.id, state: 'running', pid: child.pid, dataDir: spec.dataDir, port: spec.port, socketDir, logFile }
+  }
+
+  /** All that comes before the server itself; nothing is changed by a spec that can't work. Returns the server's arguments. */
+  async #prepare(
+    directory: InstanceDirectory,
+    spec: InstanceSpec,
+    { major, socketDir }: { major: number; socketDir: string },
+  ): Promise<string[]> {
+    const config = (await hasConfigFile(spec.dataDir)) ? undefined : directory.file('postgresql.conf')
+    const files = { hba: directory.file('hba.conf'), ident: directory.file('ident.conf'), config, socketDir }
     const args = serverArguments(spec, files)
     const hba = hbaRules(spec.users, { major, tls: spec.tls !== undefined })
     await assertDataDir(spec.dataDir, this.account)
-    if ((await this.#inspect(directory))?.state === 'running') throw alreadyRunning(spec.dataDir)
+    const previous = await this.#inspect(directory)
+    if (previous?.state === 'running') throw alreadyRunning(spec.dataDir)
+    // If it was killed, it left memory and perhaps processes, of which only its postmaster.pid knows.
+    if (previous !== undefined) await this.#stop(directory, 'immediate')
     await removeCarriedPostmasterFile(this.#processes, spec.dataDir)
 
     await this.#makeDirectories()
@@ -136,32 +155,11 @@ export class ProcessRuntime implements PostgresRuntime {
     await Promise.all([
       directory.writeForServer('hba.conf', hba, this.account),
       directory.writeForServer('ident.conf', identMap(this.#options.labUser), this.account),
-      configFile !== undefined && directory.writeForServer('postgresql.conf', '', this.account),
+      config !== undefined && directory.writeForServer('postgresql.conf', '', this.account),
       makeSocketDir(socketDir, this.account),
       directory.writeRecord({ version: 1, id: spec.id, dataDir: spec.dataDir, port: spec.port, socketDir }),
     ])
-    const logFile = directory.file('postgres.log')
-    const logOffset = await logSize(logFile)
-    const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account })
-    try {
-      const identity = await this.#note(directory, child)
-      await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
-      if (identity !== undefined) {
-        await directory.writeProcess({ ...identity, sharedMemory: await this.#processes.sharedMemory(identity.pid) })
-      }
-      return {
-        id: spec.id,
-        state: 'running',
-        pid: child.pid,
-        dataDir: spec.dataDir,
-        port: spec.port,
-        socketDir,
-        logFile,
-      }
-    } catch (error) {
-      await this.#stop(directory, 'immediate')
-      throw error
-    }
+    return args
   }
 
   /** Writes down which process it is. Undefined when it has ended already. */
@@ -186,9 +184,7 @@ export class ProcessRuntime implements PostgresRuntime {
       if (portIsTaken(await log())) throw portTaken(spec)
       await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', cut)
     } catch (error) {
-      if (options.signal?.aborted) {
-        throw new ProvisionError('ABORTED', 'the start of Postgres was stopped on request', { cause: error })
-      }
+      if (options.signal?.aborted) throw startAborted(error)
       if (!deadline.aborted) throw error
       throw new ProvisionError('TIMEOUT', `Postgres was not ready after ${timeoutMs} ms${lastWords(await log())}`, {
         cause: error,
@@ -257,12 +253,16 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 }
 
-/** One connection as the lab's role. That the database is missing is said to those who may come in only, and after they proved it. */
+/** One connection as the lab's role. That a database is missing, or closed, is told only to those who have proved who they are. */
 async function greet(at: { socketDir: string; port: number }, database: string, signal: AbortSignal): Promise<void> {
   try {
     await withLabConnection(at, database, async () => undefined, { signal })
   } catch (error) {
-    // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name
-    if (sqlState(error) !== '3D000') throw error
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name, object_not_in_prerequisite_state
+    if (!['3D000', '55000'].includes(sqlState(error) ?? '')) throw error
   }
+}
+
+function startAborted(cause: unknown): ProvisionError {
+  return new ProvisionError('ABORTED', 'the start of Postgres was stopped on request', { cause })
 }

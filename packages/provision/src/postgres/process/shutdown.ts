@@ -9,7 +9,7 @@ import {
   postmasterOf,
   signalProcess,
 } from './processes.ts'
-import { freeSharedMemory } from './shared-memory.ts'
+import { freeSharedMemory, withListed } from './shared-memory.ts'
 
 /** How long each signal has before the next, harder one. */
 export interface StopDeadlines {
@@ -90,10 +90,10 @@ async function untilGone(
  * them all. Then frees the memory, which nothing else does after that signal.
  */
 async function killAll(table: ProcessTable, target: Target, timeoutMs: number): Promise<void> {
-  const all = await table.inDirectory(target.dataDir)
   const { postmaster } = target
-  const isListed = all.some(({ pid }) => pid === postmaster?.pid)
-  const processes: ProcessIdentity[] = postmaster === undefined || isListed ? all : [postmaster, ...all]
+  const found = leftBy(postmaster, await table.inDirectory(target.dataDir))
+  const isListed = found.some(({ pid }) => pid === postmaster?.pid)
+  const processes: ProcessIdentity[] = postmaster === undefined || isListed ? found : [postmaster, ...found]
   const posix = new Set(target.sharedMemory)
   for (const { pid } of processes) for (const path of await table.sharedMemory(pid)) posix.add(path)
   // The first process first, or it would start others in the place of those that end.
@@ -105,11 +105,14 @@ async function killAll(table: ProcessTable, target: Target, timeoutMs: number): 
   }
   // Its file tells of its segment; one that names another process came with the copy, and speaks of memory that is in use.
   const file = await readPostmasterFile(target.dataDir)
-  if (postmaster === undefined || file === undefined || file.pid !== postmaster.pid) {
-    await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV: undefined, posix: [...posix] })
-  } else {
-    await freeSharedMemory({ pid: file.pid, systemV: file.sharedMemory, posix: [...posix] })
-  }
+  const systemV = postmaster !== undefined && file?.pid === postmaster.pid ? file.sharedMemory : undefined
+  await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix: await withListed(posix) })
+}
+
+/** Without a server that somebody has started on the directory since, and what works for that one. */
+function leftBy(ours: ProcessIdentity | undefined, all: readonly PostgresProcess[]): PostgresProcess[] {
+  const other = postmasterOf(all.filter(({ pid, parent }) => pid !== ours?.pid && parent !== ours?.pid))
+  return all.filter(({ pid, parent }) => other === undefined || (pid !== other.pid && parent !== other.pid))
 }
 
 function byRank(processes: readonly ProcessIdentity[], first: ProcessIdentity | undefined): ProcessIdentity[] {

@@ -8,7 +8,7 @@ import type { Account } from '../runtime.ts'
 const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 const LONGEST_SOCKET_NAME = '/.s.PGSQL.65535'
 
-export function fitsSocket(directory: string): boolean {
+function fitsSocket(directory: string): boolean {
   return Buffer.byteLength(directory + LONGEST_SOCKET_NAME) <= MAX_PATH_BYTES
 }
 

@@ -1,4 +1,4 @@
-import { lstat, readdir, statfs } from 'node:fs/promises'
+import { lstat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isProvisionError, isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
@@ -145,9 +145,4 @@ async function deviceHealth(directory: string): Promise<Pick<PoolUsage, 'health'
     if (!(error instanceof CommandError) || !/Operation not permitted/.test(error.stderr)) throw error
     return { health: 'OK', healthDetail: "the devices' error counters are readable for root only" }
   }
-}
-
-/** Names in a directory that aren't there when a file system is new. */
-export async function isEmptyDirectory(path: string): Promise<boolean> {
-  return (await readdir(path)).length === 0
 }

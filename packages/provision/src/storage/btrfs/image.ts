@@ -1,9 +1,9 @@
 import { chmod, link, open, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
-import { run } from '../../exec.ts'
-import { makeDirectory, removeIfEmpty, syncPath } from '../paths.ts'
-import { checkProgram, isEmptyDirectory } from './btrfs.ts'
+import { CommandError, run } from '../../exec.ts'
+import { isEmptyDirectory, makeDirectory, removeIfEmpty, syncPath } from '../paths.ts'
+import { checkProgram } from './btrfs.ts'
 import { attachLoop, detachLoop, loopDevicesOf, mountBtrfs, unmount } from './loop.ts'
 import { mountAt } from './mounts.ts'
 
@@ -53,23 +53,10 @@ export class EmbeddedPool {
     })
   }
 
-  /** Makes the pool unless it's there, grows it to the size, attaches and mounts it. Can be repeated. */
+  /** Makes the pool unless it's there, attaches and mounts it, and grows it to the size. Can be repeated. */
   async attach(sizeBytes: number): Promise<void> {
-    if (!(await this.exists())) await this.#make(sizeBytes)
-    await makeDirectory(this.mountPoint, 0o711)
-    if (!(await this.#isMounted())) {
-      if (!(await isEmptyDirectory(this.mountPoint))) {
-        throw new ProvisionError(
-          'UNAVAILABLE',
-          `${this.mountPoint} is not empty: mounting the pool would hide what it holds`,
-          {
-            hint: 'Move its content away, or choose another root.',
-          },
-        )
-      }
-      const [attached] = await loopDevicesOf(this.path)
-      await this.#mount(attached ?? (await attachLoop(this.path)), attached === undefined)
-    }
+    if (await this.exists()) await this.#attach()
+    else await this.#makeAndAttach(sizeBytes)
     await this.grow(sizeBytes)
   }
 
@@ -103,6 +90,37 @@ export class EmbeddedPool {
 
   get #making(): string {
     return `${this.path}.making`
+  }
+
+  /** A new pool that can't be mounted goes again: left there, it would pass for the place where the data is. */
+  async #makeAndAttach(sizeBytes: number): Promise<void> {
+    await this.#make(sizeBytes)
+    try {
+      await this.#attach()
+    } catch (error) {
+      await rm(this.path)
+      if (!(error instanceof CommandError)) throw error
+      throw new ProvisionError('UNAVAILABLE', `an embedded pool can't be mounted here: ${error.message}`, {
+        cause: error,
+        hint: 'A container needs loop devices and the right to mount (docker run --privileged).',
+      })
+    }
+  }
+
+  async #attach(): Promise<void> {
+    await makeDirectory(this.mountPoint, 0o711)
+    if (await this.#isMounted()) return
+    if (!(await isEmptyDirectory(this.mountPoint))) {
+      throw new ProvisionError(
+        'UNAVAILABLE',
+        `${this.mountPoint} is not empty: mounting the pool would hide what it holds`,
+        {
+          hint: 'Move its content away, or choose another root.',
+        },
+      )
+    }
+    const [attached] = await loopDevicesOf(this.path)
+    await this.#mount(attached ?? (await attachLoop(this.path)), attached === undefined)
   }
 
   async #make(sizeBytes: number): Promise<void> {

@@ -67,9 +67,7 @@ export class ZfsDriver implements StorageDriver {
       if (mountPoint === undefined) throw new ProvisionError('NOT_FOUND', `there is no dataset ${this.#config.dataset}`)
       this.#mountPoint = mountPoint
       for (const { name } of await this.#list('making')) await this.#destroy(name)
-      for (const { name, properties } of await this.#list('volume')) {
-        if (propertyOf(properties, 'mounted') !== 'yes') await zfs('mount', name)
-      }
+      await this.#mountAll()
       await checkPassable(mountPoint, this.#config.owner)
     })
   }
@@ -173,6 +171,16 @@ export class ZfsDriver implements StorageDriver {
       if (!(await this.#find(name, 'snapshot'))) return
       await this.#destroyUnused(name, `the snapshot ${snapshotName(ref)}`, () => clonesOf(name))
     })
+  }
+
+  /** What a reboot has left unmounted. The dataset above goes first, and only below nothing: it would hide what is mounted there. */
+  async #mountAll(): Promise<void> {
+    const volumes = await this.#list('volume')
+    const unmounted = volumes.filter(({ properties }) => propertyOf(properties, 'mounted') !== 'yes')
+    const above = await getProperties(this.#config.dataset, ['mounted', 'canmount'])
+    const isMissing = propertyOf(above, 'mounted') !== 'yes' && propertyOf(above, 'canmount') === 'on'
+    if (isMissing && unmounted.length === volumes.length) await zfs('mount', this.#config.dataset)
+    for (const { name } of unmounted) await zfs('mount', name)
   }
 
   /**
