@@ -13,20 +13,16 @@ export function explainFields({ fields }: Pick<ValidateError, 'fields'>): string
   return [...problems.slice(0, MOST_NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
 
-function explain(field: string, message: string | undefined): string {
-  const sentence = describe(message ?? '')
-  return sentence === UNKNOWN_FIELD ? explainUnknown(field) : `${field}: ${sentence}`
+function explain(field: string, message = ''): string {
+  const unknown = /^"(.*)" is an excess property /s.exec(message)?.[1]
+  return unknown === undefined ? `${field}: ${describe(message)}` : explainUnknown(field, unknown)
 }
 
-const UNKNOWN_FIELD = 'there is no such field'
-
 /** A name that no programmer would write may be a value in the wrong place. */
-function explainUnknown(field: string): string {
-  const dot = field.lastIndexOf('.')
-  const name = field.slice(dot + 1)
-  if (/^[a-z_]\w{0,39}$/i.test(name) && /^[\w.]*$/.test(field)) return `${field}: ${UNKNOWN_FIELD}`
-  const known = /^[\w.]+(?=\.)/.exec(field)?.[0]
-  return `${known ?? 'body'}: has a field that there is not`
+function explainUnknown(field: string, name: string): string {
+  if (/^[a-z_]\w{0,39}$/i.test(name)) return `${field}: there is no such field`
+  const parent = field.slice(0, -name.length - 1)
+  return `${parent || 'body'}: has a field that there is not`
 }
 
 /** tsoa's words (`templateHelpers.js` of @tsoa/runtime), and ours. */
@@ -34,7 +30,6 @@ const sentences: [pattern: RegExp, sentence: (found: string) => string][] = [
   // What the validation tags say themselves.
   [/^(must .*)$/, (own) => own],
   [/ is required$/, () => 'is required'],
-  [/ is an excess property /, () => UNKNOWN_FIELD],
   [/^invalid string value$/, () => 'must be a text'],
   [/^invalid boolean value$/, () => 'must be true or false'],
   [/^invalid (?:integer|float) number$/, () => 'must be a number'],

@@ -1,4 +1,4 @@
-import { chmod, chown, readFile } from 'node:fs/promises'
+import { chmod, chown } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createImportRole, IMPORT_ROLE, LAB_DATABASE, run, withLabConnection } from '@dblab/provision'
 import { type Cluster, openDirectory } from './cluster.ts'
@@ -71,19 +71,4 @@ export async function dump(
 /** A file of the test's own that the account can read. */
 export async function giveTo(cluster: Cluster, path: string): Promise<void> {
   if (process.getuid?.() === 0) await chown(path, cluster.account.uid, cluster.account.gid)
-}
-
-/** How many rows each COPY block of a plain dump holds, by the table's name as it stands there. */
-export async function copiedRows(path: string): Promise<Map<string, number>> {
-  const rows = new Map<string, number>()
-  let table: string | undefined
-  for (const line of (await readFile(path, 'utf8')).split('\n')) {
-    const begins = /^COPY (\S+) .*FROM stdin;$/.exec(line)?.[1]
-    if (begins !== undefined) {
-      table = begins
-      rows.set(begins, 0)
-    } else if (line === '\\.') table = undefined
-    else if (table !== undefined) rows.set(table, (rows.get(table) ?? 0) + 1)
-  }
-  return rows
 }

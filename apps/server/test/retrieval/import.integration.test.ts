@@ -1,30 +1,28 @@
-import { existsSync } from 'node:fs'
 import { chmod, copyFile, rm, truncate, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { prepareBase } from '@dblab/provision'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { importDump } from '../../src/retrieval/import.ts'
 import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
+import { copiedRows } from '../support/dump-rows.ts'
+import { pagilaFile, pagilaMissing } from '../support/pagila.ts'
 import { bringIn, lacking, planOf, tools } from './bring-in.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
-import { copiedRows, dump, fillSource, oddDatabase } from './dumps.ts'
+import { dump, fillSource, oddDatabase } from './dumps.ts'
 
-const pagila =
-  process.env.PAGILA_SQL ?? fileURLToPath(new URL('../../../../../shared/data/pagila.sql', import.meta.url))
 const installations = await binariesUnderTest()
 
 describe.skipIf(lacking !== '').each(installations)(
   `an import into PostgreSQL $version ($source)${lacking}`,
   (binaries) => {
-    const absent = existsSync(pagila) ? '' : ' (skipped: pagila.sql is not beside the repository)'
+    const absent = pagilaMissing === undefined ? '' : ` (skipped: ${pagilaMissing})`
     test.skipIf(absent !== '')(`brings every row of Pagila${absent}`, async () => {
       await using cluster = await startCluster(binaries)
       const seen: RetrievalProgress[] = []
-      const result = await bringIn(cluster, pagila, (progress) => seen.push(progress))
+      const result = await bringIn(cluster, pagilaFile, (progress) => seen.push(progress))
       expect(result).toMatchObject({ database: 'pagila', tables: 22 })
       const counts = new Map<string, number>()
-      const expected = await copiedRows(pagila)
+      const expected = await copiedRows(pagilaFile)
       for (const table of expected.keys()) {
         const [row] = await cluster.query<{ n: number }>('pagila', `SELECT count(*)::int AS n FROM ONLY ${table}`)
         counts.set(table, row?.n ?? -1)

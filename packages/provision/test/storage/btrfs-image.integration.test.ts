@@ -187,6 +187,26 @@ describeDriver('btrfs', lacks(), () => {
     expect(await loopDevices(world.image)).toEqual([])
   })
 
+  test('where mounting is not allowed no image is left behind, and auto passes on', async () => {
+    await using world = await imageWorld()
+    const path = process.env.PATH
+    await mkdir(join(world.top, 'bin'))
+    await writeFile(join(world.top, 'bin', 'mount'), '#!/bin/sh\necho mount: permission denied. >&2\nexit 32\n', {
+      mode: 0o755,
+    })
+    process.env.PATH = `${join(world.top, 'bin')}:${path}`
+    try {
+      await expect(openStorage(world.config)).rejects.toMatchObject({ code: 'UNAVAILABLE', hint: expect.any(String) })
+      await expect(access(world.image)).rejects.toMatchObject({ code: 'ENOENT' })
+      const other = await openStorage({ ...world.config, driver: 'auto' })
+      expect(other.choice.passedOver).toContainEqual(expect.objectContaining({ driver: 'btrfs' }))
+      await other.destroy()
+    } finally {
+      process.env.PATH = path
+    }
+    expect(await loopDevices(world.image)).toEqual([])
+  })
+
   test('destroyed, nothing of it is left', async () => {
     await using world = await imageWorld()
     const opened = await openStorage(world.config)

@@ -8,12 +8,22 @@ import { dirname, join } from 'node:path'
 
 export const REPOSITORY = join(import.meta.dirname, '../../../..')
 
+export class InnerRunError extends Error {
+  override readonly name = 'InnerRunError'
+  readonly status: unknown
+
+  constructor(file: string, status: unknown, passed: number) {
+    super(`the inner run of ${file} ended with status ${status}; ${passed} tests passed`)
+    this.status = status
+  }
+}
+
 /**
  * Runs a test file in a vitest of its own, as another account or on another kernel. Its output is passed on as it comes.
  *
  * @param wrap what runs the command; gets a directory that the inner run can write to
  * @returns how many of its tests passed
- * @throws when one failed, or none ran
+ * @throws InnerRunError when one failed, or none ran
  */
 export async function runInside(
   file: string,
@@ -32,8 +42,7 @@ export async function runInside(
   stack.defer(() => void child.kill())
   const [code] = await once(child, 'close')
   const passed = existsSync(join(reports, 'report.json')) ? await countPassed(join(reports, 'report.json')) : 0
-  if (code !== 0 || passed === 0)
-    throw new Error(`the inner run of ${file} ended with status ${code}; ${passed} tests passed`)
+  if (code !== 0 || passed === 0) throw new InnerRunError(file, code, passed)
   return passed
 }
 

@@ -1,4 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -95,10 +96,7 @@ export async function command(program: string, ...args: string[]): Promise<strin
 }
 
 export function hasProgram(name: string): boolean {
-  try {
-    execFileSync('sh', ['-c', 'command -v "$0"', name], { env: { PATH: searchPath() }, stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
+  return searchPath()
+    .split(':')
+    .some((directory) => existsSync(join(directory, name)))
 }

@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto'
+import type { Clone, CreateCloneRequest, ErrorCode, Error as WireError } from '@dblab/models'
+import { expect } from 'vitest'
+import { eventually, type TestLab } from '../support/lab.ts'
+import { query } from '../support/sql.ts'
+import { Document } from './document.ts'
+
+/** The one password of these tests, so that it can be looked for where it must not be. */
+export const PASSWORD = 'canary-pässword-7d1e'
+
+export interface Answer<T> {
+  status: number
+  headers: Headers
+  text: string
+  body: T
+}
+
+export interface CallOptions {
+  body?: string | Buffer
+  json?: unknown
+  headers?: Record<string, string>
+  token?: string | null
+}
+
+type NewClone = Omit<CreateCloneRequest, 'db'> & { db?: Partial<CreateCloneRequest['db']> }
+
+/** The API as any HTTP client sees it. Every answer is held against the running server's own document. */
+export class Api {
+  readonly lab: TestLab
+  readonly document: Document
+
+  private constructor(lab: TestLab, document: Document) {
+    this.lab = lab
+    this.document = document
+  }
+
+  static async of(lab: TestLab): Promise<Api> {
+    const response = await lab.fetch('/openapi.json', { token: null })
+    expect(response.status).toBe(200)
+    return new Api(lab, new Document((await response.json()) as ConstructorParameters<typeof Document>[0]))
+  }
+
+  async call<T>(method: string, path: string, options: CallOptions = {}): Promise<Answer<T>> {
+    const response = await this.lab.fetch(path, { method, ...options })
+    const text = await response.text()
+    this.document.expectDescribed(method, path, response.status, text)
+    expectDiscreet(text, response.headers, this.lab.token)
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: text === '' ? undefined : JSON.parse(text),
+    }
+  }
+
+  /** A call that must be refused with this code; the rest of the error's form is checked too. */
+  async refused(code: ErrorCode, method: string, path: string, options: CallOptions = {}): Promise<Answer<WireError>> {
+    const answer = await this.call<WireError>(method, path, options)
+    expect(answer.body).toMatchObject({ code })
+    expectError(answer)
+    return answer
+  }
+
+  get<T>(path: string): Promise<Answer<T>> {
+    return this.call<T>('GET', path)
+  }
+
+  /** A clone that goes at the end of its scope. CREATING, unless `wait` says how many seconds it may take to become ready. */
+  async clone(
+    request: NewClone = {},
+    { wait = 0, headers = {} }: { wait?: number; headers?: Record<string, string> } = {},
+  ): Promise<TestClone> {
+    const db = { username: 'alice', password: PASSWORD, ...request.db }
+    const answer = await this.call<Clone>('POST', `/clone?wait=${wait}`, { json: { ...request, db }, headers })
+    expect(answer.status, answer.text).toBe(201)
+    if (wait > 0) expect(answer.body.status).toEqual({ code: 'OK', message: 'Database is ready' })
+    return new TestClone(this, answer)
+  }
+
+  async until(id: string, code: Clone['status']['code'], timeoutMs = 60_000): Promise<Clone> {
+    let last: Clone | undefined
+    await eventually(
+      `clone ${id} is ${code}`,
+      async () => {
+        last = (await this.get<Clone>(`/clone/${id}`)).body
+        return last.status.code === code
+      },
+      timeoutMs,
+    )
+    if (!last) throw new Error('no answer')
+    return last
+  }
+
+  /** Whatever state it is in; gone already is fine. */
+  async remove(id: string): Promise<void> {
+    const unprotected = await this.call('PATCH', `/clone/${id}`, { json: { protected: false } })
+    if (unprotected.status === 404) return
+    await this.call('DELETE', `/clone/${id}`)
+    await this.untilGone(id)
+  }
+
+  async untilGone(id: string, timeoutMs = 60_000): Promise<void> {
+    await eventually(`clone ${id} is gone`, async () => (await this.get(`/clone/${id}`)).status === 404, timeoutMs)
+  }
+}
+
+/** A clone of one test. */
+export class TestClone implements AsyncDisposable {
+  readonly answer: Answer<Clone>
+  readonly #api: Api
+
+  constructor(api: Api, answer: Answer<Clone>) {
+    this.#api = api
+    this.answer = answer
+  }
+
+  get id(): string {
+    return this.answer.body.id
+  }
+
+  get path(): string {
+    return `/clone/${this.id}`
+  }
+
+  /** Its connection string with the password put in. */
+  get login(): string {
+    return withPassword(this.answer.body.db.connStr)
+  }
+
+  sql<T extends Record<string, unknown>>(statement: string): Promise<T[]> {
+    return query<T>(this.login, statement)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#api.remove(this.id)
+  }
+}
+
+export function withPassword(connStr: string): string {
+  const url = new URL(connStr)
+  url.password = encodeURIComponent(PASSWORD)
+  return url.href
+}
+
+/** A name that no other test has. */
+export function unique(prefix: string): string {
+  return `${prefix}-${randomBytes(4).toString('hex')}`
+}
+
+/** ISO 8601 in UTC, as `Date.toISOString` writes it. */
+export const utcTime = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+
+export const text = expect.stringMatching(/\S/)
+
+/** The form that every error has, whatever raised it. */
+export function expectError({ status, headers, body }: Answer<WireError>): void {
+  expect(body).toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/), name: text, hint: text, requestId: text })
+  if (status === 503) expect(Number(headers.get('Retry-After'))).toBeGreaterThan(0)
+  if (status === 401) expect(headers.get('WWW-Authenticate')).toContain('Bearer')
+  if (status === 405) expect(headers.get('Allow')).toMatch(/^[A-Z, ]+$/)
+  expect(headers.get('X-Request-Id')).toBe(body.requestId)
+}
+
+/** True of every answer of the API: it can be found in the log, is kept by nobody, and gives no secret away. */
+function expectDiscreet(text: string, headers: Headers, token: string): void {
+  expect(headers.get('X-Request-Id')).toMatch(/^[\w-]{10,}$/)
+  expect(headers.get('Cache-Control')).toBe('no-store')
+  expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
+  expect(headers.get('X-Powered-By')).toBeNull()
+  expect(text).not.toContain(PASSWORD)
+  expect(text).not.toContain(token)
+}

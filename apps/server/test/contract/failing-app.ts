@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { Writable } from 'node:stream'
+import { createLogger, format, transports } from 'winston'
+import { createApp } from '../../src/http/app.ts'
+import type { Services } from '../../src/services.ts'
+import { openApi } from '../../src/version.ts'
+
+interface FailingApp extends AsyncDisposable {
+  logged: Record<string, unknown>[]
+  /** As a signal to the server does. */
+  stop(): void
+  fetch(path: string): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }>
+}
+
+/** The HTTP side before services that fail, on a port of its own. */
+export async function failingApp(): Promise<FailingApp> {
+  const logged: Record<string, unknown>[] = []
+  const stream = new Writable({
+    write: (line, _encoding, done) => {
+      logged.push(JSON.parse(String(line)))
+      done()
+    },
+  })
+  const log = createLogger({ format: format.json(), transports: [new transports.Stream({ stream })] })
+  const fail = () => {
+    throw new Error('canary: what only the log may tell')
+  }
+  const services = { status: { status: fail, health: fail }, token: 'token' } as unknown as Services
+  const stopping = new AbortController()
+  const app = createApp({ services, log, openApi, bodyLimit: 1000, tls: false, stopping: stopping.signal })
+  const server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no TCP address')
+  return {
+    logged,
+    stop: () => stopping.abort(),
+    fetch: async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${address.port}${path}`, {
+        headers: { Authorization: 'Bearer token' },
+      })
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: (await response.json()) as Record<string, unknown>,
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

@@ -1,0 +1,98 @@
+import type { Snapshot } from '@dblab/models'
+import { describe, expect, test } from 'vitest'
+import { type Api, PASSWORD, text, unique, utcTime } from './api.ts'
+
+export function snapshotContract(api: () => Api): void {
+  test('GET /snapshots has every field, newest data first', async () => {
+    await using second = await snapshot(api(), { message: 'Of the base' })
+    const { status, body } = await api().get<Snapshot[]>('/snapshots')
+    expect(status).toBe(200)
+    expect(body).toContainEqual({
+      id: second.id,
+      timestamp: utcTime,
+      createdAt: utcTime,
+      database: 'shop',
+      databases: ['postgres', 'shop'],
+      postgresVersion: expect.any(Number),
+      size: expect.any(Number),
+      numClones: 0,
+      cloneId: '',
+      message: 'Of the base',
+    })
+    const times = body.map(({ timestamp }) => timestamp)
+    expect(times).toEqual(times.toSorted().reverse())
+    // The base has not changed, so neither has the time of its data.
+    expect(new Set(times).size).toBe(1)
+  })
+
+  describe('the snapshot of a new clone', () => {
+    test('is named by its id, by a time that is not older, or left to be the newest', async () => {
+      const [newest] = (await api().get<Snapshot[]>('/snapshots')).body
+      for (const wanted of [newest?.id, newest?.timestamp, '2999-01-01', '']) {
+        await using clone = await api().clone({ snapshot: wanted ?? 'none' })
+        expect(clone.answer.body.snapshot).toBe(newest?.id)
+      }
+    })
+
+    test.each([
+      ['a time before the oldest data', '2001-01-01T00:00:00Z', /^the oldest snapshot's data is of /],
+      ['an unknown id', 'nope', /^there is no snapshot with this id$/],
+      ['a path', '../../etc', /^there is no snapshot with this id$/],
+    ])('is refused for %s', async (_what, wanted, detail) => {
+      const json = { snapshot: wanted, db: { username: 'alice', password: PASSWORD } }
+      const { body } = await api().refused('SNAPSHOT_NOT_FOUND', 'POST', '/clone', { json })
+      expect(body.detail).toMatch(detail)
+    })
+  })
+
+  describe('POST /snapshot of a clone', () => {
+    test("keeps the clone's data of that time, which another user can have and alter", async () => {
+      await using source = await api().clone({}, { wait: 60 })
+      await source.sql('create table kept (id int); insert into kept values (1)')
+      await using taken = await snapshot(api(), { cloneId: source.id })
+      expect(taken.body).toMatchObject({ cloneId: source.id, database: 'shop', numClones: 0 })
+      await source.sql('insert into kept values (2)')
+      await using clone = await api().clone({ snapshot: taken.id, db: { username: 'somebody-else' } }, { wait: 60 })
+      expect(await clone.sql('select id from kept')).toEqual([{ id: 1 }])
+      await clone.sql('alter table kept add column note text')
+      await clone.sql('alter table orders add column added_here text; drop table kept')
+      expect(await source.sql('select id from kept order by id')).toEqual([{ id: 1 }, { id: 2 }])
+    })
+
+    test('is refused for a clone that there is not', async () => {
+      await api().refused('CLONE_NOT_FOUND', 'POST', '/snapshot', { json: { cloneId: 'nope' } })
+    })
+  })
+
+  describe('DELETE /snapshot/{id}', () => {
+    test('is refused while clones stand on it, and names them', async () => {
+      await using taken = await snapshot(api(), {})
+      await using clone = await api().clone({ snapshot: taken.id })
+      const { body } = await api().refused('SNAPSHOT_IN_USE', 'DELETE', `/snapshot/${taken.id}`)
+      expect(body.detail).toContain(clone.id)
+    })
+
+    test('answers 204, and then there is no such snapshot', async () => {
+      await using taken = await snapshot(api(), {})
+      expect((await api().call('DELETE', `/snapshot/${taken.id}`)).status).toBe(204)
+      await api().refused('SNAPSHOT_NOT_FOUND', 'DELETE', `/snapshot/${taken.id}`)
+      const ids = (await api().get<Snapshot[]>('/snapshots')).body.map(({ id }) => id)
+      expect(ids).not.toContain(taken.id)
+    })
+  })
+}
+
+/** A snapshot that goes at the end of its scope. Declared before its clones, so that they go first. */
+async function snapshot(api: Api, request: { cloneId?: string; message?: string }) {
+  const id = unique('snapshot')
+  const { status, body } = await api.call<Snapshot>('POST', '/snapshot', { json: { id, ...request } })
+  expect(status).toBe(201)
+  expect(body).toMatchObject({ id, createdAt: utcTime, timestamp: utcTime, database: text })
+  return {
+    id,
+    body,
+    [Symbol.asyncDispose]: async () => {
+      expect([204, 404]).toContain((await api.call('DELETE', `/snapshot/${id}`)).status)
+    },
+  }
+}

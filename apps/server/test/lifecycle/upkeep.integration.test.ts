@@ -1,0 +1,94 @@
+import type { Clone } from '@dblab/models'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually, TestLab } from '../support/lab.ts'
+import { leftovers } from '../support/leftovers.ts'
+import { openSession, query } from '../support/sql.ts'
+
+const password = 'a password of the tests'
+/** Two rounds of the one that looks after clones, and some. */
+const rounds = 60_000
+
+describe('what a lab does while nobody asks', { timeout: 180_000 }, () => {
+  let lab: TestLab
+
+  beforeAll(async () => {
+    lab = await TestLab.make({ driver: 'copy', config: { clones: { idleMinutes: 0.1 } } })
+    await lab.start()
+  })
+  afterAll(async () => lab[Symbol.asyncDispose]())
+
+  async function create(fields: Record<string, unknown>): Promise<Clone> {
+    const json = { db: { username: 'alice', password }, ...fields }
+    return (await (await lab.fetch('/clone?wait=60', { method: 'POST', json })).json()) as Clone
+  }
+
+  async function exists(id: string): Promise<boolean> {
+    return (await lab.fetch(`/clone/${id}`)).status === 200
+  }
+
+  function urlOf(clone: Clone): string {
+    const url = new URL(clone.db.connStr)
+    url.password = encodeURIComponent(password)
+    return url.href
+  }
+
+  test('an idle clone goes; one with an open session, however quiet, or a protected one, stays', async () => {
+    const [idle, inSession, protectedOne] = await Promise.all([
+      create({ id: 'idle-one' }),
+      create({ id: 'in-session' }),
+      create({ id: 'protected-one', protected: true }),
+    ])
+    expect(idle.status.code).toBe('OK')
+    const session = await openSession(urlOf(inSession))
+    await eventually('the idle clone is gone', async () => !(await exists(idle.id)), rounds)
+    expect(await exists(inSession.id)).toBe(true)
+    expect(await exists(protectedOne.id)).toBe(true)
+    expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    await session.end()
+    await eventually('it goes once the session is over', async () => !(await exists(inSession.id)), rounds)
+    await lab.fetch(`/clone/${protectedOne.id}`, { method: 'PATCH', json: { protected: false } })
+  })
+
+  test('a clone whose time is over goes, and a protected one stays', async () => {
+    const deleteAt = new Date(Date.now() + 1000).toISOString()
+    await Promise.all([create({ id: 'over', deleteAt }), create({ id: 'over-protected', deleteAt, protected: true })])
+    await eventually('it is gone', async () => !(await exists('over')), rounds)
+    expect(await exists('over-protected')).toBe(true)
+    await lab.fetch('/clone/over-protected', { method: 'PATCH', json: { protected: false } })
+    await eventually('it goes when it is protected no more', async () => !(await exists('over-protected')), rounds)
+  })
+
+  test('a clone whose Postgres was killed runs again, with its data', async () => {
+    const clone = await create({ id: 'killed', protected: true })
+    await query(urlOf(clone), 'CREATE TABLE mine AS SELECT 42 AS answer')
+    const { servers } = await leftovers(lab.directory)
+    for (const line of servers) process.kill(Number(line.split(' ')[0]), 'SIGKILL')
+    await eventually(
+      'it answers again',
+      () =>
+        query(urlOf(clone), 'SELECT answer FROM mine').then(
+          (rows) => rows[0]?.answer === 42,
+          () => false,
+        ),
+      rounds,
+    )
+    await lab.fetch(`/clone/${clone.id}`, { method: 'PATCH', json: { protected: false } })
+  })
+})
+
+describe('a lab that is short of something', { timeout: 120_000 }, () => {
+  test('warns when space is low, and refuses clones when it is critical', async () => {
+    await using lab = await TestLab.make({ driver: 'copy', config: { storage: { lowFreePercent: 100, criticalFreePercent: 0 } } })
+    await lab.start()
+    const low = (await (await lab.fetch('/status')).json()) as { status: { code: string }; warnings: { code: string; hint: string }[] }
+    expect(low.status.code).toBe('WARNING')
+    expect(low.warnings).toMatchObject([{ code: 'DISK_SPACE_LOW', hint: expect.stringContaining('Stop idle clones') }])
+  })
+
+  test('warns when it listens beyond loopback without TLS', async () => {
+    await using lab = await TestLab.make({ driver: 'copy', config: { host: '0.0.0.0' } })
+    await lab.start()
+    const seen = (await (await lab.fetch('/status')).json()) as { warnings: { code: string }[] }
+    expect(seen.warnings.map(({ code }) => code)).toEqual(['INSECURE_CONNECTION'])
+  })
+})

@@ -1,0 +1,77 @@
+import { join } from 'node:path'
+import { findBinaries } from '@dblab/provision'
+import { describeDriver, hasProgram, mountedImage, runOnZfs, testPool, zfsIsHere } from '@dblab/provision/testbed'
+import { describe, expect, test } from 'vitest'
+import { TestLab, type TestLabOptions } from '../support/lab.ts'
+import { pagilaMissing } from '../support/pagila.ts'
+import { doTheMainJob } from './main-job.ts'
+
+const isRoot = process.getuid?.() === 0
+const { usable } = await findBinaries()
+const timeout = 300_000
+
+/** The two that users have: Debian's 15, and the one that comes from npm. */
+const versions = [
+  { version: 15, source: 'system' },
+  { version: 18, source: 'embedded' },
+] as const
+
+function binDirOf({ version, source }: (typeof versions)[number]): string | undefined {
+  return usable.find((binaries) => binaries.major === version && binaries.source === source)?.binDir
+}
+
+async function runOn(options: TestLabOptions, version: (typeof versions)[number]): Promise<void> {
+  const binDir = binDirOf(version)
+  if (binDir === undefined) throw new Error(`there is no PostgreSQL ${version.version} on this machine`)
+  await using lab = await TestLab.make({
+    ...options,
+    config: { ...options.config, postgres: { version: version.version, binDir } },
+  })
+  await doTheMainJob(lab)
+}
+
+describe.each(versions)('Pagila on PostgreSQL $version', (version) => {
+  const absent =
+    pagilaMissing ??
+    (hasProgram('psql') ? undefined : 'there is no psql') ??
+    (binDirOf(version) || process.env.REQUIRED_DRIVERS ? undefined : `there is no PostgreSQL ${version.version}`)
+  const root = absent ?? (isRoot ? undefined : 'only root can mount a file system')
+
+  // On a kernel that has ZFS but is otherwise a copy of this machine, that driver alone is of interest.
+  if (!zfsIsHere() || !process.env.ZFS_VM) {
+    describeDriver('copy', absent, () => {
+      test('three clones, written to and reset, on copy', { timeout }, () => runOn({ driver: 'copy' }, version))
+    })
+    describeDriver('btrfs', root ?? (hasProgram('mkfs.btrfs') ? undefined : 'there is no mkfs.btrfs'), () => {
+      test('three clones, written to and reset, on btrfs', { timeout }, () => runOn({ driver: 'btrfs' }, version))
+    })
+    describeDriver('reflink', root ?? (hasProgram('mkfs.xfs') ? undefined : 'there is no mkfs.xfs'), () => {
+      test('three clones, written to and reset, on reflink (XFS)', { timeout }, async () => {
+        await using image = await mountedImage('xfs')
+        await runOn({ driver: 'reflink', directory: image.directory }, version)
+      })
+    })
+  }
+
+  if (zfsIsHere()) {
+    describeDriver('zfs', root, () => {
+      test('three clones, written to and reset, on zfs', { timeout }, async () => {
+        await using pool = await testPool()
+        await runOn(
+          { driver: 'zfs', config: { storage: { dataset: join(pool.name, `pagila-${version.version}`) } } },
+          version,
+        )
+      })
+    })
+  }
+})
+
+if (!zfsIsHere()) {
+  runOnZfs(
+    'the main job on zfs',
+    { project: 'server-integration', file: 'test/pagila/pagila.integration.test.ts' },
+    (passed) => {
+      expect(passed).toBe(versions.length)
+    },
+  )
+}
