@@ -17,10 +17,30 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Logge
   return createLogger({
     level: config.logLevel,
     format: format.combine(
+      errorFields(),
+
       format.timestamp(),
       format.errors({ stack: true }),
       config.logFormat === 'json' ? format.json() : text,
     ),
     transports: [new transports.Stream({ stream: process.stderr })],
   })
+}
+
+/** An error in a field would lose what it says: its properties are not enumerable. */
+const errorFields = format((info) => {
+  for (const [key, value] of Object.entries(info)) if (value instanceof Error) info[key] = describeError(value)
+  return info
+})
+
+/** All that an error knows, and what caused it. */
+function describeError(error: Error): Record<string, unknown> {
+  const { name, message, stack, cause } = error
+  const suppressed =
+    error instanceof SuppressedError ? { error: describe(error.error), suppressed: describe(error.suppressed) } : {}
+  return { ...error, name, message, stack, ...suppressed, ...(cause !== undefined && { cause: describe(cause) }) }
+}
+
+function describe(value: unknown): unknown {
+  return value instanceof Error ? describeError(value) : value
 }

@@ -9,7 +9,10 @@ export function parseTime(text: string): string | undefined {
   if (!match) return undefined
   const zoned = text.length > 10 && !match[1] ? `${text}Z` : text
   const time = new Date(zoned.replace(' ', 'T'))
-  return Number.isNaN(time.getTime()) ? undefined : time.toISOString()
+  // JavaScript takes the 31st of February for the 3rd of March.
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
+  if (Number.isNaN(time.getTime()) || Number.isNaN(day.getTime())) return undefined
+  return day.toISOString().startsWith(text.slice(0, 10)) ? time.toISOString() : undefined
 }
 
 /** @throws LabError INVALID_REQUEST naming the field */

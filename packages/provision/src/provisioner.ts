@@ -192,7 +192,7 @@ export class Provisioner {
    */
   async recoverSnapshot(
     from: SnapshotRef,
-    scratch: { volumeId: VolumeId; snapshotId: string; database: string; port: number; labels?: Labels },
+    scratch: { volumeId: VolumeId; snapshotId: string; database: string; labels?: Labels },
   ): Promise<ClusterFacts & { sizeBytes: number }> {
     await using undo = new AsyncDisposableStack()
     const volume = await this.storage.clone(from, scratch.volumeId, scratch.labels)
@@ -200,7 +200,7 @@ export class Provisioner {
     const dataDir = dataDirOf(volume)
     const settings = await this.#settings(dataDir)
     const instance = await this.runtime.start(
-      { id: scratch.volumeId, dataDir, host: '', port: scratch.port, users: [], settings },
+      { id: scratch.volumeId, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
       { timeoutMs: RECOVERY_TIMEOUT_MS },
     )
     const facts = await readFacts(instance, dataDir)
@@ -251,6 +251,9 @@ export class Provisioner {
     return volume
   }
 }
+
+/** Names the socket of an instance that listens nowhere else; its directory is its own, so nobody else's is in the way. */
+const SOCKET_ONLY_PORT = 5432
 
 /** Recovery replays at most what a clone wrote between two checkpoints, but that may be much. */
 const RECOVERY_TIMEOUT_MS = 15 * 60_000

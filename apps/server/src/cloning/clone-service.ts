@@ -49,7 +49,7 @@ export class CloneService {
     const earlier = idempotencyKey === undefined ? undefined : this.#findEarlier(idempotencyKey, request)
     if (earlier) return earlier
     requireWritable(true)
-    jobs.requireRoom()
+    using _place = jobs.reserve()
     const id = request.id ?? randomId()
     if (catalogue.clones.get(id)) throw idTaken()
     const snapshot = this.resolveSnapshot(request.snapshot ?? '')
@@ -143,7 +143,7 @@ export class CloneService {
     }
     const snapshot = to ? this.resolveSnapshot(to) : this.resolveSnapshot(clone.snapshotId)
     requireDatabase(snapshot, clone.dbName)
-    jobs.requireRoom()
+    using _place = jobs.reserve()
     const changed = catalogue.clones.update(id, {
       status: 'RESETTING',
       message: 'Database clone is being reset',
@@ -257,7 +257,8 @@ async function lendPort(ports: PortPool, owner: string): Promise<number> {
 
 /** Without the password: what is kept must not help to guess it. */
 function requestHash({ db: { password: _, ...db }, ...request }: CreateCloneRequest): string {
-  const sorted = Object.entries({ ...request, ...db, db: undefined }).sort(([a], [b]) => (a < b ? -1 : 1))
+  const ofDb = Object.entries(db).map(([key, value]) => [`db.${key}`, value] as const)
+  const sorted = [...Object.entries(request), ...ofDb].sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
 }
 

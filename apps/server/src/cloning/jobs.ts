@@ -8,7 +8,6 @@ export interface JobsOptions {
 }
 
 interface Job {
-  key: string
   controller: AbortController
   done: Promise<void>
 }
@@ -20,8 +19,12 @@ interface Job {
 export class Jobs {
   readonly #options: JobsOptions
   readonly #onError: (error: unknown) => void
-  readonly #last = new Map<string, Job>()
+  /** Those that run or wait, in the order of their coming. */
+  readonly #jobs = new Map<string, Job[]>()
   readonly #waiting: (() => void)[] = []
+  /** Places that were promised to jobs which have not been added yet. */
+  #reserved = 0
+  #admitted = 0
   #running = 0
   #closed = false
 
@@ -30,40 +33,53 @@ export class Jobs {
     this.#onError = onError
   }
 
-  /** @throws LabError TOO_BUSY, SHUTTING_DOWN: to be asked before anything is promised. */
-  requireRoom(): void {
+  /**
+   * Keeps a place for a job, until it is disposed of: to be asked for before anything is promised, and held until the job is added.
+   *
+   * @throws LabError TOO_BUSY, SHUTTING_DOWN
+   */
+  reserve(): Disposable {
+    const { concurrency, queue } = this.#options
     if (this.#closed) throw new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })
-    if (this.#waiting.length >= this.#options.queue) {
-      throw new LabError('TOO_BUSY', `${this.#waiting.length} operations are waiting already`, { retryAfterSeconds: 5 })
+    const busy = this.#admitted + this.#reserved
+    if (busy >= concurrency + queue) {
+      throw new LabError('TOO_BUSY', `${busy} operations run or wait already`, { retryAfterSeconds: 5 })
     }
+    this.#reserved++
+    return { [Symbol.dispose]: () => void this.#reserved-- }
   }
 
   /** Runs `work` after whatever is under way for the same key. The promise ends when the work has, and never rejects. */
   add(key: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const controller = new AbortController()
-    const before = this.#last.get(key)?.done
-    const job: Job = { key, controller, done: this.#run(before, work, controller.signal) }
-    this.#last.set(key, job)
+    const jobs = this.#jobs.get(key) ?? []
+    const before = jobs.at(-1)?.done
+    const job: Job = { controller, done: this.#run(before, work, controller.signal) }
+    this.#jobs.set(key, [...jobs, job])
+    this.#admitted++
     void job.done.then(() => {
-      if (this.#last.get(key) === job) this.#last.delete(key)
+      this.#admitted--
+      const left = (this.#jobs.get(key) ?? []).filter((other) => other !== job)
+      if (left.length > 0) this.#jobs.set(key, left)
+      else this.#jobs.delete(key)
     })
     return job.done
   }
 
   isBusy(key: string): boolean {
-    return this.#last.has(key)
+    return this.#jobs.has(key)
   }
 
-  /** Asks what runs or waits for this key to stop. It still ends in its own time, before the next job of the key. */
+  /** Asks what runs and waits for this key to stop. It still ends in its own time, before the next job of the key. */
   abort(key: string, reason: unknown): void {
-    this.#last.get(key)?.controller.abort(reason)
+    for (const job of this.#jobs.get(key) ?? []) job.controller.abort(reason)
   }
 
   /** Lets nothing new begin; resolves when what runs has ended. Jobs that still wait are dropped: the catalogue knows them. */
   async close(): Promise<void> {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
-    await Promise.all([...this.#last.values()].map((job) => job.done))
+    await Promise.all([...this.#jobs.values()].flat().map((job) => job.done))
   }
 
   async #run(

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { createApp } from '../http/app.ts'
+import { answerUnreadable } from '../http/unreadable.ts'
 import { tokenFile } from '../lab/identity.ts'
 import { type Lab, openLab } from '../lab/lab.ts'
 import { removeServerFile, writeServerFile } from '../lab/server-file.ts'
@@ -30,8 +31,10 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
     openApi,
     bodyLimit: config.bodyLimit,
     tls: config.tls !== undefined,
+    stopping,
   })
   const server = createServer(config, app)
+  answerUnreadable(server, log)
   await listen(server, config)
   const url = urlOf(config, server.address() as AddressInfo)
   await writeServerFile(config.dataDir, { pid: process.pid, url })

@@ -1,3 +1,4 @@
+import { checkSettings, isProvisionError } from '@dblab/provision'
 import { z } from 'zod'
 
 const units: Record<string, number> = {
@@ -80,10 +81,17 @@ const postgres = z
         'Account that runs Postgres when the server runs as root; left out: the first there is of dblab, postgres, nobody',
       ),
     settings: z
-      .record(
-        z.string().regex(/^[a-z_][a-z0-9_.]*$/, 'must be the name of a Postgres setting'),
-        z.union([z.string(), z.number(), z.boolean()]),
-      )
+      .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+      .superRefine((settings, context) => {
+        for (const [name, value] of Object.entries(settings)) {
+          try {
+            checkSettings({ [name]: String(value) })
+          } catch (error) {
+            if (!isProvisionError(error, 'INVALID')) throw error
+            context.addIssue({ code: 'custom', path: [name], message: error.message })
+          }
+        }
+      })
       .default({})
       .describe('Postgres settings of every clone, over the defaults of the lab'),
     allowSuperusers: z

@@ -91,7 +91,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     requireWritable,
     publicHost: publicHost ?? host,
   })
-  const snapshots = new SnapshotService({ catalogue, provisioner, jobs, ports, log, collectGarbage, requireWritable })
+  const snapshots = new SnapshotService({ catalogue, provisioner, jobs, log, collectGarbage, requireWritable })
   const problems: string[] = []
   const status = new StatusService({
     catalogue,

@@ -1,5 +1,5 @@
 import type { CreateSnapshotRequest, Snapshot } from '@dblab/models'
-import { isProvisionError, type PortPool, type Provisioner } from '@dblab/provision'
+import { isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -12,7 +12,6 @@ export interface SnapshotServiceOptions {
   catalogue: Catalogue
   provisioner: Provisioner
   jobs: Jobs
-  ports: PortPool
   log: Logger
   collectGarbage: () => Promise<void>
   /** @throws LabError when there is too little space, or the catalogue is lost. */
@@ -38,7 +37,7 @@ export class SnapshotService {
   async create(request: CreateSnapshotRequest): Promise<Snapshot> {
     const { catalogue, jobs, log, requireWritable } = this.#options
     requireWritable(true)
-    jobs.requireRoom()
+    using _place = jobs.reserve()
     const id = request.id ?? timedId(new Date())
     if (catalogue.snapshots.get(id)) throw idTaken()
     const message = request.message ?? ''
@@ -100,7 +99,7 @@ export class SnapshotService {
   }
 
   async #takeOfClone(id: string, cloneId: string, message: string): Promise<void> {
-    const { catalogue, provisioner, ports, collectGarbage } = this.#options
+    const { catalogue, provisioner, collectGarbage } = this.#options
     const clone = catalogue.clones.get(cloneId)
     if (!clone) throw new LabError('CLONE_NOT_FOUND', 'the clone was deleted meanwhile')
     if (clone.status !== 'OK' || clone.volumeId === null) {
@@ -119,7 +118,6 @@ export class SnapshotService {
     })
     const scratch = randomId()
     catalogue.volumes.add(scratch, 'scratch')
-    const port = await ports.lend({ owner: scratch })
     try {
       await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
         const labels = { ...labelsOf(source), role: 'scratch', clone: cloneId }
@@ -127,13 +125,11 @@ export class SnapshotService {
           volumeId: scratch,
           snapshotId: id,
           database: source.database,
-          port,
           labels,
         })
         return { databases: facts.databases, size: facts.sizeBytes }
       })
     } finally {
-      ports.release(port, scratch)
       // Nobody clones the crash-consistent one; it goes with the scratch volume that stands on it.
       catalogue.snapshots.setState(inner.id, 'retired')
       await collectGarbage()

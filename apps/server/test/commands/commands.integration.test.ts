@@ -49,14 +49,19 @@ describe('the commands', { timeout: 180_000 }, () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('1 clone') })
     expect(await leftovers(lab.directory)).toMatchObject({ servers: [], mounts: [], loops: [] })
     await lab.start()
-    await eventually('it answers', () => query(url, 'SELECT answer FROM mine').then((rows) => rows[0]?.answer === 42, () => false))
+    await eventually('it answers', () =>
+      query(url, 'SELECT answer FROM mine').then(
+        (rows) => rows[0]?.answer === 42,
+        () => false,
+      ),
+    )
   })
 
   test('destroy removes all that the lab made and nothing else, but not without being told to', async () => {
     const lab = await TestLab.make({ driver })
     await lab.start()
     const url = await createClone(lab, 'doomed')
-    await writeFile(join(lab.directory, '.dblab', 'mine.txt'), 'not the lab\'s')
+    await writeFile(join(lab.directory, '.dblab', 'mine.txt'), "not the lab's")
     const asked = await lab.run(['destroy'])
     expect({ code: asked.code, stdout: asked.stdout }).toEqual({ code: 1, stdout: expect.stringContaining('--yes') })
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
@@ -84,14 +89,17 @@ describe('the commands', { timeout: 180_000 }, () => {
       ['port: none', /dblab\.yaml:1: port: /],
       ['storage:\n  driver: magic', /dblab\.yaml:2: storage\.driver: .*zfs/],
       ['storage:\n  drivr: zfs', /dblab\.yaml:2: storage\.drivr: there is no such key/],
-      ['postgres: {settings: {port: 1, fsync: off}}', /postgres\.settings|port/],
+      [
+        'postgres:\n  settings:\n    fsync: off\n    port: 1',
+        /dblab\.yaml:4: postgres\.settings\.port: the setting port is the lab's own/,
+      ],
       ['a: [', /is no YAML/],
       ['- 1', /must be a map/],
       ['clones: {portFrom: 2000, portTo: 1000}', /clones\.portTo: /],
     ] as const
     for (const [text, message] of wrong) {
       await writeFile(file, text)
-      const { code, stderr } = await lab.run(['start'])
+      const { code, stderr } = await lab.run(['start'], { timeoutMs: 20_000 })
       expect(stderr).toMatch(message)
       expect(code).toBe(1)
       expect(existsSync(join(lab.directory, '.dblab'))).toBe(false)
@@ -132,10 +140,25 @@ describe('the commands', { timeout: 180_000 }, () => {
   })
 
   test('answers HTTPS when it has a certificate', async () => {
-    await using lab = await TestLab.make({ driver: 'copy', config: { tls: { certFile: 'cert.pem', keyFile: 'key.pem' } } })
+    await using lab = await TestLab.make({
+      driver: 'copy',
+      config: { tls: { certFile: 'cert.pem', keyFile: 'key.pem' } },
+    })
     const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
     const files = ['-keyout', join(lab.directory, 'key.pem'), '-out', join(lab.directory, 'cert.pem')]
-    await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', ...subject, ...files])
+    await execute('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+      ...subject,
+      ...files,
+    ])
     await lab.start()
     const ca = await readFile(join(lab.directory, 'cert.pem'))
     const agent = new Agent({ ca })

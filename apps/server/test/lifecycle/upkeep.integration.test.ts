@@ -78,9 +78,15 @@ describe('what a lab does while nobody asks', { timeout: 180_000 }, () => {
 
 describe('a lab that is short of something', { timeout: 120_000 }, () => {
   test('warns when space is low, and refuses clones when it is critical', async () => {
-    await using lab = await TestLab.make({ driver: 'copy', config: { storage: { lowFreePercent: 100, criticalFreePercent: 0 } } })
+    await using lab = await TestLab.make({
+      driver: 'copy',
+      config: { storage: { lowFreePercent: 100, criticalFreePercent: 0 } },
+    })
     await lab.start()
-    const low = (await (await lab.fetch('/status')).json()) as { status: { code: string }; warnings: { code: string; hint: string }[] }
+    const low = (await (await lab.fetch('/status')).json()) as {
+      status: { code: string }
+      warnings: { code: string; hint: string }[]
+    }
     expect(low.status.code).toBe('WARNING')
     expect(low.warnings).toMatchObject([{ code: 'DISK_SPACE_LOW', hint: expect.stringContaining('Stop idle clones') }])
   })

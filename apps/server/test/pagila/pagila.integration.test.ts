@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { findBinaries } from '@dblab/provision'
-import { describeDriver, hasProgram, mountedImage, runOnZfs, testPool, zfsIsHere } from '@dblab/provision/testbed'
+import { describeDriver, hasProgram, mountedImage, testOnZfs, testPool, zfsIsHere } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { TestLab, type TestLabOptions } from '../support/lab.ts'
 import { pagilaMissing } from '../support/pagila.ts'
@@ -67,7 +67,7 @@ describe.each(versions)('Pagila on PostgreSQL $version', (version) => {
 })
 
 if (!zfsIsHere()) {
-  runOnZfs(
+  testOnZfs(
     'the main job on zfs',
     { project: 'server-integration', file: 'test/pagila/pagila.integration.test.ts' },
     (passed) => {

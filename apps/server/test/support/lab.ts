@@ -97,8 +97,12 @@ export class TestLab implements AsyncDisposable {
   }
 
   /** Runs another command of the server to its end. */
-  async run(args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  async run(
+    args: string[],
+    { timeoutMs = 120_000 }: { timeoutMs?: number } = {},
+  ): Promise<{ code: number; stdout: string; stderr: string }> {
     const child = this.#spawn(args)
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     let stdout = ''
     let stderr = ''
     child.stdout?.on('data', (chunk) => {
@@ -108,7 +112,8 @@ export class TestLab implements AsyncDisposable {
       stderr += chunk
     })
     const [code] = await once(child, 'close')
-    return { code: Number(code), stdout, stderr }
+    clearTimeout(timer)
+    return { code: Number(code ?? -1), stdout, stderr }
   }
 
   client(): Client {

@@ -16,6 +16,7 @@ export { type ClusterState, clusterMajor, clusterState, isShutDownCleanly } from
 export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection } from './connect.ts'
 export { labSettings } from './lab-settings.ts'
 export { assertUserName, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+export { checkSettings } from './process/arguments.ts'
 export { ProcessRuntime, type ProcessRuntimeOptions } from './process/process-runtime.ts'
 export { type LoginTarget, probeLogin } from './ready.ts'
 export { setUpUser, type UserSpec } from './roles.ts'

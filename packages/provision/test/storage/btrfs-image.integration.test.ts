@@ -17,8 +17,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import { describeDriver } from './requirements.ts'
-import { command, hasProgram, isRoot, OWNER, rootHarness } from './world.ts'
+import { command, describeDriver, hasProgram, isRoot } from '../../testbed/index.ts'
+import { OWNER, rootHarness } from './world.ts'
 
 const MIB = 1024 * 1024
 const SIZE = 512 * MIB

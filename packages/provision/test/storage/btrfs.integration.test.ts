@@ -3,8 +3,8 @@ import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
-import { describeDriver } from './requirements.ts'
-import { command, directoryWorld, hasProgram, isRoot, type MountedImage, mountedImage } from './world.ts'
+import { command, describeDriver, hasProgram, isRoot, type MountedImage, mountedImage } from '../../testbed/index.ts'
+import { directoryWorld } from './world.ts'
 
 /** A directory on btrfs; set to run without root, which making one takes. */
 const given = process.env.STORAGE_TEST_DIRECTORY

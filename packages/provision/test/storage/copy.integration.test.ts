@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
-import { command, directoryWorld, isRoot } from './world.ts'
+import { command, isRoot } from '../../testbed/index.ts'
+import { directoryWorld } from './world.ts'
 
 storageConformance('copy', () => directoryWorld('copy', tmpdir()))
 

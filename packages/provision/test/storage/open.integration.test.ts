@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openStorage, type StorageConfig } from '../../src/storage/open.ts'
-import { hasProgram, isRoot, mountedImage, OWNER } from './world.ts'
+import { hasProgram, isRoot, mountedImage } from '../../testbed/index.ts'
+import { OWNER } from './world.ts'
 
 const canMount = isRoot && hasProgram('mkfs.btrfs')
 

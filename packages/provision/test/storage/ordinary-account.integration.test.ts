@@ -3,9 +3,7 @@ import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { REPOSITORY, runInside } from './inner-run.ts'
-import { describeDriver } from './requirements.ts'
-import { hasProgram, isRoot, mountedImage } from './world.ts'
+import { describeDriver, hasProgram, isRoot, mountedImage, REPOSITORY, runInside } from '../../testbed/index.ts'
 
 /** `daemon` on most systems; any account other than root will do. */
 const ACCOUNT = 1
@@ -39,7 +37,13 @@ for (const { driver, file, kind, options } of cases) {
           await chmod(reports, 0o777)
           return ['setpriv', ...asAccount(argv)]
         }
-        expect(await runInside(`test/storage/${file}.integration.test.ts`, wrap, env)).toBeGreaterThan(20)
+        expect(
+          await runInside(
+            { project: 'provision-integration', file: `test/storage/${file}.integration.test.ts` },
+            wrap,
+            env,
+          ),
+        ).toBeGreaterThan(20)
       })
     })
   })

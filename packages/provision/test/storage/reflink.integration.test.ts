@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import { describeDriver } from './requirements.ts'
-import { directoryWorld, hasProgram, isRoot, type MountedImage, mountedImage, OWNER } from './world.ts'
+import { describeDriver, hasProgram, isRoot, type MountedImage, mountedImage } from '../../testbed/index.ts'
+import { directoryWorld, OWNER } from './world.ts'
 
 /** A directory on a file system that shares blocks; set to run without root, which making one takes. */
 const given = process.env.STORAGE_TEST_DIRECTORY

@@ -1,18 +1,12 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect } from 'vitest'
 import type { ForeignThing, StorageHarness } from '../../conformance/index.ts'
-import { searchPath } from '../../src/exec.ts'
 import { btrfsTrees } from '../../src/storage/btrfs/btrfs.ts'
 import type { SnapshotRef } from '../../src/storage/driver.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { removeTree } from '../../src/storage/tree.ts'
-
-export const isRoot = process.geteuid?.() === 0
+import { isRoot } from '../../testbed/index.ts'
 
 /** Root gives the volumes to an ordinary account (`daemon` on most systems); others keep them. */
 export const OWNER = isRoot ? { uid: 1, gid: 1 } : { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
@@ -64,39 +58,4 @@ async function removeAll(driver: DirectoryDriverName, top: string): Promise<void
   const names = driver === 'btrfs' ? await readdir(snapshots) : []
   for (const name of names) await btrfsTrees().remove(join(snapshots, name, 'files'))
   await removeTree(top)
-}
-
-export interface MountedImage extends AsyncDisposable {
-  directory: string
-}
-
-/** A file system of this kind in a file, mounted. Root only. */
-export async function mountedImage(kind: 'xfs' | 'btrfs' | 'ext4', options = 'loop'): Promise<MountedImage> {
-  const top = await mkdtemp(join(tmpdir(), `${kind}-`))
-  await chmod(top, 0o755)
-  const [image, directory] = [join(top, 'image'), join(top, 'mounted')]
-  await mkdir(directory)
-  await command('truncate', '--size=2G', image)
-  await command(`mkfs.${kind}`, '-q', image)
-  await command('mount', '-o', options, image, directory)
-  return {
-    directory,
-    async [Symbol.asyncDispose]() {
-      await command('umount', directory)
-      await rm(top, { recursive: true })
-    },
-  }
-}
-
-export async function command(program: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, {
-    env: { ...process.env, PATH: searchPath(), LC_ALL: 'C' },
-  })
-  return stdout
-}
-
-export function hasProgram(name: string): boolean {
-  return searchPath()
-    .split(':')
-    .some((directory) => existsSync(join(directory, name)))
 }

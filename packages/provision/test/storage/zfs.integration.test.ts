@@ -1,55 +1,19 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { access, chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
-import { searchPath } from '../../src/exec.ts'
 import { openStorage } from '../../src/storage/open.ts'
-import { InnerRunError, REPOSITORY, runInside } from './inner-run.ts'
-import { describeDriver } from './requirements.ts'
-import { command, hasProgram, isRoot } from './world.ts'
-import { type TestPool, testPool, zfsWorld } from './zfs-world.ts'
+import { command, REPOSITORY, type TestPool, testOnZfs, testPool, zfsIsHere } from '../../testbed/index.ts'
+import { zfsWorld } from './zfs-world.ts'
 
-/** Runs a command on a kernel that has ZFS (`RUNNER run --rw DIRECTORY -- COMMAND`), for a machine that has none. */
-const RUNNER = process.env.ZFS_RUNNER ?? join(REPOSITORY, '../shared/zfs-vm/zfs-vm')
-
-/** Its kernel crashed, or never came up: says nothing about the driver. */
-const RUNNER_FAILED = 125
-
-if (worksHere()) declareTests()
+if (zfsIsHere()) declareTests()
 else {
-  const missing = existsSync(RUNNER)
-    ? undefined
-    : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
-  describeDriver('zfs', missing, () => {
-    test('the driver passes its tests on a kernel that has ZFS', { timeout: 1_800_000 }, async () => {
-      const wrap = async (argv: string[], reports: string) => [
-        RUNNER,
-        'run',
-        '--rw',
-        reports,
-        '--timeout',
-        '1500',
-        '--',
-        ...argv,
-      ]
-      const run = () => runInside('test/storage/zfs.integration.test.ts', wrap, { REQUIRED_DRIVERS: 'zfs' })
-      const passed = await run().catch((error: unknown) => {
-        if (!(error instanceof InnerRunError) || error.status !== RUNNER_FAILED) throw error
-        console.warn(`${error.message}: the runner itself failed, and gets a second chance`)
-        return run()
-      })
-      expect(passed).toBeGreaterThan(30)
-      console.log(`zfs: ${passed} tests passed inside ${RUNNER}`)
-    })
+  const inner = { project: 'provision-integration', file: 'test/storage/zfs.integration.test.ts' }
+  testOnZfs('the driver passes its tests on a kernel that has ZFS', inner, (passed) => {
+    expect(passed).toBeGreaterThan(30)
   })
-}
-
-function worksHere(): boolean {
-  if (!isRoot || !hasProgram('zpool')) return false
-  return spawnSync('zpool', ['list'], { stdio: 'ignore', env: { PATH: searchPath() } }).status === 0
 }
 
 function declareTests(): void {

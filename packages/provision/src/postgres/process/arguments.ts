@@ -45,6 +45,7 @@ const OWN_SETTINGS = new Set([
  * @throws ProvisionError INVALID for a setting that the runtime decides, or that could be taken for something else
  */
 export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[] {
+  checkSettings(spec.settings)
   if (/\0/.test(spec.host)) throw new ProvisionError('INVALID', 'the address to listen on has a zero byte')
   const own: Record<string, string> = {
     data_directory: spec.dataDir,
@@ -69,21 +70,25 @@ export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[
     ...(spec.tls && { ssl_cert_file: spec.tls.certFile, ssl_key_file: spec.tls.keyFile }),
   }
   const args = ['-D', spec.dataDir]
-  for (const [name, value] of [...checkedSettings(spec.settings), ...Object.entries(own)])
+  for (const [name, value] of [...Object.entries(spec.settings), ...Object.entries(own)])
     args.push('-c', `${name}=${value}`)
   return args
 }
 
-function checkedSettings(settings: Readonly<Record<string, string>>): Array<[string, string]> {
-  return Object.entries(settings).map(([name, value]) => {
+/**
+ * Refuses settings that are not the lab's users' to choose, or that could be taken for something else.
+ *
+ * @throws ProvisionError INVALID
+ */
+export function checkSettings(settings: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(settings)) {
     if (!/^[a-z_][a-z0-9_.]*$/.test(name))
       throw new ProvisionError('INVALID', 'this is not the name of a Postgres setting')
     if (OWN_SETTINGS.has(name)) {
       throw new ProvisionError('INVALID', `the setting ${name} is the lab's own`, { hint: `Leave ${name} out.` })
     }
     if (value.includes('\0')) throw new ProvisionError('INVALID', `the value of the setting ${name} has a zero byte`)
-    return [name, value]
-  })
+  }
 }
 
 /** A list of names: one with a comma or a blank in it must be quoted. */

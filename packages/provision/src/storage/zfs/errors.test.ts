@@ -7,7 +7,7 @@ function failed(stderr: string): CommandError {
 }
 
 /** Printed by OpenZFS 2.3.2 under LC_ALL=C. */
-const CAPTURED: [stderr: string, code: string][] = [
+const MESSAGES: [stderr: string, code: string][] = [
   ["cannot create 'tank/lab/v': dataset already exists", 'ALREADY_EXISTS'],
   ["cannot create snapshot 'tank/lab/v@s': dataset already exists", 'ALREADY_EXISTS'],
   ["cannot create 'tank/none/x': parent does not exist", 'UNAVAILABLE'],

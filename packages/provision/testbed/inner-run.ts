@@ -6,7 +6,13 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-export const REPOSITORY = join(import.meta.dirname, '../../../..')
+export const REPOSITORY = join(import.meta.dirname, '../../..')
+
+/** A test file, as vitest is asked for it. */
+export interface InnerTests {
+  project: string
+  file: string
+}
 
 export class InnerRunError extends Error {
   override readonly name = 'InnerRunError'
@@ -26,14 +32,14 @@ export class InnerRunError extends Error {
  * @throws InnerRunError when one failed, or none ran
  */
 export async function runInside(
-  file: string,
+  { project, file }: InnerTests,
   wrap: (argv: string[], reports: string) => Promise<string[]>,
   env: Record<string, string> = {},
 ): Promise<number> {
   await using stack = new AsyncDisposableStack()
   const reports = await mkdtemp(join(tmpdir(), 'inner-run-'))
   stack.defer(() => rm(reports, { recursive: true }))
-  const [program = '', ...args] = await wrap(vitestArgv(file, join(reports, 'report.json')), reports)
+  const [program = '', ...args] = await wrap(vitestArgv({ project, file }, join(reports, 'report.json')), reports)
   const child = spawn(program, args, {
     cwd: REPOSITORY,
     env: { ...process.env, ...env, NO_COLOR: '1' },
@@ -46,11 +52,11 @@ export async function runInside(
   return passed
 }
 
-function vitestArgv(file: string, report: string): string[] {
+function vitestArgv({ project, file }: InnerTests, report: string): string[] {
   const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
   const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${report}`]
   // A bundled configuration would be written into node_modules, which is not everybody's.
-  const options = ['--project', 'provision-integration', '--configLoader', 'native', '--no-cache', ...reporters]
+  const options = ['--project', project, '--configLoader', 'native', '--no-cache', ...reporters]
   return [process.execPath, vitest, 'run', ...options, file]
 }
 

@@ -1,0 +1,44 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { searchPath } from '../src/exec.ts'
+
+export const isRoot = process.geteuid?.() === 0
+
+export interface MountedImage extends AsyncDisposable {
+  directory: string
+}
+
+/** A file system of this kind in a file, mounted. Root only. */
+export async function mountedImage(kind: 'xfs' | 'btrfs' | 'ext4', options = 'loop'): Promise<MountedImage> {
+  const top = await mkdtemp(join(tmpdir(), `${kind}-`))
+  await chmod(top, 0o755)
+  const [image, directory] = [join(top, 'image'), join(top, 'mounted')]
+  await mkdir(directory)
+  await command('truncate', '--size=2G', image)
+  await command(`mkfs.${kind}`, '-q', image)
+  await command('mount', '-o', options, image, directory)
+  return {
+    directory,
+    async [Symbol.asyncDispose]() {
+      await command('umount', directory)
+      await rm(top, { recursive: true })
+    },
+  }
+}
+
+export async function command(program: string, ...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, args, {
+    env: { ...process.env, PATH: searchPath(), LC_ALL: 'C' },
+  })
+  return stdout
+}
+
+export function hasProgram(name: string): boolean {
+  return searchPath()
+    .split(':')
+    .some((directory) => existsSync(join(directory, name)))
+}
