@@ -8,7 +8,11 @@ const projects = ['packages/models', 'packages/provision', 'packages/sdk', 'apps
   const name = root.split('/')[1] ?? root
   const resolve = { conditions: ['source'] }
   return [
-    { resolve, ssr: { resolve }, test: { name, root, include: ['src/**/*.test.ts'], exclude: ['**/*.integration.test.ts'] } },
+    {
+      resolve,
+      ssr: { resolve },
+      test: { name, root, include: ['src/**/*.test.ts'], exclude: ['**/*.integration.test.ts'] },
+    },
     {
       resolve,
       ssr: { resolve },

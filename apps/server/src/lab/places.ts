@@ -2,14 +2,6 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Account, canPass } from '@dblab/provision'
 
-/** Everything that a lab keeps, by its directory. */
-export interface Places {
-  /** The lab's own: its identity, token, catalogue and pool image. */
-  dataDir: string
-  /** What the account of Postgres must reach: volumes, sockets, logs, copies of binaries. */
-  stateDir: string
-}
-
 /** Where the state of a lab goes whose data directory the account of Postgres can't enter. Survives a reboot, as /run and /tmp do not. */
 const ELSEWHERE = '/var/lib/dblab'
 
@@ -29,6 +21,10 @@ export async function makeStateDir(stateDir: string): Promise<void> {
   await chmod(stateDir, 0o711)
 }
 
+/**
+ * Everything that a lab keeps. Below the data directory lies the lab's own: its identity, token, catalogue and pool image. Below the state
+ * directory, often the same, lies what the account of Postgres must reach: volumes, sockets, logs, copies of binaries.
+ */
 export const places = {
   catalogue: (dataDir: string) => join(dataDir, 'catalogue.db'),
   lock: (dataDir: string) => join(dataDir, 'lock.db'),

@@ -11,7 +11,6 @@ import {
   binarySource,
   callerAccount,
   findAccount,
-  type Instance,
   type InstanceSpec,
   labSettings,
   ProcessRuntime,
@@ -113,5 +112,3 @@ export function npmBinaries(major: 14 | 15 | 16 | 17): string | undefined {
     throw error
   }
 }
-
-export type { Instance, InstanceSpec }

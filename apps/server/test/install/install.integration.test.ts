@@ -1,0 +1,88 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { isRoot } from '@dblab/provision/testbed'
+import { describe, expect, test } from 'vitest'
+import { freePort } from '../support/lab.ts'
+import { leftovers } from '../support/leftovers.ts'
+
+const execute = promisify(execFile)
+const repository = fileURLToPath(new URL('../../../..', import.meta.url))
+const NOBODY = 65534
+
+const skipped = process.env.DBLAB_LONG_TESTS ? undefined : 'installs everything from npm: npm run test:long'
+
+/** A fresh checkout of what is committed, below a home that nobody else may enter. */
+async function checkout(owner: number): Promise<{ home: string; directory: string }> {
+  const home = await mkdtemp(join(tmpdir(), 'dblab-home-'))
+  const directory = join(home, 'checkout')
+  await mkdir(directory)
+  await execute('git', ['clone', '--quiet', '--no-hardlinks', repository, directory])
+  await execute('chown', ['-R', `${owner}:${owner}`, home])
+  await chown(home, owner, owner)
+  await chmod(home, 0o700)
+  return { home, directory }
+}
+
+describe.skipIf(skipped !== undefined || !isRoot)(
+  `npm start in a fresh checkout (${skipped ?? 'as root and not'})`,
+  () => {
+    test.each([
+      ['as root, below a home that nobody else may enter', 0],
+      ['as an ordinary user', NOBODY],
+    ])('%s', { timeout: 600_000 }, async (_, uid) => {
+      const { home, directory } = await checkout(uid)
+      const env = { PATH: process.env.PATH, HOME: home, DBLAB_PORT: String(await freePort()) }
+      const npm = (...args: string[]) =>
+        spawn('npm', args, { cwd: directory, env, uid, gid: uid, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+
+      const cold = await untilReady(npm('start'))
+      expect(cold.seconds).toBeLessThan(180)
+      await controlC(cold.process)
+      const warm = await untilReady(npm('start'))
+      expect(warm.seconds).toBeLessThan(5)
+      await controlC(warm.process)
+      expect(await ended(npm('run', 'stop'))).toContain('The lab is stopped')
+      expect(await ended(npm('run', 'destroy', '--', '--yes'))).toContain('The lab is gone')
+      expect(await leftovers(directory)).toMatchObject({ servers: [], mounts: [], loops: [], volumes: [] })
+      expect(await readFile('/proc/self/mounts', 'utf8')).not.toContain(directory)
+      await rm(home, { recursive: true })
+    })
+  },
+)
+
+async function untilReady(process: ChildProcess): Promise<{ process: ChildProcess; seconds: number }> {
+  const started = Date.now()
+  let output = ''
+  process.stderr?.on('data', (chunk) => {
+    output += chunk
+  })
+  for await (const chunk of process.stdout ?? []) {
+    output += chunk
+    if (output.includes('Three lines to try')) return { process, seconds: (Date.now() - started) / 1000 }
+  }
+  throw new Error(`it ended before it was ready:\n${output}`)
+}
+
+/** A terminal signals the whole group. */
+async function controlC(child: ChildProcess): Promise<void> {
+  child.stdout?.resume()
+  process.kill(-(child.pid ?? 0), 'SIGINT')
+  await once(child, 'exit')
+}
+
+async function ended(child: ChildProcess): Promise<string> {
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      output += chunk
+    })
+  }
+  const [code] = await once(child, 'close')
+  expect(code, output).toBe(0)
+  return output
+}
