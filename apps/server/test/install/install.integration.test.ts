@@ -16,6 +16,15 @@ const NOBODY = 65534
 
 const skipped = process.env.DBLAB_LONG_TESTS ? undefined : 'installs everything from npm: npm run test:long'
 
+/** This process' own, without what it has of this checkout: what tells npm how to reach its registry stays. */
+function strangersEnvironment(): NodeJS.ProcessEnv {
+  const foreign = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|DBLAB_|INIT_CWD|NODE_OPTIONS|VITEST|CI$)/i.test(name),
+  )
+  const path = (process.env.PATH ?? '').split(':').filter((directory) => !directory.includes('node_modules'))
+  return { ...Object.fromEntries(foreign), PATH: path.join(':') }
+}
+
 /** A fresh checkout of what is committed, below a home that nobody else may enter. */
 async function checkout(owner: number): Promise<{ home: string; directory: string }> {
   const home = await mkdtemp(join(tmpdir(), 'dblab-home-'))
@@ -36,7 +45,7 @@ describe.skipIf(skipped !== undefined || !isRoot)(
       ['as an ordinary user', NOBODY],
     ])('%s', { timeout: 600_000 }, async (_, uid) => {
       const { home, directory } = await checkout(uid)
-      const env = { PATH: process.env.PATH, HOME: home, DBLAB_PORT: String(await freePort()) }
+      const env = { ...strangersEnvironment(), HOME: home, DBLAB_PORT: String(await freePort()) }
       const npm = (...args: string[]) =>
         spawn('npm', args, { cwd: directory, env, uid, gid: uid, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 
