@@ -7,6 +7,7 @@ export type { Logger } from 'winston'
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Logger {
   const text = format.printf(({ timestamp, level, message, stack, ...fields }) => {
     const rest = Object.entries(fields)
+      .filter(([, value]) => value !== undefined)
       .map(
         ([key, value]) =>
           ` ${key}=${typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value)}`,

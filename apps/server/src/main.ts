@@ -22,7 +22,11 @@ const program = new Command('dblab')
 program
   .command('start', { isDefault: true })
   .description('serve the lab; the first time, make it, with a sample database')
-  .option('--import <path>', 'bring in a dump (plain SQL, or pg_dump custom or directory format) as the newest data')
+  .usage('[options]   (as: npm start -- [options])')
+  .option(
+    '--import <path>',
+    'bring in a dump as the newest data: plain SQL, or a custom file, tar file or directory of pg_dump',
+  )
   .action(async (options: { import?: string }) => {
     const loaded = loadConfig(process.env, process.cwd())
     const log = createLog(loaded.config)
@@ -60,14 +64,15 @@ async function explain(raised: unknown): Promise<string> {
   if (error instanceof LabLockedError) {
     const { config } = loadConfig(process.env, process.cwd())
     const server = await readServerFile(config.dataDir)
-    return server
-      ? `The lab is running already: ${server.url} (process ${server.pid}). "npm run stop" stops it.`
-      : error.message
+    if (!server) return error.message
+    if (process.argv.includes('--import')) {
+      return 'Nothing was imported: the lab is running already. Press Ctrl-C there (the clones go on), then run this again.'
+    }
+    const where = server.url ?? 'it is still starting'
+    return `The lab is running already: ${where} (process ${server.pid}). Ctrl-C there stops it; "npm run stop" stops the clones too.`
   }
   if (error instanceof ConfigError || error instanceof IdentityError) return error.message
+  if (isProvisionError(error, 'ABORTED')) return 'Stopped before the lab was ready; the next start begins again.'
   if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).join('\n')
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    return `${error.message}\nAnother program listens there: set another port in the configuration, or DBLAB_PORT.`
-  }
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

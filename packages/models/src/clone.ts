@@ -72,6 +72,11 @@ export interface CreateCloneDatabase {
   dbName?: string
 }
 
+/**
+ * What a clone is to be.
+ *
+ * @example { "db": { "username": "alice", "password": "change-me" } }
+ */
 export interface CreateCloneRequest {
   /**
    * An id of the caller's choice; left out: a random one. Lower case letters, digits and dashes.
@@ -110,7 +115,11 @@ export interface CreateCloneRequest {
   deleteAt?: string
 }
 
-/** What can be changed; what is left out stays. */
+/**
+ * What can be changed; what is left out stays.
+ *
+ * @example { "name": "a better name", "protected": false }
+ */
 export interface UpdateCloneRequest {
   /**
    * @maxLength 200
@@ -136,6 +145,11 @@ export interface UpdateCloneRequest {
   deleteAt?: string | null
 }
 
+/**
+ * What to reset to.
+ *
+ * @example {}
+ */
 export interface ResetCloneRequest {
   /**
    * A snapshot's id, or a timestamp; left out: the snapshot that the clone has.

@@ -20,6 +20,11 @@ export interface Snapshot {
   message: string
 }
 
+/**
+ * What to take a snapshot of.
+ *
+ * @example { "message": "before the migration" }
+ */
 export interface CreateSnapshotRequest {
   /**
    * Take it of this running clone, after a CHECKPOINT; left out: of the lab's own base.

@@ -37,7 +37,8 @@ export function isProvisionError(error: unknown, ...codes: ProvisionErrorCode[])
   return error instanceof ProvisionError && (codes.length === 0 || codes.includes(error.code))
 }
 
-/** True for an error of the operating system with this code, such as `ENOENT`. */
+/** True for an error of the operating system with one of these codes, such as `ENOENT`; without codes, with any. */
 export function isSystemError(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return false
+  return codes.length === 0 ? 'syscall' in error : codes.includes(error.code)
 }

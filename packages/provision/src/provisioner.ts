@@ -101,10 +101,19 @@ export class Provisioner {
     undo.move()
   }
 
-  /** Starts the Postgres of a volume that has one, on its port: after a reboot of the host, or a crash. */
-  async startClone(spec: Omit<CloneSpec, 'from'>, options: CloneOptions = {}): Promise<void> {
-    const volume = await this.#volume(spec.volumeId)
-    await this.#startForUser(volume, spec, options)
+  /**
+   * Starts the Postgres of a clone's volume again, on its port: after a reboot of the host, a stop, or a crash. The login is in the data
+   * already, and is left as it is: what its user changed in the database must not keep it from coming up.
+   */
+  async startClone(spec: Omit<CloneSpec, 'from'>, { signal }: CloneOptions = {}): Promise<void> {
+    const { id, path } = await this.#volume(spec.volumeId)
+    const dataDir = dataDirOf({ path })
+    const { host } = this.#options
+    const settings = await this.#settings(dataDir)
+    await this.runtime.start(
+      { id, dataDir, host, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
+      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
+    )
   }
 
   /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
@@ -138,7 +147,8 @@ export class Provisioner {
         host: spec.loginRoles?.length ? '127.0.0.1' : '',
         port: spec.port,
         users: spec.loginRoles ?? [],
-        settings: BULK_LOAD_SETTINGS,
+        // The clones' own, so that one that Postgres refuses is seen now, and not at every clone.
+        settings: { ...this.#options.settings, ...BULK_LOAD_SETTINGS },
       },
       { signal },
     )

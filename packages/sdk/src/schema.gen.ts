@@ -11,7 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The lab at a glance: its status, disk, clones and snapshots. */
+        /**
+         * The lab at a glance
+         * @description The lab at a glance: its status, disk, clones and snapshots.
+         */
         get: operations["StatusStatus"];
         put?: never;
         post?: never;
@@ -28,7 +31,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Whether the server answers. Needs no token. */
+        /**
+         * Is the server there?
+         * @description Whether the server answers. Needs no token.
+         */
         get: operations["StatusHealth"];
         put?: never;
         post?: never;
@@ -45,7 +51,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description List the snapshots, newest data first. The first is what a clone gets that names none. */
+        /**
+         * List the snapshots
+         * @description List the snapshots, newest data first. The first is what a clone gets that names none.
+         */
         get: operations["SnapshotList"];
         put?: never;
         post?: never;
@@ -64,7 +73,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned. */
+        /**
+         * Take a snapshot
+         * @description Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned.
+         */
         post: operations["SnapshotCreate"];
         delete?: never;
         options?: never;
@@ -82,7 +94,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** @description Delete a snapshot. Refused, with their names, while clones stand on it. */
+        /**
+         * Delete a snapshot
+         * @description Delete a snapshot. Refused, with their names, while clones stand on it.
+         */
         delete: operations["SnapshotDelete"];
         options?: never;
         head?: never;
@@ -98,7 +113,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Create a clone. Answers at once, while the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over. */
+        /**
+         * Create a clone
+         * @description Create a clone. Answers at once, while the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over.
+         */
         post: operations["CloneCreate"];
         delete?: never;
         options?: never;
@@ -113,7 +131,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description List the clones, oldest first. */
+        /**
+         * List the clones
+         * @description List the clones, oldest first.
+         */
         get: operations["CloneList"];
         put?: never;
         post?: never;
@@ -130,15 +151,24 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over. */
+        /**
+         * Look at a clone, or wait for it
+         * @description A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over.
+         */
         get: operations["CloneGet"];
         put?: never;
         post?: never;
-        /** @description Delete a clone: DELETING, then gone. What is under way for it is stopped. */
+        /**
+         * Delete a clone
+         * @description Delete a clone: DELETING, then gone. What is under way for it is stopped.
+         */
         delete: operations["CloneDelete"];
         options?: never;
         head?: never;
-        /** @description Change a clone's name, project, username, protection or time of deletion. */
+        /**
+         * Change a clone
+         * @description Change a clone's name, project, username, protection or time of deletion.
+         */
         patch: operations["CloneUpdate"];
         trace?: never;
     };
@@ -151,7 +181,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Give a clone its snapshot's data again, or another snapshot's, at the same host, port, user and password. */
+        /**
+         * Reset a clone to a snapshot
+         * @description Give a clone its snapshot's data again, or another snapshot's, at the same host, port, user and password.
+         */
         post: operations["CloneReset"];
         delete?: never;
         options?: never;
@@ -345,6 +378,12 @@ export interface components {
             status: "OK";
             version: string;
         };
+        /**
+         * @description What to take a snapshot of.
+         * @example {
+         *       "message": "before the migration"
+         *     }
+         */
         CreateSnapshotRequest: {
             /** @description Take it of this running clone, after a CHECKPOINT; left out: of the lab's own base. */
             cloneId?: string;
@@ -361,6 +400,15 @@ export interface components {
             /** @description The database that `connStr` names; left out: the snapshot's main one. */
             dbName?: string;
         };
+        /**
+         * @description What a clone is to be.
+         * @example {
+         *       "db": {
+         *         "username": "alice",
+         *         "password": "change-me"
+         *       }
+         *     }
+         */
         CreateCloneRequest: {
             /** @description An id of the caller's choice; left out: a random one. Lower case letters, digits and dashes. */
             id?: string;
@@ -374,7 +422,13 @@ export interface components {
             /** @description When it deletes itself: ISO 8601. Empty or left out: never. */
             deleteAt?: string;
         };
-        /** @description What can be changed; what is left out stays. */
+        /**
+         * @description What can be changed; what is left out stays.
+         * @example {
+         *       "name": "a better name",
+         *       "protected": false
+         *     }
+         */
         UpdateCloneRequest: {
             name?: string;
             project?: string;
@@ -383,6 +437,10 @@ export interface components {
             /** @description ISO 8601; null or empty clears it. */
             deleteAt?: string | null;
         };
+        /**
+         * @description What to reset to.
+         * @example {}
+         */
         ResetCloneRequest: {
             /** @description A snapshot's id, or a timestamp; left out: the snapshot that the clone has. */
             snapshot?: string;

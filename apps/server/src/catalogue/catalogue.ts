@@ -27,8 +27,8 @@ export class Catalogue {
   }
 
   /** @throws CatalogueLostError when it can't be trusted: then nothing may be concluded from what it lacks. */
-  static open(file: string, labId: string): Catalogue {
-    return new Catalogue(openDatabase(file, labId))
+  static open(file: string, labId: string, epoch: number): Catalogue {
+    return new Catalogue(openDatabase(file, labId, epoch))
   }
 
   /** An empty one that is never written to disk: what a lab shows while its own is lost. */
@@ -48,6 +48,12 @@ export class Catalogue {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
+  }
+
+  /** Counts a start, so that a copy made before it can be told from the catalogue. */
+  nextEpoch(): number {
+    this.#db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
+    return Number(this.#db.prepare("SELECT value FROM meta WHERE key = 'epoch'").get()?.value)
   }
 
   close(): void {

@@ -101,17 +101,18 @@ export function createDatabase(file: string, labId: string): DatabaseSync {
   if (file !== ':memory:') closeSync(openSync(file, 'wx', 0o600))
   const db = open(file)
   db.exec(`BEGIN; ${SCHEMA}`)
-  db.prepare("INSERT INTO meta (key, value) VALUES ('lab_id', ?)").run(labId)
+  db.prepare("INSERT INTO meta (key, value) VALUES ('lab_id', ?), ('epoch', '0')").run(labId)
   db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
   return db
 }
 
 /**
- * Opens the catalogue of a lab that has one, and checks that it is whole and this lab's.
+ * Opens the catalogue of a lab that has one, and checks that it is whole, this lab's, and not an older copy.
  *
+ * @param epoch how many starts the lab has seen
  * @throws CatalogueLostError
  */
-export function openDatabase(file: string, labId: string): DatabaseSync {
+export function openDatabase(file: string, labId: string, epoch: number): DatabaseSync {
   requireHeader(file)
   let db: DatabaseSync | undefined
   try {
@@ -126,6 +127,10 @@ export function openDatabase(file: string, labId: string): DatabaseSync {
     }
     const owner = db.prepare("SELECT value FROM meta WHERE key = 'lab_id'").get()?.value
     if (owner !== labId) throw new CatalogueLostError('it belongs to another lab')
+    const found = Number(db.prepare("SELECT value FROM meta WHERE key = 'epoch'").get()?.value)
+    if (found < epoch) {
+      throw new CatalogueLostError(`it is an older copy: of start ${found} of the lab, which has seen start ${epoch}`)
+    }
     return db
   } catch (error) {
     db?.close()

@@ -41,7 +41,9 @@ export class SnapshotStore {
         clone_id, message)
       VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
         :cloneId, :message)`)
-    this.#publish = db.prepare("UPDATE snapshots SET state = 'live', databases = ?, size = ? WHERE id = ?")
+    this.#publish = db.prepare(
+      "UPDATE snapshots SET state = 'live', database = ?, databases = ?, size = ? WHERE id = ?",
+    )
     this.#setState = db.prepare('UPDATE snapshots SET state = ? WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM snapshots WHERE id = ?')
     this.#get = db.prepare('SELECT * FROM snapshots WHERE id = ?')
@@ -59,8 +61,8 @@ export class SnapshotStore {
   }
 
   /** It is in the storage, whole and on disk. */
-  setLive(id: string, facts: { databases: string[]; size: number }): void {
-    this.#publish.run(JSON.stringify(facts.databases), facts.size, id)
+  setLive(id: string, facts: { database: string; databases: string[]; size: number }): void {
+    this.#publish.run(facts.database, JSON.stringify(facts.databases), facts.size, id)
   }
 
   setState(id: string, state: SnapshotState): void {

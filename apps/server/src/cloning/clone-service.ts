@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import type { Clone, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
-import { assertUserName, isProvisionError, type PortPool, scramVerifier } from '@dblab/provision'
+import { assertUserName, isProvisionError, type PortPool, provesPassword, scramVerifier } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -46,7 +46,7 @@ export class CloneService {
    */
   async create(request: CreateCloneRequest, idempotencyKey?: string): Promise<Clone> {
     const { catalogue, jobs, ports, lifecycle, requireWritable } = this.#options
-    const earlier = idempotencyKey === undefined ? undefined : this.#findEarlier(idempotencyKey, request)
+    const earlier = idempotencyKey === undefined ? undefined : await this.#findEarlier(idempotencyKey, request)
     if (earlier) return earlier
     requireWritable(true)
     using _place = jobs.reserve()
@@ -55,7 +55,7 @@ export class CloneService {
     const snapshot = this.resolveSnapshot(request.snapshot ?? '')
     const { password, ...db } = request.db
     requireAllowedUsername(db.username)
-    requireDatabase(snapshot, db.dbName)
+    requireDatabase(snapshot, db.dbName ?? snapshot.database)
     const deleteAt = request.deleteAt ? requireTime(request.deleteAt, 'deleteAt') : null
     const verifier = await scramVerifier(password)
     const port = await lendPort(ports, id)
@@ -83,19 +83,18 @@ export class CloneService {
       unsafeBootId: null,
     }
     try {
-      const winner = catalogue.transaction(() => {
+      const isFirst = catalogue.transaction(() => {
         // Others may have come while the port and the verifier were awaited: with the same key, too.
-        const first = idempotencyKey === undefined ? undefined : this.#findEarlier(idempotencyKey, request)
-        if (first) return first
+        if (idempotencyKey !== undefined && catalogue.idempotency.get(idempotencyKey)) return false
         if (catalogue.clones.get(id)) throw idTaken()
         if (catalogue.snapshots.get(snapshot.id)?.state !== 'live') throw snapshotNotFound()
         catalogue.clones.add(record)
         if (idempotencyKey !== undefined) catalogue.idempotency.add(idempotencyKey, requestHash(request), id)
-        return undefined
+        return true
       })
-      if (winner) {
+      if (!isFirst) {
         ports.release(port, id)
-        return winner
+        return this.create(request, idempotencyKey)
       }
     } catch (error) {
       ports.release(port, id)
@@ -210,18 +209,24 @@ export class CloneService {
   }
 
   #view(record: CloneRecord): Clone {
-    return toClone(record, this.#options.publicHost, this.#options.lifecycle.isStarting(record.id))
+    const { lifecycle, publicHost } = this.#options
+    return toClone(record, publicHost, {
+      starting: lifecycle.isStarting(record.id),
+      down: lifecycle.whyDown(record.id),
+    })
   }
 
-  #findEarlier(key: string, request: CreateCloneRequest): Clone | undefined {
+  async #findEarlier(key: string, request: CreateCloneRequest): Promise<Clone | undefined> {
     const { catalogue } = this.#options
     const earlier = catalogue.idempotency.get(key)
     if (!earlier) return undefined
-    if (earlier.requestHash !== requestHash(request)) {
-      throw new LabError('IDEMPOTENCY_KEY_REUSED', 'the key came with another request before')
-    }
     const record = catalogue.clones.get(earlier.cloneId)
-    return record && this.#view(record)
+    const same =
+      earlier.requestHash === requestHash(request) &&
+      (!record || (await provesPassword(record.verifier, request.db.password)))
+    if (!same) throw new LabError('IDEMPOTENCY_KEY_REUSED', 'the key came with another request before')
+    if (record) return this.#view(record)
+    throw new LabError('CLONE_NOT_FOUND', 'the clone that the key made is deleted already')
   }
 }
 

@@ -18,7 +18,7 @@ interface Job {
  */
 export class Jobs {
   readonly #options: JobsOptions
-  readonly #onError: (error: unknown) => void
+  readonly #onError: (error: unknown, key: string) => void
   /** Those that run or wait, in the order of their coming. */
   readonly #jobs = new Map<string, Job[]>()
   readonly #waiting: (() => void)[] = []
@@ -28,7 +28,7 @@ export class Jobs {
   #running = 0
   #closed = false
 
-  constructor(options: JobsOptions, onError: (error: unknown) => void) {
+  constructor(options: JobsOptions, onError: (error: unknown, key: string) => void) {
     this.#options = options
     this.#onError = onError
   }
@@ -54,7 +54,7 @@ export class Jobs {
     const controller = new AbortController()
     const jobs = this.#jobs.get(key) ?? []
     const before = jobs.at(-1)?.done
-    const job: Job = { controller, done: this.#run(before, work, controller.signal) }
+    const job: Job = { controller, done: this.#run(key, before, work, controller.signal) }
     this.#jobs.set(key, [...jobs, job])
     this.#admitted++
     void job.done.then(() => {
@@ -83,6 +83,7 @@ export class Jobs {
   }
 
   async #run(
+    key: string,
     before: Promise<void> | undefined,
     work: (signal: AbortSignal) => Promise<void>,
     signal: AbortSignal,
@@ -96,7 +97,7 @@ export class Jobs {
     try {
       await work(signal)
     } catch (error) {
-      this.#onError(error)
+      this.#onError(error, key)
     } finally {
       this.#running--
       this.#waiting.shift()?.()

@@ -4,7 +4,7 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
 import { randomId } from '../ids.ts'
 import type { Logger } from '../log.ts'
-import { explainFailure } from './explain.ts'
+import { explainFailure, firstCause } from './explain.ts'
 
 export interface LifecycleOptions {
   catalogue: Catalogue
@@ -33,6 +33,8 @@ export interface CreateOptions {
 export class CloneLifecycle {
   readonly #options: LifecycleOptions
   readonly #starting = new Set<string>()
+  /** Clones whose Postgres could not be started, though their data is there. */
+  readonly #down = new Map<string, { message: string; attempts: number; retryAt: number }>()
   #changed: (id: string) => void = () => {}
 
   constructor(options: LifecycleOptions) {
@@ -44,9 +46,35 @@ export class CloneLifecycle {
     this.#changed = listener
   }
 
-  /** True while the clone's Postgres is being started again with the data it had. */
+  /** True while the clone's Postgres is about to be started again with the data it had. */
   isStarting(id: string): boolean {
     return this.#starting.has(id)
+  }
+
+  /** Why the clone's Postgres could not be started the last time; undefined when it could. */
+  whyDown(id: string): string | undefined {
+    return this.#down.get(id)?.message
+  }
+
+  /** True when a start that failed should be tried again by now. */
+  mayRetry(id: string): boolean {
+    return (this.#down.get(id)?.retryAt ?? 0) <= Date.now()
+  }
+
+  /** To be said when a `restart` is scheduled, so that nobody takes the clone for ready before. */
+  markStarting(id: string): void {
+    this.#starting.add(id)
+    this.#changed(id)
+  }
+
+  /** An operation ended in a way that nobody foresaw: the clone must not wait for it for ever. */
+  endedInDefect(id: string): void {
+    const status = this.#options.catalogue.clones.get(id)?.status
+    if (status === undefined || status === 'OK' || status === 'FATAL') return
+    this.declareFatal(
+      id,
+      'A defect of the server ended the operation; its log says more. Reset the clone, or delete it.',
+    )
   }
 
   async create(id: string, options: CreateOptions = {}): Promise<void> {
@@ -64,6 +92,8 @@ export class CloneLifecycle {
     } catch (error) {
       await this.#drop(volumeId)
       if (options.signal?.aborted) return
+      if (isProvisionError(firstCause(error), 'IN_USE') && (await this.#takeAnotherPort(clone)))
+        return this.create(id, options)
       this.#fail(id, 'creation', error)
       return
     }
@@ -120,6 +150,7 @@ export class CloneLifecycle {
       if (clone.volumeId !== null) catalogue.volumes.setState(clone.volumeId, 'retired')
       catalogue.clones.delete(id)
     })
+    this.#down.delete(id)
     ports.release(clone.port, id)
     this.#changed(id)
     log.info('clone is deleted', { clone: id })
@@ -130,21 +161,30 @@ export class CloneLifecycle {
   async restart(id: string): Promise<void> {
     const { catalogue, provisioner, log, unsafeBootId } = this.#options
     const clone = this.#read(id, 'OK')
-    if (!clone || clone.volumeId === null) return
-    this.#starting.add(id)
-    this.#changed(id)
     try {
+      if (!clone || clone.volumeId === null) return
+      this.markStarting(id)
       const instance = await provisioner.runtime.inspect(clone.volumeId)
       if (instance?.state === 'running') return
       await provisioner.startClone({ volumeId: clone.volumeId, port: clone.port, login: loginOf(clone) })
       catalogue.clones.update(id, { unsafeBootId })
+      this.#down.delete(id)
       log.info('clone runs again', { clone: id })
     } catch (error) {
-      this.#fail(id, 'start', error)
+      this.#noteDown(id, error)
     } finally {
       this.#starting.delete(id)
       this.#changed(id)
     }
+  }
+
+  /** Its data is intact, so it is not given up: the next look, later each time, or the next start of the server tries again. */
+  #noteDown(id: string, error: unknown): void {
+    const attempts = (this.#down.get(id)?.attempts ?? 0) + 1
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS)
+    this.#options.log.error('start failed; it will be tried again', { clone: id, attempts, error })
+    const message = `It could not be started, and will be tried again; its data is as it was. ${explainFailure(error)} To give the data up, reset the clone.`
+    this.#down.set(id, { message, attempts, retryAt: Date.now() + pauseMs })
   }
 
   /** Reads how much the clone holds. */
@@ -165,6 +205,7 @@ export class CloneLifecycle {
 
   /** The clone can't be used; the message says why and what to do. */
   declareFatal(id: string, message: string): void {
+    this.#down.delete(id)
     this.#options.catalogue.clones.update(id, { status: 'FATAL', message, resetTo: null })
     this.#changed(id)
   }
@@ -186,6 +227,21 @@ export class CloneLifecycle {
     return { volumeId, from: refOf(snapshot), port: clone.port, login: { ...loginOf(clone), password }, labels }
   }
 
+  /** Somebody took the port between its lending and the start. Nobody has used it yet, so any other will do. */
+  async #takeAnotherPort({ id, port }: CloneRecord): Promise<boolean> {
+    const { catalogue, ports, log } = this.#options
+    try {
+      const another = await ports.lend({ owner: id })
+      catalogue.clones.update(id, { port: another })
+      ports.release(port, id)
+      log.warn('the port was taken; the clone gets another', { clone: id, port, another })
+      return true
+    } catch (error) {
+      if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+      return false
+    }
+  }
+
   #addVolume(): string {
     const volumeId = randomId()
     this.#options.catalogue.volumes.add(volumeId, 'clone')
@@ -201,6 +257,7 @@ export class CloneLifecycle {
       const status = deleting ? {} : { status: 'OK' as const, message: 'Database is ready' }
       catalogue.clones.update(id, { ...changes, ...status, unsafeBootId, lastUsedAt: new Date().toISOString() })
     })
+    this.#down.delete(id)
     this.#changed(id)
   }
 
@@ -240,6 +297,10 @@ export class CloneLifecycle {
     this.declareFatal(id, `${first} ${explainFailure(error)} Reset the clone, or delete it.`)
   }
 }
+
+/** Doubles after each attempt. */
+const FIRST_RETRY_MS = 5000
+const LAST_RETRY_MS = 5 * 60_000
 
 function loginOf(clone: CloneRecord) {
   return { username: clone.dbUsername, database: clone.dbName, verifier: clone.verifier }

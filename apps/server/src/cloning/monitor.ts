@@ -49,9 +49,10 @@ export class CloneMonitor {
   async #look(clone: CloneRecord): Promise<void> {
     const { log } = this.#options
     try {
-      if (clone.status === 'OK') await this.#lookAtRunning(clone)
-      const now = new Date().toISOString()
-      if (!clone.protected && clone.deleteAt !== null && clone.deleteAt <= now) this.#delete(clone, 'its time is over')
+      const { protected: isProtected, deleteAt } = clone
+      if (!isProtected && deleteAt !== null && deleteAt <= new Date().toISOString())
+        this.#delete(clone, 'its time is over')
+      else if (clone.status === 'OK') await this.#lookAtRunning(clone)
     } catch (error) {
       // A clone may go, or be swapped, under a look at it; the next round sees what is true then.
       if (!isProvisionError(error)) throw error
@@ -64,11 +65,17 @@ export class CloneMonitor {
     if (clone.volumeId === null || lifecycle.isStarting(clone.id) || jobs.isBusy(clone.id)) return
     const instance = await provisioner.runtime.inspect(clone.volumeId)
     if (instance?.state !== 'running') {
+      if (!lifecycle.mayRetry(clone.id)) return
       log.warn('a clone is down; starting it again', { clone: clone.id })
+      lifecycle.markStarting(clone.id)
       void jobs.add(clone.id, () => lifecycle.restart(clone.id))
       return
     }
-    if (this.#options.idleMinutes > 0) this.#watchUse(clone, clone.volumeId, await sampleActivity(instance))
+    if (this.#options.idleMinutes === 0) return
+    const sample = await sampleActivity(instance)
+    // It may have changed while it was looked at: what is judged is what it is now.
+    const now = this.#options.catalogue.clones.get(clone.id)
+    if (now?.status === 'OK' && now.volumeId === clone.volumeId) this.#watchUse(now, clone.volumeId, sample)
   }
 
   /** Use is what Postgres itself has seen: an open session, or sessions and transactions since the last look. */

@@ -2,10 +2,12 @@ import type { Clone } from '@dblab/models'
 import type { CloneRecord } from '../catalogue/clones.ts'
 
 /** A record as the wire has it: field by field, so that nothing else ever goes out. */
-export function toClone(record: CloneRecord, publicHost: string, starting: boolean): Clone {
-  const status: Clone['status'] = starting
-    ? { code: 'CREATING', message: 'Database is starting again, with the data it had' }
-    : { code: record.status, message: record.message }
+export function toClone(
+  record: CloneRecord,
+  publicHost: string,
+  { starting, down }: { starting: boolean; down: string | undefined },
+): Clone {
+  const status = statusOf(record, starting, down)
   return {
     id: record.id,
     status,
@@ -27,6 +29,14 @@ export function toClone(record: CloneRecord, publicHost: string, starting: boole
     cloneSize: record.size,
     cloningTime: record.cloningSeconds,
   }
+}
+
+/** The catalogue says what should be: a clone that is OK there may still be on its way up. */
+function statusOf(record: CloneRecord, starting: boolean, down: string | undefined): Clone['status'] {
+  if (record.status === 'OK' && starting)
+    return { code: 'CREATING', message: 'Database is starting again, with the data it had' }
+  if (record.status === 'OK' && down !== undefined) return { code: 'FATAL', message: down }
+  return { code: record.status, message: record.message }
 }
 
 /** A URI that libpq, node-postgres and their kind take as it is; never with a password. */

@@ -27,7 +27,8 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
   }
   const { stateDir } = identity
   {
-    await using foundations = await takeOver(config)
+    // A destruction that was cut off may have removed the pool already.
+    await using foundations = await takeOver(config, { anew: true })
     for (const { id } of await foundations.runtime.list()) await foundations.runtime.remove(id)
     await foundations.storage.destroy()
     await rm(places.postgres(stateDir), { recursive: true, force: true })

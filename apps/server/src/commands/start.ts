@@ -1,16 +1,18 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { LoadedConfig } from '../config/load.ts'
+import { isSystemError } from '@dblab/provision'
+import { ConfigError, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { createApp } from '../http/app.ts'
 import { answerUnreadable } from '../http/unreadable.ts'
 import { tokenFile } from '../lab/identity.ts'
 import { type Lab, openLab } from '../lab/lab.ts'
-import { removeServerFile, writeServerFile } from '../lab/server-file.ts'
+import { writeServerFile } from '../lab/server-file.ts'
 import type { Logger } from '../log.ts'
 import { bringIn } from '../retrieval/bring-in.ts'
 import { openApi, version } from '../version.ts'
@@ -23,6 +25,8 @@ export interface StartOptions {
 /** Opens the lab, brings in data where it has none, and serves until it is told to stop. The clones stay when it does. */
 export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
   const stopping = stopSignal(log)
+  // What is wrong with the address is said now, not after an import of hours.
+  if (config.port !== 0) await close(await listening(createServer(config), config))
   await using lab = await openLab({ config, token, version, log })
   await bringIn(lab, { ...options, scale: config.sample.scale }, stopping, log)
   const app = createApp({
@@ -35,7 +39,7 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
   })
   const server = createServer(config, app)
   answerUnreadable(server, log)
-  await listen(server, config)
+  await listening(server, config)
   const url = urlOf(config, server.address() as AddressInfo)
   await writeServerFile(config.dataDir, { pid: process.pid, url })
   log.info('listening', { url })
@@ -45,7 +49,6 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
     else stopping.addEventListener('abort', () => resolve(), { once: true })
   })
   log.info('stopping; the clones go on')
-  await removeServerFile(config.dataDir)
   await close(server)
 }
 
@@ -70,7 +73,7 @@ function stopSignal(log: Logger): AbortSignal {
   return controller.signal
 }
 
-function createServer(config: Config, app: ReturnType<typeof createApp>): Server {
+function createServer(config: Config, app?: ReturnType<typeof createApp>): Server {
   const timeouts = {
     // Against clients that send a request byte by byte. An answer may take longer: `?wait=` holds it.
     requestTimeout: config.requestTimeoutSeconds * 1000,
@@ -78,21 +81,28 @@ function createServer(config: Config, app: ReturnType<typeof createApp>): Server
     connectionsCheckingInterval: 1000,
   }
   if (!config.tls) return createHttpServer(timeouts, app)
-  const { certFile, keyFile } = config.tls
-  return createHttpsServer(
-    { ...timeouts, cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' },
-    app,
-  )
+  try {
+    const [cert, key] = [readFileSync(config.tls.certFile), readFileSync(config.tls.keyFile)]
+    return createHttpsServer({ ...timeouts, cert, key, minVersion: 'TLSv1.2' }, app)
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    throw new ConfigError(`tls: the certificate can't be used: ${error.message}`, { cause: error })
+  }
 }
 
-function listen(server: Server, { host, port }: Config): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => {
-      server.off('error', reject)
-      resolve()
+/** @throws ConfigError where it can't listen */
+async function listening(server: Server, { host, port }: Config): Promise<Server> {
+  try {
+    server.listen({ host, port })
+    await once(server, 'listening')
+    return server
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    const taken = error.code === 'EADDRINUSE' ? ': another program listens there; set another port, or DBLAB_PORT' : ''
+    throw new ConfigError(`host, port: the API can't listen on ${host}:${port} (${error.code})${taken}`, {
+      cause: error,
     })
-  })
+  }
 }
 
 function urlOf(config: Config, { port }: AddressInfo): string {

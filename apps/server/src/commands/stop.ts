@@ -23,12 +23,12 @@ export async function stop(config: Config): Promise<void> {
 }
 
 /** The lab's foundations for this process, once the server that has them is gone. */
-export async function takeOver(config: Config): Promise<Foundations> {
+export async function takeOver(config: Config, options: { anew?: boolean } = {}): Promise<Foundations> {
   const deadline = Date.now() + SERVER_STOPS_WITHIN_MS
   let asked = false
   for (;;) {
     try {
-      return await openFoundations(config)
+      return await openFoundations(config, options)
     } catch (error) {
       if (!(error instanceof LabLockedError) || Date.now() > deadline) throw error
     }

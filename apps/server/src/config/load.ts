@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { readFileSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { isSystemError } from '@dblab/provision'
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
@@ -55,12 +55,23 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): LoadedConfig {
   if (portFrom > portTo) {
     throw new ConfigError(`${file ?? 'configuration'}: clones.portTo: must not be below clones.portFrom (${portFrom})`)
   }
-  config.dataDir = resolve(cwd, config.dataDir)
+  config.dataDir = realPath(resolve(cwd, config.dataDir))
+  if (config.dataDir === '/') throw new ConfigError('dataDir: must not be the root of the file system')
   const token = env.DBLAB_TOKEN
   if (token !== undefined && token !== '' && (token.length < 16 || !/^[\x21-\x7e]+$/.test(token))) {
     throw new ConfigError('DBLAB_TOKEN: must be at least 16 printable characters without spaces')
   }
   return { config, file, token: token || undefined }
+}
+
+/** Without symbolic links, as the system names its mounts; what is not there yet has none. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT') || dirname(path) === path) throw error
+    return join(realPath(dirname(path)), basename(path))
+  }
 }
 
 interface RawFile {

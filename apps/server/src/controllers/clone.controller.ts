@@ -51,6 +51,8 @@ export class CloneController extends Controller {
    * @maximum wait 600
    * @minLength idempotencyKey 1
    * @maxLength idempotencyKey 200
+   *
+   * @summary Create a clone
    */
   @Post('clone')
   @SuccessResponse('201', 'Created')
@@ -68,6 +70,8 @@ export class CloneController extends Controller {
 
   /**
    * List the clones, oldest first.
+   *
+   * @summary List the clones
    */
   @Get('clones')
   async list(
@@ -86,6 +90,8 @@ export class CloneController extends Controller {
    * @isInt wait must be a whole number
    * @minimum wait 0
    * @maximum wait 600
+   *
+   * @summary Look at a clone, or wait for it
    */
   @Get('clone/{id}')
   async get(@Path() id: string, @Request() request: ExpressRequest, @Query() wait?: number): Promise<Clone> {
@@ -94,6 +100,8 @@ export class CloneController extends Controller {
 
   /**
    * Change a clone's name, project, username, protection or time of deletion.
+   *
+   * @summary Change a clone
    */
   @Patch('clone/{id}')
   async update(@Path() id: string, @Body() body: UpdateCloneRequest): Promise<Clone> {
@@ -108,6 +116,8 @@ export class CloneController extends Controller {
    * @isInt wait must be a whole number
    * @minimum wait 0
    * @maximum wait 600
+   *
+   * @summary Reset a clone to a snapshot
    */
   @Post('clone/{id}/reset')
   @SuccessResponse('202', 'Accepted')
@@ -124,6 +134,8 @@ export class CloneController extends Controller {
 
   /**
    * Delete a clone: DELETING, then gone. What is under way for it is stopped.
+   *
+   * @summary Delete a clone
    */
   @Delete('clone/{id}')
   @SuccessResponse('202', 'Accepted')

@@ -29,6 +29,8 @@ export class SnapshotController extends Controller {
 
   /**
    * List the snapshots, newest data first. The first is what a clone gets that names none.
+   *
+   * @summary List the snapshots
    */
   @Get('snapshots')
   async list(): Promise<Snapshot[]> {
@@ -37,6 +39,8 @@ export class SnapshotController extends Controller {
 
   /**
    * Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned.
+   *
+   * @summary Take a snapshot
    */
   @Post('snapshot')
   @SuccessResponse('201', 'Created')
@@ -48,6 +52,8 @@ export class SnapshotController extends Controller {
 
   /**
    * Delete a snapshot. Refused, with their names, while clones stand on it.
+   *
+   * @summary Delete a snapshot
    */
   @Delete('snapshot/{id}')
   @SuccessResponse('204', 'Deleted')

@@ -15,6 +15,8 @@ export class StatusController extends Controller {
 
   /**
    * The lab at a glance: its status, disk, clones and snapshots.
+   *
+   * @summary The lab at a glance
    */
   @Get('status')
   @Security('bearer')
@@ -25,6 +27,8 @@ export class StatusController extends Controller {
 
   /**
    * Whether the server answers. Needs no token.
+   *
+   * @summary Is the server there?
    */
   @Get('healthz')
   async health(): Promise<Health> {

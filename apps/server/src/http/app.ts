@@ -9,6 +9,7 @@ import { bodyParsers } from './body.ts'
 import { serveDocs } from './docs.ts'
 import { errorHandler, unknownPath } from './errors.ts'
 import { methodsOfPaths } from './paths.ts'
+import { refuseUnknownQuery } from './query.ts'
 import { refuseWhenStopping } from './stopping.ts'
 
 export interface AppOptions {
@@ -38,6 +39,7 @@ export function createApp({ services, log, openApi, bodyLimit, tls, stopping }: 
   serveDocs(app, openApi)
   // After the bodies: one that is slow may come whole only when the server was told to stop.
   app.use(bodyParsers(bodyLimit), refuseWhenStopping)
+  app.use(refuseUnknownQuery(openApi))
   RegisterRoutes(app)
   app.use(unknownPath(methodsOfPaths(openApi)))
   app.use(errorHandler(log))

@@ -7,7 +7,7 @@ export function serveDocs(app: Express, openApi: JsonObject): void {
   app.get('/', (_request, response) => response.redirect('/docs/'))
   // The page asks for its parts beside itself, so its own address needs the slash.
   app.get('/docs', (request, response, next) => (request.path.endsWith('/') ? next() : response.redirect('/docs/')))
-  app.get('/docs', swaggerUi.setup(openApi, { swaggerOptions: { persistAuthorization: true } }))
+  app.get('/docs', swaggerUi.setup(openApi))
   const parts = Router()
   parts.use((request, _response, next) => next(isPart(request) ? undefined : 'router'), ...swaggerUi.serve)
   app.use('/docs', parts)

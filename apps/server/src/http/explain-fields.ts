@@ -56,6 +56,8 @@ function describe(message: string): string {
 /** tsoa lists for each member of a union what was wrong, the value beside it. */
 function describeUnion(issues: string): string {
   const members = JSON.parse(issues) as Record<string, { message?: string }>[]
-  const alternatives = members.flatMap((issue) => Object.values(issue)).map(({ message }) => describe(message ?? ''))
-  return [...new Set(alternatives)].join(', or ')
+  const messages = members.flatMap((issue) => Object.values(issue)).map(({ message }) => message ?? '')
+  const choices = messages.map((message) => /^should be one of the following; \['([^\]]*)'\]$/.exec(message)?.[1])
+  if (choices.every((choice) => choice !== undefined)) return `must be one of ${choices.join(', ')}`
+  return [...new Set(messages.map(describe))].join(', or ')
 }

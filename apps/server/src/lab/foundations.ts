@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import {
   type BinarySource,
@@ -11,7 +12,7 @@ import {
   ProcessRuntime,
 } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
-import { type Identity, makeIdentity, readIdentity } from './identity.ts'
+import { type Identity, IdentityError, makeIdentity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDataDir } from './lock.ts'
 import { chooseStateDir, makeDataDir, makeStateDir, places } from './places.ts'
 
@@ -26,9 +27,10 @@ export interface Foundations extends AsyncDisposable {
 /**
  * Opens the lab of the configured data directory; a new one gets its identity here.
  *
+ * @param options.anew take an absent pool for one to be made, as only a destruction that was cut off may
  * @throws LabLockedError, IdentityError, ProvisionError
  */
-export async function openFoundations(config: Config): Promise<Foundations> {
+export async function openFoundations(config: Config, { anew = false } = {}): Promise<Foundations> {
   const { dataDir } = config
   await makeDataDir(dataDir)
   using stack = new DisposableStack()
@@ -37,15 +39,21 @@ export async function openFoundations(config: Config): Promise<Foundations> {
   const identity =
     (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
   const { stateDir } = identity
+  if (!anew) requireSameStorage(identity, config)
   await makeStateDir(stateDir)
   const storage = await openStorage({
-    driver: config.storage.driver,
+    driver: identity.storage?.driver ?? config.storage.driver,
     labId: identity.labId,
     root: places.pool(stateDir),
     owner: account,
     dataset: config.storage.dataset,
     image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize ?? (await defaultImageSize(dataDir)) },
   })
+  if (!identity.storage) {
+    const { driver, embedded } = storage.choice
+    identity.storage = { driver, embedded, dataset: config.storage.dataset ?? '' }
+    await writeIdentity(dataDir, identity)
+  }
   const binaries = chosenBinaries(config, account, stateDir)
   const runtime = new ProcessRuntime({
     account,
@@ -55,6 +63,27 @@ export async function openFoundations(config: Config): Promise<Foundations> {
   })
   stack.move()
   return { identity, storage, runtime, binaries, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
+}
+
+/** The data is where it was: to come up empty somewhere else would look like the loss of everything. */
+function requireSameStorage({ storage, stateDir }: Identity, { dataDir, storage: wanted }: Config): void {
+  if (!storage) return
+  const { driver, embedded, dataset } = storage
+  if (wanted.driver !== 'auto' && wanted.driver !== driver) {
+    throw new IdentityError(
+      `storage.driver: the lab's data lies on ${driver}, not on ${wanted.driver}; nothing was changed`,
+    )
+  }
+  if (driver === 'zfs' && dataset !== (wanted.dataset ?? '')) {
+    throw new IdentityError(
+      `storage.dataset: the lab's data lies in ${dataset}, not in ${wanted.dataset ?? 'none'}; nothing was changed`,
+    )
+  }
+  const needed = embedded ? places.image(dataDir) : places.poolMarker(stateDir)
+  if (driver === 'zfs' || existsSync(needed)) return
+  throw new IdentityError(
+    `${needed} is missing, and with it the lab's data; nothing was changed. Is a disk not mounted?`,
+  )
 }
 
 /** Of the space that is free when the image is made: the rest of the host lives on too. */

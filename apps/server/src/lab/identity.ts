@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { randomId } from '../ids.ts'
@@ -11,6 +12,14 @@ const identitySchema = z.object({
   createdAt: z.iso.datetime(),
   /** Where the volumes, sockets and logs lie: the data directory itself, or a place that the account of Postgres can reach. */
   stateDir: z.string().startsWith('/'),
+  /** Where the lab was made: a copy of it elsewhere is not the lab. */
+  dataDir: z.string().startsWith('/'),
+  /** What the data lies on, once it was opened: an absent pool must not be taken for a new one. */
+  storage: z
+    .object({ driver: z.enum(['zfs', 'btrfs', 'reflink', 'copy']), embedded: z.boolean(), dataset: z.string() })
+    .optional(),
+  /** How many starts the lab has seen; the catalogue counts them too, and a copy of it that counts fewer is an older one. */
+  epoch: z.int().min(0),
   /** True once the catalogue was made: from then on, one that is missing is lost, not new. */
   complete: z.boolean(),
 })
@@ -18,7 +27,7 @@ const identitySchema = z.object({
 /** Who the lab is: kept beside the catalogue, so that the loss of the one is seen by the other. */
 export type Identity = z.infer<typeof identitySchema>
 
-/** The lab's identity file says something that no server wrote. */
+/** The lab is not as its identity file says, or that file says something that no server wrote. Nothing was changed. */
 export class IdentityError extends Error {
   override readonly name = 'IdentityError'
 }
@@ -28,12 +37,19 @@ export async function readIdentity(dataDir: string): Promise<Identity | undefine
   const file = identityFile(dataDir)
   const text = await readIfThere(file)
   if (text === undefined) return undefined
+  let identity: Identity
   try {
-    return identitySchema.parse(JSON.parse(text))
+    identity = identitySchema.parse(JSON.parse(text))
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error
     throw new IdentityError(`${file} is damaged; nothing was changed. Put a good copy in its place`, { cause: error })
   }
+  if ((await stat(file)).uid !== process.getuid?.())
+    throw new IdentityError(`${file} belongs to another account; nothing was changed`)
+  if (identity.dataDir === dataDir) return identity
+  throw new IdentityError(
+    `${dataDir} was copied or moved from ${identity.dataDir}, and its data may be in use there; nothing was changed. Move it back, or make a new lab`,
+  )
 }
 
 /** Of a lab that is being made. In its file before anything else is made, so that whatever follows can be found again. */
@@ -50,7 +66,9 @@ export async function makeIdentity(
   const identity = {
     labId,
     createdAt: new Date().toISOString(),
+    dataDir,
     stateDir: await chooseStateDir(labId),
+    epoch: 0,
     complete: false,
   }
   await writeIdentity(dataDir, identity)

@@ -19,6 +19,7 @@ import { readBootId } from './boot-id.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { type OpenedCatalogue, openCatalogue } from './open-catalogue.ts'
+import { removeServerFile, writeServerFile } from './server-file.ts'
 
 /** How often the clones are looked at: within this time one whose Postgres died runs again. */
 const LOOK_EVERY_MS = 15_000
@@ -50,6 +51,8 @@ export interface LabOptions {
 export async function openLab({ config, token, version, log }: LabOptions): Promise<Lab> {
   await using stack = new AsyncDisposableStack()
   const foundations = stack.use(await openFoundations(config))
+  await writeServerFile(config.dataDir, { pid: process.pid, url: null })
+  stack.defer(() => removeServerFile(config.dataDir))
   const { storage, runtime, identity } = foundations
   logPlaces(foundations, config, log)
   const opened = await openCatalogue(config.dataDir, identity)
@@ -65,7 +68,10 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   })
   const { portFrom, portTo, host, concurrency, queue, idleMinutes, publicHost } = config.clones
   const ports = new PortPool({ from: portFrom, to: portTo, host })
-  const jobs = new Jobs({ concurrency, queue }, (error) => log.error('an operation ended in a defect', { error }))
+  const jobs = new Jobs({ concurrency, queue }, (error, id) => {
+    log.error('an operation ended in a defect', { clone: id, error })
+    lifecycle.endedInDefect(id)
+  })
   const garbage = new GarbageCollector(catalogue, provisioner, log)
   const collectGarbage = () => garbage.collect()
   const disk = new DiskMonitor(storage.driver, config.storage, log)

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Another process works on the same data directory. */
@@ -12,6 +13,8 @@ export class LabLockedError extends Error {
  * @throws LabLockedError
  */
 export function lockDataDir(file: string): Disposable {
+  // Nobody else may open it: whoever can read a file can lock it. Its journal gets the same mode.
+  closeSync(openSync(file, 'a', 0o600))
   const db = new DatabaseSync(file, { timeout: 0 })
   try {
     db.exec('BEGIN EXCLUSIVE')

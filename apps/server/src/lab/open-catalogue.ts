@@ -13,10 +13,10 @@ export interface OpenedCatalogue {
 /** Opens a lab's catalogue, or makes that of a new lab. */
 export async function openCatalogue(dataDir: string, identity: Identity): Promise<OpenedCatalogue> {
   const file = places.catalogue(dataDir)
-  const { labId, complete } = identity
+  const { labId, complete, epoch } = identity
   try {
-    const catalogue = complete ? Catalogue.open(file, labId) : await openNew(file, labId)
-    if (!complete) await writeIdentity(dataDir, { ...identity, complete: true })
+    const catalogue = complete ? Catalogue.open(file, labId, epoch) : await openNew(file, labId)
+    await writeIdentity(dataDir, { ...identity, complete: true, epoch: catalogue.nextEpoch() })
     return { catalogue, lost: undefined }
   } catch (error) {
     if (!(error instanceof CatalogueLostError)) throw error
@@ -27,7 +27,7 @@ export async function openCatalogue(dataDir: string, identity: Identity): Promis
 /** A first start may have been cut off while it made the catalogue, or after. */
 async function openNew(file: string, labId: string): Promise<Catalogue> {
   try {
-    return Catalogue.open(file, labId)
+    return Catalogue.open(file, labId, 0)
   } catch (error) {
     if (!(error instanceof CatalogueLostError && error.empty)) throw error
     for (const part of ['', '-wal', '-shm']) await rm(`${file}${part}`, { force: true })

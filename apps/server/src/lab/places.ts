@@ -1,13 +1,35 @@
-import { chmod, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { type Account, canPass } from '@dblab/provision'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Account, canPass, isSystemError } from '@dblab/provision'
+import { ConfigError } from '../config/load.ts'
 
 /** Where the state of a lab goes whose data directory the account of Postgres can't enter. Survives a reboot, as /run and /tmp do not. */
 const ELSEWHERE = '/var/lib/dblab'
 
-/** Makes the data directory. Others may pass it, but neither list it nor read what lies in it. */
+/**
+ * Makes the data directory. Others may pass it, but neither list it nor read what lies in it.
+ *
+ * @throws ConfigError where it can't be made
+ */
 export async function makeDataDir(dataDir: string): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o711 })
+  try {
+    await makeDirectories(dataDir)
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    throw new ConfigError(`dataDir: ${dataDir} can't be made: ${error.message}`, { cause: error })
+  }
+}
+
+/** With its parents, and without `recursive`: for a directory below /proc Node then tries for ever. */
+async function makeDirectories(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o711 })
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return
+    if (!isSystemError(error, 'ENOENT') || dirname(path) === path) throw error
+    await makeDirectories(dirname(path))
+    await mkdir(path, { mode: 0o711 })
+  }
 }
 
 /** The data directory itself where the account can reach it, else a directory of the lab's own elsewhere. */
@@ -16,9 +38,7 @@ export async function chooseStateDir(dataDir: string, account: Account, labId: s
 }
 
 export async function makeStateDir(stateDir: string): Promise<void> {
-  await mkdir(stateDir, { recursive: true, mode: 0o711 })
-  // mkdir's mode goes through the umask, and a strict one would lock the account out.
-  await chmod(stateDir, 0o711)
+  await makeDirectories(stateDir)
 }
 
 /**
@@ -30,6 +50,8 @@ export const places = {
   lock: (dataDir: string) => join(dataDir, 'lock.db'),
   image: (dataDir: string) => join(dataDir, 'pool.img'),
   pool: (stateDir: string) => join(stateDir, 'pool'),
+  /** Written by the storage when it is first opened. */
+  poolMarker: (stateDir: string) => join(stateDir, 'pool', 'dblab-storage.json'),
   postgres: (stateDir: string) => join(stateDir, 'postgres'),
   binaries: (stateDir: string) => join(stateDir, 'binaries'),
 }

@@ -3,9 +3,12 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { readIfThere, writeFileAtomically } from './files.ts'
 
-const serverFileSchema = z.object({ pid: z.number().int().positive(), url: z.string() })
+const serverFileSchema = z.object({ pid: z.number().int().positive(), url: z.string().nullable() })
 
-/** Where the running server of a data directory is, for the commands that stop it. True only while the lock is held. */
+/**
+ * Who holds a data directory, for the commands that stop it: written as soon as the lock is taken, with the address once there is one.
+ * What it says holds only while the lock is held.
+ */
 export type ServerFile = z.infer<typeof serverFileSchema>
 
 export async function writeServerFile(dataDir: string, server: ServerFile): Promise<void> {

@@ -46,7 +46,7 @@ export async function makeGeneration(
       },
       signal,
     )
-    const id = timedId(dataStateAt)
+    const id = timedId(new Date())
     catalogue.snapshots.add({
       ...facts,
       id,
@@ -62,7 +62,7 @@ export async function makeGeneration(
     const labels = { role: 'base', database, 'data-state-at': dataStateAt.toISOString() }
     const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, labels)
     catalogue.transaction(() => {
-      catalogue.snapshots.setLive(id, { databases: facts.databases, size: sizeBytes })
+      catalogue.snapshots.setLive(id, { database, databases: facts.databases, size: sizeBytes })
       catalogue.volumes.setState(volumeId, 'live')
     })
     log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })

@@ -3,6 +3,7 @@ import { isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
+import { firstCause } from '../cloning/explain.ts'
 import type { Jobs } from '../cloning/jobs.ts'
 import { LabError } from '../errors.ts'
 import { randomId, timedId } from '../ids.ts'
@@ -81,7 +82,7 @@ export class SnapshotService {
       { ...latest, id, message, createdAt: new Date().toISOString(), published: true, cloneId: '' },
       async () => {
         const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, labelsOf(latest))
-        return { databases: latest.databases, size: sizeBytes }
+        return { database: latest.database, databases: latest.databases, size: sizeBytes }
       },
     )
   }
@@ -114,7 +115,7 @@ export class SnapshotService {
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
     await this.#take(inner, async () => {
       await provisioner.snapshotRunning(running, inner.id, { role: 'internal' })
-      return { databases: source.databases, size: 0 }
+      return { database: source.database, databases: source.databases, size: 0 }
     })
     const scratch = randomId()
     catalogue.volumes.add(scratch, 'scratch')
@@ -127,7 +128,11 @@ export class SnapshotService {
           database: source.database,
           labels,
         })
-        return { databases: facts.databases, size: facts.sizeBytes }
+        return {
+          database: mainDatabase(facts.databases, source.database, clone.dbName),
+          databases: facts.databases,
+          size: facts.sizeBytes,
+        }
       })
     } finally {
       // Nobody clones the crash-consistent one; it goes with the scratch volume that stands on it.
@@ -139,7 +144,7 @@ export class SnapshotService {
   /** In the catalogue before it is taken, and shown only after. What a failure leaves is retired, so that a collection removes it. */
   async #take(
     snapshot: Omit<SnapshotRecord, 'state'>,
-    work: () => Promise<{ databases: string[]; size: number }>,
+    work: () => Promise<{ database: string; databases: string[]; size: number }>,
   ): Promise<void> {
     const { catalogue, collectGarbage } = this.#options
     catalogue.transaction(() => {
@@ -159,12 +164,25 @@ export class SnapshotService {
         if (retired?.state === 'pending') catalogue.volumes.setState(snapshot.volumeId, 'retired')
       })
       await collectGarbage()
-      if (isProvisionError(error, 'NO_SPACE')) {
+      if (isProvisionError(firstCause(error), 'NO_SPACE')) {
         throw new LabError('NOT_ENOUGH_DISK_SPACE', 'the pool filled up while the snapshot was taken', { cause: error })
       }
-      throw error
+      throw explained(error)
     }
   }
+}
+
+/** The clone's user may have renamed or dropped the one that it began with. */
+function mainDatabase(databases: string[], ...wanted: string[]): string {
+  const found = wanted.find((name) => databases.includes(name)) ?? databases.find((name) => name !== 'postgres')
+  return found ?? databases[0] ?? ''
+}
+
+/** What its user did to a clone's data can keep it from being snapshotted: that is no defect of the server. */
+function explained(error: unknown): unknown {
+  const cause = firstCause(error)
+  if (!isProvisionError(cause, 'FAILED', 'TIMEOUT', 'IN_USE', 'NOT_FOUND')) return error
+  return new LabError('CLONE_NOT_READY', `the snapshot could not be taken: ${cause.message}`, { cause: error })
 }
 
 /** The clones that stand on a snapshot, or are being reset to it. */

@@ -32,6 +32,7 @@ const SESSION = {
   default_transaction_isolation: 'read committed',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
   // Verifiers of passwords pass through: neither the log nor the extensions that note statements may see them.
   log_statement: 'none',
   log_min_error_statement: 'panic',

@@ -71,7 +71,8 @@ const KINDS: readonly Kind[] = [
 
 /**
  * Gives what the client's database holds to the owner role, and the database itself, whoever had it before. What must belong to a
- * superuser goes to the lab's role; so do the parts of extensions, some of which trust their owner with the server's files. The
+ * superuser goes to the lab's role; so do the parts of extensions that a superuser has, some of which trust their owner with the
+ * server's files. What an ordinary role has never does: it may have made itself a part of an extension, to be lifted with it. The
  * extensions themselves go to the owner role where they can, so that a clone's user may drop them.
  *
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
@@ -96,7 +97,7 @@ function statementsOf({ catalog, ownerColumn, alter, where, superuser }: Kind): 
     select format('alter ${alter.toLowerCase()} %s owner to %I', identity, target) as statement
     from (
       select i.identity, owner.oid as owner, owner.rolsuper as owner_is_superuser, member.is_member,
-        case when member.is_member or (${superuser ?? 'false'}) then $1::text else $2::text end as target
+        case when (member.is_member and owner.rolsuper) or (${superuser ?? 'false'}) then $1::text else $2::text end as target
       from ${catalog} o
       join pg_authid owner on owner.oid = o.${ownerColumn}
       cross join lateral (select exists (

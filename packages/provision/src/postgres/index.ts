@@ -21,4 +21,4 @@ export { ProcessRuntime, type ProcessRuntimeOptions } from './process/process-ru
 export { type LoginTarget, probeLogin } from './ready.ts'
 export { setUpUser, type UserSpec } from './roles.ts'
 export type { Account, Instance, InstanceId, InstanceSpec, PostgresRuntime, StartOptions } from './runtime.ts'
-export { isScramVerifier, scramVerifier } from './scram.ts'
+export { isScramVerifier, provesPassword, scramVerifier } from './scram.ts'

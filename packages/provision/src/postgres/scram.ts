@@ -1,4 +1,4 @@
-import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto'
+import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import saslprep from '@mongodb-js/saslprep'
 import { ProvisionError } from '../errors.ts'
@@ -26,6 +26,17 @@ export async function scramVerifier(password: string, salt: Buffer = randomBytes
   const storedKey = createHash('sha256').update(clientKey).digest('base64')
   const serverKey = createHmac('sha256', salted).update('Server Key').digest('base64')
   return `SCRAM-SHA-256$${ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`
+}
+
+/** True when the password is the one that the verifier was made of. */
+export async function provesPassword(verifier: string, password: string): Promise<boolean> {
+  const salt = /^SCRAM-SHA-256\$\d+:([^$]+)\$/.exec(verifier)?.[1]
+  if (salt === undefined) throw new ProvisionError('INVALID', 'this is not a SCRAM verifier')
+  return timingSafeEqual(sha256(await scramVerifier(password, Buffer.from(salt, 'base64'))), sha256(verifier))
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
 }
 
 /** True for a verifier as `scramVerifier` and Postgres make it. Anything else, given as a password, Postgres would take for plain text. */
