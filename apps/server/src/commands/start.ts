@@ -25,9 +25,9 @@ export interface StartOptions {
 /** Opens the lab, brings in data where it has none, and serves until it is told to stop. The clones stay when it does. */
 export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
   const stopping = stopSignal(log)
+  await using lab = await openLab({ config, token, version, log })
   // What is wrong with the address is said now, not after an import of hours.
   if (config.port !== 0) await close(await listening(createServer(config), config))
-  await using lab = await openLab({ config, token, version, log })
   await bringIn(lab, { ...options, scale: config.sample.scale }, stopping, log)
   const app = createApp({
     services: lab.services,

@@ -99,9 +99,9 @@ export class TestLab implements AsyncDisposable {
   /** Runs another command of the server to its end. */
   async run(
     args: string[],
-    { timeoutMs = 120_000 }: { timeoutMs?: number } = {},
+    { timeoutMs = 120_000, env = {} }: { timeoutMs?: number; env?: Record<string, string> } = {},
   ): Promise<{ code: number; stdout: string; stderr: string }> {
-    const child = this.#spawn(args)
+    const child = this.#spawn(args, env)
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     let stdout = ''
     let stderr = ''
@@ -141,11 +141,11 @@ export class TestLab implements AsyncDisposable {
     if (this.#ownsDirectory) await rm(this.directory, { recursive: true })
   }
 
-  #spawn(args: string[]): ChildProcess {
+  #spawn(args: string[], env: Record<string, string> = {}): ChildProcess {
     return spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
       cwd: this.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, DBLAB_TOKEN: this.token, ...this.#env },
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, DBLAB_TOKEN: this.token, ...this.#env, ...env },
     })
   }
 

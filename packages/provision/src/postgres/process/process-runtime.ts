@@ -90,7 +90,8 @@ export class ProcessRuntime implements PostgresRuntime {
     const directory = new InstanceDirectory(this.#instancesDir, id)
     await this.#turns.take(id, async () => {
       const record = await this.#stop(directory, 'immediate')
-      if (record !== undefined) await removeSocketDir(record.socketDir)
+      // A start that was cut off before its record was written may have made the directory already.
+      await removeSocketDir(record?.socketDir ?? this.#socketDir(id))
       await directory.remove()
     })
   }
