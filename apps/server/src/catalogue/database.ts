@@ -34,6 +34,8 @@ CREATE TABLE snapshots (
   postgres_version INTEGER NOT NULL,
   size INTEGER NOT NULL,
   clone_id TEXT NOT NULL,
+  -- The sample's data was never true anywhere: any other comes before it.
+  sample INTEGER NOT NULL CHECK (sample IN (0, 1)),
   message TEXT NOT NULL
 ) STRICT;
 

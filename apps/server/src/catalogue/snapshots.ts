@@ -18,6 +18,8 @@ export interface SnapshotRecord {
   size: number
   /** The clone that it was taken of, or empty. */
   cloneId: string
+  /** Of the sample database, or of a clone of that. */
+  sample: boolean
   message: string
 }
 
@@ -38,16 +40,16 @@ export class SnapshotStore {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(`
       INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
-        clone_id, message)
+        clone_id, sample, message)
       VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
-        :cloneId, :message)`)
+        :cloneId, :sample, :message)`)
     this.#publish = db.prepare(
       "UPDATE snapshots SET state = 'live', database = ?, databases = ?, size = ? WHERE id = ?",
     )
     this.#setState = db.prepare('UPDATE snapshots SET state = ? WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM snapshots WHERE id = ?')
     this.#get = db.prepare('SELECT * FROM snapshots WHERE id = ?')
-    this.#list = db.prepare('SELECT * FROM snapshots ORDER BY timestamp DESC, clone_id, created_at DESC, id')
+    this.#list = db.prepare('SELECT * FROM snapshots ORDER BY sample, timestamp DESC, clone_id, created_at DESC, id')
   }
 
   /** Before the storage is asked, in state `pending`. */
@@ -56,6 +58,7 @@ export class SnapshotStore {
       ...snapshot,
       state: 'pending',
       published: snapshot.published ? 1 : 0,
+      sample: snapshot.sample ? 1 : 0,
       databases: JSON.stringify(snapshot.databases),
     } satisfies Record<string, SQLInputValue>)
   }
@@ -78,7 +81,7 @@ export class SnapshotStore {
     return row && toRecord(row)
   }
 
-  /** All, in every state, newest data first; at the same time the lab's own before those taken of clones, then the last taken. */
+  /** All, in every state, newest data first, the sample's last; at the same time the lab's own before those taken of clones, then the last taken. */
   list(): SnapshotRecord[] {
     return this.#list.all().map(toRecord)
   }
@@ -102,6 +105,7 @@ function toRecord(row: Record<string, unknown>): SnapshotRecord {
     postgresVersion: Number(row.postgres_version),
     size: Number(row.size),
     cloneId: String(row.clone_id),
+    sample: row.sample === 1,
     message: String(row.message),
   }
 }

@@ -11,8 +11,6 @@ import { fillSample } from './sample.ts'
 
 /** The sample's database. */
 const SAMPLE_DATABASE = 'shop'
-/** Its data was never true anywhere: whatever is imported is newer, and so what a clone gets that names no snapshot. */
-const SAMPLE_TIME = new Date('2000-01-01T00:00:00Z')
 
 export interface BringInOptions {
   /** A dump to import. */
@@ -47,12 +45,13 @@ export async function bringIn(lab: Lab, options: BringInOptions, signal: AbortSi
 function sampleSource(scale: number, log: Logger): Source {
   return {
     database: SAMPLE_DATABASE,
+    sample: true,
     message: 'Sample database',
     loginRoles: [],
     fill: async (instance, signal) => {
       await createImportRole(instance)
       await fillSample(instance, { database: SAMPLE_DATABASE, scale, signal, onProgress: progressLog(log) })
-      return SAMPLE_TIME
+      return new Date()
     },
   }
 }
@@ -64,6 +63,7 @@ async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logg
   log.info('importing', { path, kind: plan.kind, database: plan.database, bytes: plan.sizeBytes, tables: plan.tables })
   return {
     database: plan.database,
+    sample: false,
     message: `Imported from ${path}`,
     loginRoles: [IMPORT_ROLE],
     fill: async (instance) => {

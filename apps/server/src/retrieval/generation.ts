@@ -7,6 +7,8 @@ import type { Logger } from '../log.ts'
 export interface Source {
   /** The main database that it fills. */
   database: string
+  /** True for the sample, which gives way to any other data. */
+  sample: boolean
   /** Says where the data is from, on its snapshot. */
   message: string
   /** Roles that may come over TCP, from this host, while it is filled. */
@@ -38,7 +40,7 @@ export async function makeGeneration(
   catalogue.volumes.add(volumeId, 'base')
   try {
     let dataStateAt = new Date()
-    const { database, loginRoles, message } = source
+    const { database, loginRoles, message, sample } = source
     const facts = await provisioner.createBase(
       { volumeId, database, port, loginRoles, labels: { role: 'base', database } },
       async (instance) => {
@@ -53,6 +55,7 @@ export async function makeGeneration(
       volumeId,
       database,
       message,
+      sample,
       published: true,
       timestamp: dataStateAt.toISOString(),
       createdAt: new Date().toISOString(),
