@@ -1,4 +1,5 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isSystemError } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
@@ -42,6 +43,8 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
   }
   for (const suffix of ['', '-journal', '-wal', '-shm']) await rm(`${places.lock(dataDir)}${suffix}`, { force: true })
   const left = [...(await removeIfEmpty(stateDir)), ...(stateDir === dataDir ? [] : await removeIfEmpty(dataDir))]
+  // The place that labs share whose account can't enter their data directory: gone with the last of them.
+  if (stateDir !== dataDir) await removeIfEmpty(dirname(stateDir))
   process.stdout.write('The lab is gone.\n')
   if (left.length > 0) process.stdout.write(`Left alone, since the lab did not make them: ${left.join(', ')}\n`)
 }
