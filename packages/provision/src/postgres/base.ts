@@ -29,8 +29,10 @@ export async function prepareBase(instance: LabAddress, { database, signal }: Ba
       async (client) => {
         await ensureLabDatabase(client)
         await ensureOwnerRole(client)
+        // Told before they are disarmed: whose parts of extensions the lab takes over hangs on it.
+        const superusers = await superuserIds(client)
         await disarmRoles(client)
-        await handOver(client, database)
+        await handOver(client, database, superusers)
       },
       options,
     )
@@ -81,7 +83,9 @@ export async function dropImportRole(instance: LabAddress, signal?: AbortSignal)
       database,
       async (client) => {
         await ensureOwnerRole(client)
-        if (database !== LAB_DATABASE) await handOver(client, database)
+        // It was one when it made what it has, if it is none any more.
+        const superusers = await superuserIds(client, IMPORT_ROLE)
+        if (database !== LAB_DATABASE) await handOver(client, database, superusers)
         // Now that it owns nothing, this takes its grants and default privileges.
         await client.query(
           `reassign owned by ${role} to ${escapeIdentifier(OWNER_ROLE)}; drop owned by ${role} cascade`,
@@ -116,4 +120,12 @@ function reservedDatabase(): ProvisionError {
   return new ProvisionError('INVALID', `${LAB_DATABASE} is the lab's own database, and can't be one of the data's`, {
     hint: 'Rename the database before it is brought in.',
   })
+}
+
+/** @param also counts as one, whatever it is now */
+async function superuserIds(client: Client, also = ''): Promise<number[]> {
+  const { rows } = await client.query<{ oid: number }>('select oid from pg_authid where rolsuper or rolname = $1', [
+    also,
+  ])
+  return rows.map(({ oid }) => oid)
 }

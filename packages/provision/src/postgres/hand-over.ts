@@ -77,10 +77,11 @@ const KINDS: readonly Kind[] = [
  *
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
  */
-export async function handOver(client: Client, database: string): Promise<void> {
+export async function handOver(client: Client, database: string, superusers: readonly number[]): Promise<void> {
   const { rows } = await client.query<{ statement: string }>(KINDS.map(statementsOf).join(' union all '), [
     LAB_ROLE,
     OWNER_ROLE,
+    superusers,
   ])
   await runAll(
     client,
@@ -97,7 +98,7 @@ function statementsOf({ catalog, ownerColumn, alter, where, superuser }: Kind): 
     select format('alter ${alter.toLowerCase()} %s owner to %I', identity, target) as statement
     from (
       select i.identity, owner.oid as owner, owner.rolsuper as owner_is_superuser, member.is_member,
-        case when (member.is_member and owner.rolsuper) or (${superuser ?? 'false'}) then $1::text else $2::text end as target
+        case when (member.is_member and owner.oid = any($3::oid[])) or (${superuser ?? 'false'}) then $1::text else $2::text end as target
       from ${catalog} o
       join pg_authid owner on owner.oid = o.${ownerColumn}
       cross join lateral (select exists (
