@@ -56,6 +56,8 @@ describe.skipIf(skipped !== undefined || !isRoot)(
       expect(warm.seconds).toBeLessThan(5)
       await controlC(warm.process)
       expect(await ended(npm('run', 'stop'))).toContain('The lab is stopped')
+      // The benchmark's pool takes root.
+      if (uid === 0) expect(await ended(npm('run', 'bench', '--', '--quick'))).toContain('lab: create to first')
       expect(await ended(npm('run', 'destroy', '--', '--yes'))).toContain('The lab is gone')
       expect(await leftovers(directory)).toMatchObject({ servers: [], mounts: [], loops: [], volumes: [] })
       expect(await readFile('/proc/self/mounts', 'utf8')).not.toContain(directory)

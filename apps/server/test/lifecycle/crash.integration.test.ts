@@ -130,7 +130,7 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
     const standing = await Promise.all(['r1', 'r2', 'r3', 'd1', 'd2', 'd3'].map(createReady))
     for (const pause of [30, 120, 300]) {
       void Promise.allSettled([
-        ...['c1', 'c2', 'c3', 'c4'].map((id) => create(`${id}-${pause}`)),
+        ...['c1', 'c2', 'c3', 'c4', 'c5', 'c6'].map((id) => create(`${id}-${pause}`)),
         ...['r1', 'r2', 'r3'].map((id) => lab.fetch(`/clone/${id}/reset`, { method: 'POST' })),
         lab.fetch(`/clone/d${[30, 120, 300].indexOf(pause) + 1}`, { method: 'DELETE' }),
       ])
