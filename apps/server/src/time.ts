@@ -22,3 +22,11 @@ export function requireTime(text: string, field: string): string {
     throw new LabError('INVALID_REQUEST', `${field}: must be an ISO 8601 time such as 2026-01-31T12:00:00Z`)
   return time
 }
+
+/** @throws LabError INVALID_REQUEST naming the field, for a time that is over too */
+export function requireFuture(text: string, field: string): string {
+  const time = requireTime(text, field)
+  const now = new Date().toISOString()
+  if (time <= now) throw new LabError('INVALID_REQUEST', `${field}: must be in the future; here it is ${now}`)
+  return time
+}

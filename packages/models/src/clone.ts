@@ -108,7 +108,7 @@ export interface CreateCloneRequest {
   name?: string
   protected?: boolean
   /**
-   * When it deletes itself: ISO 8601. Empty or left out: never.
+   * When it deletes itself: ISO 8601, in the future. Empty or left out: never.
    *
    * @maxLength 40
    */
@@ -138,7 +138,7 @@ export interface UpdateCloneRequest {
   username?: string
   protected?: boolean
   /**
-   * ISO 8601; null or empty clears it.
+   * ISO 8601, in the future; null or empty clears it.
    *
    * @maxLength 40
    */

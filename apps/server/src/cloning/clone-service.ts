@@ -7,7 +7,7 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
-import { parseTime, requireTime } from '../time.ts'
+import { parseTime, requireFuture, requireTime } from '../time.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
 import { toClone } from './view.ts'
@@ -56,7 +56,7 @@ export class CloneService {
     const { password, ...db } = request.db
     requireAllowedUsername(db.username)
     requireDatabase(snapshot, db.dbName ?? snapshot.database)
-    const deleteAt = request.deleteAt ? requireTime(request.deleteAt, 'deleteAt') : null
+    const deleteAt = request.deleteAt ? requireFuture(request.deleteAt, 'deleteAt') : null
     const verifier = await scramVerifier(password)
     const port = await lendPort(ports, id)
     const now = new Date().toISOString()
@@ -126,7 +126,7 @@ export class CloneService {
     const clone = this.#require(id)
     if (clone.status === 'DELETING') throw new LabError('CLONE_NOT_READY', 'the clone is being deleted')
     const { deleteAt, ...rest } = changes
-    const deadline = deleteAt === undefined ? {} : { deleteAt: deleteAt ? requireTime(deleteAt, 'deleteAt') : null }
+    const deadline = deleteAt === undefined ? {} : { deleteAt: newDeadline(clone, deleteAt) }
     const defined = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
     return this.#view(catalogue.clones.update(id, { ...defined, ...deadline }))
   }
@@ -232,6 +232,12 @@ export class CloneService {
 
 function requireUnprotected(clone: CloneRecord): void {
   if (clone.protected) throw new LabError('CLONE_PROTECTED', 'the clone is protected')
+}
+
+/** Whoever sends back what was read may: a protected clone outlives its time. */
+function newDeadline(clone: CloneRecord, deleteAt: string | null): string | null {
+  if (!deleteAt) return null
+  return requireTime(deleteAt, 'deleteAt') === clone.deleteAt ? clone.deleteAt : requireFuture(deleteAt, 'deleteAt')
 }
 
 /** The roles that are the lab's own, and those that Postgres reserves. */

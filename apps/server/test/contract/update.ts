@@ -53,5 +53,15 @@ export function updateContract(api: () => Api): void {
         expect(body.detail).toBe(`${field}: ${sentence}`)
       }
     })
+
+    test('refuses a time of deletion that is over, as a creation does', async () => {
+      await using clone = await api().clone()
+      const json = { deleteAt: '2020-01-01T00:00:00Z' }
+      const sentence = expect.stringMatching(/^deleteAt: must be in the future; here it is \d{4}-.*Z$/)
+      expect((await api().refused('INVALID_REQUEST', 'PATCH', clone.path, { json })).body.detail).toEqual(sentence)
+      const db = { username: 'alice', password: 'a password of the tests' }
+      const creation = await api().refused('INVALID_REQUEST', 'POST', '/clone', { json: { ...json, db } })
+      expect(creation.body.detail).toEqual(sentence)
+    })
   })
 }
