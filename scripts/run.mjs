@@ -12,22 +12,33 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const bin = join(root, 'node_modules', '.bin')
 const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' }
 
-/** Runs a program in the root; ends this one with its status if it fails. */
-function must(argv, options = {}) {
-  const status = run(argv, options)
-  if (status !== 0) process.exit(status)
-}
-
-function run([file, ...args], { cwd = root, quiet = false, extraEnv = {} } = {}) {
-  const stdio = quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit'
-  const result = spawnSync(file, args, { cwd, env: { ...env, ...extraEnv }, stdio, encoding: 'utf8' })
+function run([file, ...args], { cwd = root } = {}) {
+  const result = spawnSync(file, args, { cwd, env, stdio: 'inherit' })
   if (result.error) throw result.error
-  if (quiet && result.status !== 0) process.stderr.write(`${result.stdout}${result.stderr}`)
   return result.status ?? 1
 }
 
+/** Runs a program in the root, whose output matters only if it fails: then it is shown, and this process ends with its status. */
+async function quietly(doing, [file, ...args]) {
+  const started = Date.now()
+  const child = spawn(file, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+  const say = () => process.stderr.write(`${doing} (${Math.round((Date.now() - started) / 1000)} s)\n`)
+  // What is done in a moment needs no word; what takes long shows that it goes on.
+  const first = setTimeout(say, 1500)
+  const later = setInterval(say, 10_000)
+  const [status] = await once(child, 'close').finally(() => {
+    clearTimeout(first)
+    clearInterval(later)
+  })
+  if (status === 0) return
+  process.stderr.write(output)
+  process.exit(status ?? 1)
+}
+
 /** Installs what the lock file names, unless that was done already. */
-function install() {
+async function install() {
   const stamp = join(root, 'node_modules', '.dblab-installed')
   const lock = readFileSync(join(root, 'pnpm-lock.yaml'))
   const wanted = createHash('sha256')
@@ -36,14 +47,19 @@ function install() {
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  process.stderr.write('Installing what the lab needs, from npm\n')
-  must(['npx', '--yes', packageManager, 'install', '--frozen-lockfile'], { quiet: true })
+  await quietly('Installing what the lab needs, from npm', [
+    'npx',
+    '--yes',
+    packageManager,
+    'install',
+    '--frozen-lockfile',
+  ])
   mkdirSync(dirname(stamp), { recursive: true })
   writeFileSync(stamp, wanted)
 }
 
-function build() {
-  must(['turbo', 'run', 'build', '--output-logs=errors-only', '--no-update-notifier'], { quiet: true })
+async function build() {
+  await quietly('Building the lab', ['turbo', 'run', 'build', '--output-logs=errors-only', '--no-update-notifier'])
 }
 
 /** Node 24 from npm where there is one for the platform; elsewhere the caller's, if it is new enough. */
@@ -58,8 +74,8 @@ function node24() {
 
 /** The server's own commands run where the caller is: that is where `dblab.yaml` and `.dblab` are looked for. */
 async function server(args) {
-  install()
-  build()
+  await install()
+  await build()
   // npm runs scripts in the root, and says where it was called.
   const cwd = process.env.INIT_CWD ?? process.cwd()
   const argv = ['--enable-source-maps', join(root, 'apps/server/dist/main.js'), ...args]
@@ -74,23 +90,23 @@ const commands = {
   start: (args) => server(['start', ...args]),
   stop: (args) => server(['stop', ...args]),
   destroy: (args) => server(['destroy', ...args]),
-  test: (args) => {
-    install()
-    build()
+  test: async (args) => {
+    await install()
+    await build()
     return run(['node', 'scripts/test.mjs', ...args])
   },
-  'test:long': (args) => {
-    install()
-    build()
+  'test:long': async (args) => {
+    await install()
+    await build()
     return run(['node', 'scripts/test.mjs', '--long', ...args])
   },
-  check: (args) => {
-    install()
+  check: async (args) => {
+    await install()
     return run(['node', 'scripts/check.mjs', ...args])
   },
-  bench: (args) => {
-    install()
-    build()
+  bench: async (args) => {
+    await install()
+    await build()
     return run([node24(), join(root, 'packages/bench/src/main.ts'), ...args], {
       cwd: process.env.INIT_CWD ?? process.cwd(),
     })
