@@ -16,6 +16,7 @@ export type WarningCode =
   | 'CATALOGUE_LOST'
   | 'POOL_DEGRADED'
   | 'NO_SNAPSHOT'
+  | 'NO_FREE_PORT'
   | 'RECONCILE_FAILED'
 
 /** One reason for an instance's WARNING. */

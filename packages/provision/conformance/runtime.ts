@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises'
 import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
+import { clusterMajor } from '../src/postgres/cluster.ts'
 import { withLabConnection } from '../src/postgres/connect.ts'
 import type { Instance, InstanceSpec, PostgresRuntime } from '../src/postgres/runtime.ts'
 import { scramVerifier } from '../src/postgres/scram.ts'
@@ -91,6 +92,26 @@ export function runtimeConformance(name: string, open: () => Promise<OpenedRunti
       for (const name of names) {
         const start = world.runtime.start({ ...spec, settings: { [name]: '1' } })
         await expect(start, name).rejects.toMatchObject({ code: 'INVALID' })
+      }
+      expect(await world.runtime.list()).toEqual([])
+    })
+
+    test('tells settings that the server does not take from those that it does, and starts nothing', async () => {
+      await using world = await open()
+      const major = await clusterMajor(await world.cluster())
+      await world.runtime.checkSettings({ work_mem: '8MB', 'an_extension.setting': 'on' }, major)
+      await world.runtime.checkSettings({})
+      const wrong = [
+        [{ work_mem: 'much' }, 'work_mem'],
+        [{ no_such_setting: '1' }, 'no_such_setting'],
+        [{ port: '1' }, 'port'],
+      ] as const
+      for (const [settings, named] of wrong) {
+        await expect(world.runtime.checkSettings(settings, major)).rejects.toMatchObject({
+          code: 'INVALID',
+          message: expect.stringContaining(named),
+          hint: expect.any(String),
+        })
       }
       expect(await world.runtime.list()).toEqual([])
     })

@@ -14,6 +14,7 @@ test('lends each port once, and says so when there is none left', async () => {
   const ports = pool(21_500, 3)
   const lent = await Promise.all([ports.lend(), ports.lend(), ports.lend()])
   expect(new Set(lent)).toEqual(new Set([21_500, 21_501, 21_502]))
+  expect(ports.unlent).toBe(0)
   await expect(ports.lend()).rejects.toMatchObject({ code: 'UNAVAILABLE', hint: expect.any(String) })
 })
 
@@ -43,6 +44,9 @@ test('prefers the port that is asked for, while it is free', async () => {
 test('never lends a port that was taken', async () => {
   const ports = pool(21_540, 2)
   ports.take(21_540)
+  // A clone from a time when the range was another.
+  ports.take(20_000)
+  expect(ports.unlent).toBe(1)
   expect(await ports.lend()).toBe(21_541)
   await expect(ports.lend()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })

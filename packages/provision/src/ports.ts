@@ -51,6 +51,14 @@ export class PortPool {
     })
   }
 
+  /** How many are not lent; others on this machine may have some of them. */
+  get unlent(): number {
+    const { from, to } = this.#options
+    let lent = 0
+    for (const port of this.#lent.keys()) if (from <= port && port <= to) lent++
+    return to - from + 1 - lent
+  }
+
   /** Counts a port as lent whether or not it is free: its borrower, known from before, may be listening already. */
   take(port: number, owner?: string): void {
     this.#lent.set(port, owner)

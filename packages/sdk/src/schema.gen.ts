@@ -222,7 +222,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "RECONCILE_FAILED";
+        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "RECONCILE_FAILED";
         /** @description One reason for an instance's WARNING. */
         Warning: {
             code: components["schemas"]["WarningCode"];
@@ -419,7 +419,7 @@ export interface components {
             username?: string;
             name?: string;
             protected?: boolean;
-            /** @description When it deletes itself: ISO 8601. Empty or left out: never. */
+            /** @description When it deletes itself: ISO 8601, in the future. Empty or left out: never. */
             deleteAt?: string;
         };
         /**
@@ -434,7 +434,7 @@ export interface components {
             project?: string;
             username?: string;
             protected?: boolean;
-            /** @description ISO 8601; null or empty clears it. */
+            /** @description ISO 8601, in the future; null or empty clears it. */
             deleteAt?: string | null;
         };
         /**
@@ -845,7 +845,7 @@ type ReadonlyArray<T> = [
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
 export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
 export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["InstanceStatusCode"]> = ["OK", "WARNING"];
-export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "RECONCILE_FAILED"];
+export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "RECONCILE_FAILED"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];

@@ -4,6 +4,7 @@ import { isSystemError } from '@dblab/provision'
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { type Config, configSchema } from './schema.ts'
+import { inWords } from './words.ts'
 
 /** The configuration can't be used. The message names the file, the key, the problem and the line. */
 export class ConfigError extends Error {
@@ -40,7 +41,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): LoadedConfig {
     fromEnvironment.set(key, variable)
     raw[key] = key === 'port' && /^\d+$/.test(value) ? Number(value) : value
   }
-  const parsed = configSchema.safeParse(raw)
+  const parsed = configSchema.safeParse(raw, { error: inWords })
   if (!parsed.success) {
     const problems = parsed.error.issues.flatMap(explain).map(({ path, message }) => {
       const variable = fromEnvironment.get(String(path[0] ?? ''))
@@ -51,10 +52,6 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): LoadedConfig {
     throw new ConfigError(problems.join('\n'))
   }
   const config = parsed.data
-  const { portFrom, portTo } = config.clones
-  if (portFrom > portTo) {
-    throw new ConfigError(`${file ?? 'configuration'}: clones.portTo: must not be below clones.portFrom (${portFrom})`)
-  }
   config.dataDir = realPath(resolve(cwd, config.dataDir))
   if (config.dataDir === '/') throw new ConfigError('dataDir: must not be the root of the file system')
   const token = env.DBLAB_TOKEN
@@ -87,8 +84,10 @@ function readFile(named: string | undefined, cwd: string): RawFile {
     text = readFileSync(file, 'utf8')
   } catch (error) {
     if (isSystemError(error, 'ENOENT') && !named) return { raw: {}, file: undefined, lineOf: () => undefined }
-    if (error instanceof Error) throw new ConfigError(`${file}: can't be read: ${error.message}`, { cause: error })
-    throw error
+    if (!isSystemError(error)) throw error
+    const why = error.code === 'ENOENT' ? 'there is no such file' : `it can't be read (${error.code})`
+    const from = named ? 'DBLAB_CONFIG: ' : ''
+    throw new ConfigError(`${from}${file}: ${why}`, { cause: error })
   }
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })

@@ -13,15 +13,17 @@ const units: Record<string, number> = {
   TIB: 2 ** 40,
 }
 
+const BYTES = 'must be bytes, such as 20GB or 500MiB'
+
 /** Bytes, as a number or as people write them: `500MB`, `20 GiB`. */
 const bytes = z
-  .union([z.number(), z.string()])
+  .union([z.number(), z.string()], { error: BYTES })
   .transform((value, context) => {
     if (typeof value === 'number') return value
     const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([KMGT]?i?B)$/i.exec(value.trim()) ?? []
     const factor = unit === undefined ? undefined : units[unit.toUpperCase()]
     if (number === undefined || factor === undefined) {
-      context.addIssue({ code: 'custom', message: 'must be bytes, such as 20GB or 500MiB' })
+      context.addIssue({ code: 'custom', message: BYTES })
       return z.NEVER
     }
     return Math.round(Number(number) * factor)
@@ -63,6 +65,10 @@ const storage = z
       .default(5)
       .describe('Free space below this makes the lab refuse new clones and snapshots'),
   })
+  .refine(({ lowFreePercent, criticalFreePercent }) => criticalFreePercent <= lowFreePercent, {
+    path: ['criticalFreePercent'],
+    error: 'must not be above storage.lowFreePercent',
+  })
   .prefault({})
 
 const postgres = z
@@ -81,7 +87,10 @@ const postgres = z
         'Account that runs Postgres when the server runs as root; left out: the first there is of dblab, postgres, nobody',
       ),
     settings: z
-      .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+      .record(
+        z.string(),
+        z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text, a number, or true or false' }),
+      )
       .superRefine((settings, context) => {
         for (const [name, value] of Object.entries(settings)) {
           try {
@@ -121,6 +130,10 @@ const clones = z
       .default(4)
       .describe('Creations and resets that run at the same time; more wait'),
     queue: z.int().min(0).default(500).describe('Creations and resets that may wait; more are refused with TOO_BUSY'),
+  })
+  .refine(({ portFrom, portTo }) => portFrom <= portTo, {
+    path: ['portTo'],
+    error: 'must not be below clones.portFrom',
   })
   .prefault({})
 

@@ -54,7 +54,7 @@ const models: TsoaRoute.Models = {
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "WarningCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Warning": {

@@ -22,6 +22,8 @@ export interface Foundations extends AsyncDisposable {
   storage: OpenedStorage
   runtime: PostgresRuntime
   binaries: BinarySource
+  /** True when the storage was chosen just now, for a lab that had none. */
+  isNew: boolean
 }
 
 /**
@@ -49,7 +51,8 @@ export async function openFoundations(config: Config, { anew = false } = {}): Pr
     dataset: config.storage.dataset,
     image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize ?? (await defaultImageSize(dataDir)) },
   })
-  if (!identity.storage) {
+  const isNew = identity.storage === undefined
+  if (isNew) {
     const { driver, embedded } = storage.choice
     identity.storage = { driver, embedded, dataset: config.storage.dataset ?? '' }
     await writeIdentity(dataDir, identity)
@@ -62,7 +65,7 @@ export async function openFoundations(config: Config, { anew = false } = {}): Pr
     labUser: callerAccount().name,
   })
   stack.move()
-  return { identity, storage, runtime, binaries, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
+  return { identity, storage, runtime, binaries, isNew, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
 }
 
 /** The data is where it was: to come up empty somewhere else would look like the loss of everything. */

@@ -1,11 +1,12 @@
 import type { Warning } from '@dblab/models'
-import { PortPool, Provisioner } from '@dblab/provision'
+import { isProvisionError, PortPool, Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { CloneService } from '../cloning/clone-service.ts'
 import { GarbageCollector } from '../cloning/garbage.ts'
 import { Jobs } from '../cloning/jobs.ts'
 import { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { CloneMonitor } from '../cloning/monitor.ts'
+import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -66,6 +67,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     settings: cloneSettings(config),
     allowSuperusers: config.postgres.allowSuperusers,
   })
+  await checkPostgresSettings(provisioner, catalogue, config, log)
   const { portFrom, portTo, host, concurrency, queue, idleMinutes, publicHost } = config.clones
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const jobs = new Jobs({ concurrency, queue }, (error, id) => {
@@ -104,6 +106,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     clones,
     snapshots,
     disk,
+    ports,
     storage: storage.driver,
     choice: storage.choice,
     version,
@@ -136,16 +139,38 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
 
 /** What a person asks first: where the data is, on what, and run by whom. */
 function logPlaces(
-  { storage: { choice }, runtime: { account }, identity: { stateDir } }: Foundations,
+  { storage: { choice }, runtime: { account }, identity: { stateDir }, isNew }: Foundations,
   config: Config,
   log: Logger,
 ): void {
   const { driver, embedded } = choice
   log.info('storage is open', { driver, embedded, account: account.name, stateDir })
-  for (const { driver: other, reason, hint } of choice.passedOver) log.info(`not ${other}: ${reason}`, { hint })
-  if (driver === 'copy') log.warn('every clone copies every byte: see above for what a better driver needs')
+  if (isNew) {
+    for (const { driver: other, reason, hint } of choice.passedOver) log.info(`it is not ${other}: ${reason}`, { hint })
+  }
+  if (driver === 'copy') {
+    log.warn('every clone copies every byte; "pool" in GET /status says what a better driver needs')
+  }
   if (stateDir !== config.dataDir) {
     log.info(`Postgres runs as ${account.name}, who can not enter ${config.dataDir}: its data lies in ${stateDir}`)
+  }
+}
+
+/** A setting that Postgres refuses would keep every clone from coming up: it is refused here, before anything is started or stopped. */
+async function checkPostgresSettings(
+  { runtime }: Provisioner,
+  { snapshots }: Catalogue,
+  config: Config,
+  log: Logger,
+): Promise<void> {
+  try {
+    await runtime.checkSettings(cloneSettings(config), snapshots.listPublished()[0]?.postgresVersion)
+  } catch (error) {
+    if (isProvisionError(error, 'INVALID'))
+      throw new ConfigError(`postgres.settings: ${error.message}`, { cause: error })
+    if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+    // The clones that run go on without it.
+    log.error('there is no Postgres for the newest data', { error })
   }
 }
 

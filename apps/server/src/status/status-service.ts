@@ -1,5 +1,5 @@
 import type { Health, Instance, Pool, Warning } from '@dblab/models'
-import type { StorageChoice, StorageDriver } from '@dblab/provision'
+import type { PortPool, StorageChoice, StorageDriver } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneService } from '../cloning/clone-service.ts'
 import type { SnapshotService } from '../snapshots/snapshot-service.ts'
@@ -10,6 +10,7 @@ export interface StatusServiceOptions {
   clones: CloneService
   snapshots: SnapshotService
   disk: DiskMonitor
+  ports: PortPool
   storage: StorageDriver
   choice: StorageChoice
   version: string
@@ -52,13 +53,20 @@ export class StatusService {
   }
 
   warnings(): Warning[] {
-    const { catalogue, disk, standing } = this.#options
+    const { catalogue, disk, ports, standing } = this.#options
     const warnings = [...standing(), ...disk.warnings()]
     if (catalogue.snapshots.listPublished().length === 0 && !warnings.some(({ code }) => code === 'CATALOGUE_LOST')) {
       warnings.push({
         code: 'NO_SNAPSHOT',
         message: 'The lab has no snapshot to clone',
         hint: 'Import data: npm start -- --import FILE',
+      })
+    }
+    if (ports.unlent === 0) {
+      warnings.push({
+        code: 'NO_FREE_PORT',
+        message: 'All ports for clones are lent: new clones are refused',
+        hint: 'Delete clones, or widen clones.portFrom to clones.portTo in the configuration',
       })
     }
     return warnings

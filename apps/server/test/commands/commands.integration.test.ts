@@ -95,7 +95,14 @@ describe('the commands', { timeout: 180_000 }, () => {
       ],
       ['a: [', /is no YAML/],
       ['- 1', /must be a map/],
-      ['clones: {portFrom: 2000, portTo: 1000}', /clones\.portTo: /],
+      ['port: 70000', /dblab\.yaml:1: port: must be at most 65535\n/],
+      ['port: 1.5', /dblab\.yaml:1: port: must be a whole number\n/],
+      ['host: ""', /dblab\.yaml:1: host: must not be empty\n/],
+      ['clones: 5', /dblab\.yaml:1: clones: must be a map of keys\n/],
+      ['bodyLimit: [1]', /dblab\.yaml:1: bodyLimit: must be bytes, such as 20GB/],
+      ['tls: {certFile: cert.pem}', /dblab\.yaml:1: tls\.keyFile: is missing\n/],
+      ['clones:\n  portTo: 1000', /dblab\.yaml:2: clones\.portTo: must not be below clones\.portFrom\n/],
+      ['storage: {lowFreePercent: 3}', /dblab\.yaml:1: storage\.criticalFreePercent: must not be above/],
     ] as const
     for (const [text, message] of wrong) {
       await writeFile(file, text)
@@ -104,6 +111,30 @@ describe('the commands', { timeout: 180_000 }, () => {
       expect(code).toBe(1)
       expect(existsSync(join(lab.directory, '.dblab'))).toBe(false)
     }
+    await writeFile(file, good)
+  })
+
+  test('a setting that Postgres does not take is refused before anything is touched, on a new lab and on an old one', async () => {
+    await using lab = await TestLab.make({ driver: 'copy' })
+    const file = join(lab.directory, 'dblab.yaml')
+    const good = await readFile(file, 'utf8')
+    const refused = {
+      code: 1,
+      stderr: expect.stringMatching(/postgres\.settings: PostgreSQL \d+ does not take the settings: .*"no_such"/),
+    }
+    const bad = good.replace('postgres: {}', 'postgres: {settings: {no_such: 1}}')
+    expect(bad).not.toBe(good)
+    await writeFile(file, bad)
+    expect(await lab.run(['start'])).toMatchObject(refused)
+    await writeFile(file, good)
+    await lab.start()
+    const url = await createClone(lab, 'kept')
+    const session = await openSession(url)
+    await lab.interrupt()
+    await writeFile(file, bad)
+    expect(await lab.run(['start'])).toMatchObject(refused)
+    expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    await session.end()
     await writeFile(file, good)
   })
 

@@ -98,6 +98,17 @@ describe('the errors of a running lab', () => {
     expect((await api.get('/clones')).body).toEqual([])
   })
 
+  test('tell that every port is lent, in the status before anybody asks', async () => {
+    await using clones = new AsyncDisposableStack()
+    for (let port = firstPort; port < firstPort + 5; port++) clones.use(await api.clone({}, { wait: 60 }))
+    await refused('NO_FREE_PORT', 503, 'POST', '/clone', { json })
+    const { body } = await api.get<Instance>('/status')
+    expect(body.status.code).toBe('WARNING')
+    expect(body.warnings).toEqual([{ code: 'NO_FREE_PORT', message: expect.any(String), hint: expect.any(String) }])
+    await clones.disposeAsync()
+    expect((await api.get<Instance>('/status')).body.warnings).toEqual([])
+  })
+
   test('tell that the storage can not be used', async () => {
     await using _storage = await readOnly(join(lab.directory, '.dblab/pool/snapshots'))
     await refused('STORAGE_UNAVAILABLE', 503, 'POST', '/snapshot', { json: {} })
@@ -116,7 +127,7 @@ describe('the errors of a running lab', () => {
     })
 
     test('a pool that is too full takes no clone, and gives those that there are', async () => {
-      await using full = await restarted(lab, { storage: { criticalFreePercent: 100 } })
+      await using full = await restarted(lab, { storage: { lowFreePercent: 100, criticalFreePercent: 100 } })
       api = full.api
       await refused('NOT_ENOUGH_DISK_SPACE', 507, 'POST', '/clone', { json })
       await refused('NOT_ENOUGH_DISK_SPACE', 507, 'POST', '/snapshot', { json: {} })

@@ -57,6 +57,11 @@ export interface PostgresRuntime {
   /** Throws UNAVAILABLE, saying what is missing and how to get it. */
   check(): Promise<void>
   /**
+   * Asks the server of that major (the default one, if left out) whether it knows the settings and takes their values; nothing is started.
+   * @throws ProvisionError INVALID with its words; UNAVAILABLE when there is no such server
+   */
+  checkSettings(settings: Readonly<Record<string, string>>, major?: number): Promise<void>
+  /**
    * An empty data directory becomes a cluster whose bootstrap superuser is `dblab`, with the lab's own database in it. The directory
    * exists, is empty, and is the account's.
    */

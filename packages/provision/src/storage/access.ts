@@ -40,7 +40,7 @@ export async function checkAccess(root: string, owner: Account): Promise<void> {
 async function checkWritable(directory: string): Promise<void> {
   if (!(await stat(directory)).isDirectory()) {
     throw new ProvisionError('UNAVAILABLE', `${directory} is not a directory`, {
-      hint: 'Move it away, or choose another root.',
+      hint: 'Move it away, or choose another data directory.',
     })
   }
   try {
@@ -49,7 +49,7 @@ async function checkWritable(directory: string): Promise<void> {
     if (!isSystemError(error, 'EACCES', 'EPERM', 'EROFS')) throw error
     throw new ProvisionError('UNAVAILABLE', `${directory} can't be written to: ${error.message}`, {
       cause: error,
-      hint: 'Give it to the account that the server runs as, or choose another root.',
+      hint: 'Give it to the account that the server runs as, or choose another data directory.',
     })
   }
 }

@@ -76,7 +76,7 @@ async function settledDriver(config: StorageConfig): Promise<DriverName | undefi
 
 function belongsTo(settled: DriverName, { root, driver }: StorageConfig): ProvisionError {
   return new ProvisionError('UNAVAILABLE', `${root} belongs to the driver ${settled}, not to ${driver}`, {
-    hint: `Configure the driver ${settled}, or another root (and image) for ${driver}.`,
+    hint: `Configure the driver ${settled}, or another data directory for ${driver}.`,
   })
 }
 
@@ -99,7 +99,7 @@ function passedFor(settled: DriverName): StorageChoice['passedOver'] {
   return ORDER.slice(0, ORDER.indexOf(settled)).map((driver) => ({
     driver,
     reason: `the data is already kept by the driver ${settled}`,
-    hint: 'Start with an empty root directory to choose anew.',
+    hint: 'A new lab, in another data directory, chooses anew.',
   }))
 }
 

@@ -17,6 +17,7 @@ import { launch, untilReady } from './launch.ts'
 import { linesSince, logSize, tailLines, trimLog } from './log.ts'
 import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable } from './processes.ts'
 import { InstanceDirectory, type InstanceRecord, instanceDirectories, type ProcessRecord } from './record.ts'
+import { tryOutSettings } from './settings.ts'
 import { findServer, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
 import { chooseSocketDir, makeSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
@@ -69,6 +70,12 @@ export class ProcessRuntime implements PostgresRuntime {
       )
     }
     await this.#options.binaries()
+  }
+
+  async checkSettings(settings: Readonly<Record<string, string>>, major?: number): Promise<void> {
+    const binaries = await this.#options.binaries(major)
+    await this.#makeDirectories()
+    await tryOutSettings(settings, binaries, { directory: this.#instancesDir, account: this.account })
   }
 
   async initialise(dataDir: string, signal?: AbortSignal): Promise<void> {

@@ -49,7 +49,7 @@ export class EmbeddedPool {
     const content = await this.#content()
     if (content !== 'foreign') return content === 'btrfs'
     throw new ProvisionError('UNAVAILABLE', `${this.path} is there, but holds no btrfs, and is left as it is`, {
-      hint: 'Move it away, or configure another path for the image.',
+      hint: 'Move it away, or choose another data directory.',
     })
   }
 
@@ -115,7 +115,7 @@ export class EmbeddedPool {
         'UNAVAILABLE',
         `${this.mountPoint} is not empty: mounting the pool would hide what it holds`,
         {
-          hint: 'Move its content away, or choose another root.',
+          hint: 'Move its content away, or choose another data directory.',
         },
       )
     }
@@ -125,7 +125,9 @@ export class EmbeddedPool {
 
   async #make(sizeBytes: number): Promise<void> {
     if (!(sizeBytes >= MIN_BYTES)) {
-      throw new ProvisionError('INVALID', `an embedded pool needs at least ${MIN_BYTES} bytes`)
+      throw new ProvisionError('INVALID', `an embedded pool needs at least ${MIN_BYTES / 2 ** 20} MiB`, {
+        hint: 'Raise the size of its image (imageSize), or make room on the disk that it lies on.',
+      })
     }
     await makeDirectory(dirname(this.path), 0o711)
     // Left by a crash: under this name it has never been mounted.
@@ -159,7 +161,7 @@ export class EmbeddedPool {
     if (!mount) return false
     if ((await loopDevicesOf(this.path)).includes(mount.source)) return true
     throw new ProvisionError('UNAVAILABLE', `something else is mounted at ${this.mountPoint}: ${mount.source}`, {
-      hint: 'Unmount it, or choose another root.',
+      hint: 'Unmount it, or choose another data directory.',
     })
   }
 

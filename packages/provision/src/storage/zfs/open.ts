@@ -8,7 +8,7 @@ import { ZfsDriver } from './zfs.ts'
 export async function openZfs({ labId, dataset, root, owner }: StorageConfig): Promise<StoragePool> {
   if (dataset === undefined) {
     throw new ProvisionError('UNAVAILABLE', 'no ZFS dataset is configured', {
-      hint: 'Name one in a ZFS pool of this machine, such as tank/dblab, in the configuration of the storage.',
+      hint: 'Configure one in a ZFS pool of this machine (dataset: tank/dblab).',
     })
   }
   const config: ZfsConfig = { labId, dataset, root, owner }
