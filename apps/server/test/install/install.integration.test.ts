@@ -1,6 +1,6 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,7 +14,15 @@ const execute = promisify(execFile)
 const repository = fileURLToPath(new URL('../../../..', import.meta.url))
 const NOBODY = 65534
 
-const skipped = process.env.DBLAB_LONG_TESTS ? undefined : 'installs everything from npm: npm run test:long'
+/** It installs everything from npm, twice: too much for a developer's `npm test`. */
+function whySkipped(): string | undefined {
+  if (!process.env.DBLAB_LONG_TESTS && !process.env.DBLAB_INSTALL_TESTS) return 'installs from npm: npm run test:long'
+  if (!isRoot) return 'needs root, to be another account too'
+  const { status } = spawnSync('git', ['-C', repository, 'rev-parse', '--verify', 'HEAD'])
+  return status === 0 ? undefined : 'git has no commit of this checkout to make a fresh one of'
+}
+
+const skipped = whySkipped()
 
 /** This process' own, without what it has of this checkout: what tells npm how to reach its registry stays. */
 function strangersEnvironment(): NodeJS.ProcessEnv {
@@ -37,36 +45,45 @@ async function checkout(owner: number): Promise<{ home: string; directory: strin
   return { home, directory }
 }
 
-describe.skipIf(skipped !== undefined || !isRoot)(
-  `npm start in a fresh checkout (${skipped ?? 'as root and not'})`,
-  () => {
-    test.each([
-      ['as root, below a home that nobody else may enter', 0],
-      ['as an ordinary user', NOBODY],
-    ])('%s', { timeout: 600_000 }, async (_, uid) => {
-      const { home, directory } = await checkout(uid)
-      const env = { ...strangersEnvironment(), HOME: home, DBLAB_PORT: String(await freePort()) }
-      const npm = (...args: string[]) =>
-        spawn('npm', args, { cwd: directory, env, uid, gid: uid, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped ?? 'as root and not'})`, () => {
+  test.each([
+    ['as root, below a home that nobody else may enter', 0],
+    ['as an ordinary user', NOBODY],
+  ])('%s', { timeout: 600_000 }, async (_, uid) => {
+    const { home, directory } = await checkout(uid)
+    const env = { ...strangersEnvironment(), HOME: home, DBLAB_PORT: String(await freePort()) }
+    const npm = (...args: string[]) =>
+      spawn('npm', args, { cwd: directory, env, uid, gid: uid, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 
-      const cold = await untilReady(npm('start'))
-      expect(cold.seconds).toBeLessThan(180)
-      await controlC(cold.process)
-      const warm = await untilReady(npm('start'))
-      expect(warm.seconds).toBeLessThan(5)
-      await controlC(warm.process)
-      expect(await ended(npm('run', 'stop'))).toContain('The lab is stopped')
-      // The benchmark's pool takes root.
-      if (uid === 0) expect(await ended(npm('run', 'bench', '--', '--quick'))).toContain('lab: create to first')
-      expect(await ended(npm('run', 'destroy', '--', '--yes'))).toContain('The lab is gone')
-      expect(await leftovers(directory)).toMatchObject({ servers: [], mounts: [], loops: [], volumes: [] })
-      expect(await readFile('/proc/self/mounts', 'utf8')).not.toContain(directory)
-      await rm(home, { recursive: true })
-    })
-  },
-)
+    const cold = await untilReady(npm('start'))
+    expect(cold.seconds).toBeLessThan(180)
+    await controlC(cold.process)
+    const warm = await untilReady(npm('start'))
+    expect(warm.seconds).toBeLessThan(5)
+    await controlC(warm.process)
+    expect(await ended(npm('run', 'stop'))).toContain('The lab is stopped')
+    const dump = join(directory, 'mine.sql')
+    await writeFile(dump, 'CREATE TABLE answers AS SELECT 42 AS answer;\n')
+    const imported = await untilReady(npm('start', '--', '--import', dump))
+    expect(imported.output).toContain('database=mine')
+    await controlC(imported.process)
+    // The benchmark's pool takes root.
+    if (uid === 0) expect(await ended(npm('run', 'bench', '--', '--quick'))).toContain('lab: create to first')
+    expect(await ended(npm('run', 'destroy', '--', '--yes'))).toContain('The lab is gone')
+    expect(await leftovers(directory)).toMatchObject({ servers: [], mounts: [], loops: [], volumes: [] })
+    expect(await readFile('/proc/self/mounts', 'utf8')).not.toContain(directory)
+    await rm(home, { recursive: true })
+  })
+})
 
-async function untilReady(process: ChildProcess): Promise<{ process: ChildProcess; seconds: number }> {
+interface Ready {
+  process: ChildProcess
+  seconds: number
+  /** Of both streams. */
+  output: string
+}
+
+async function untilReady(process: ChildProcess): Promise<Ready> {
   const started = Date.now()
   let output = ''
   process.stderr?.on('data', (chunk) => {
@@ -74,7 +91,7 @@ async function untilReady(process: ChildProcess): Promise<{ process: ChildProces
   })
   for await (const chunk of process.stdout ?? []) {
     output += chunk
-    if (output.includes('Three lines to try')) return { process, seconds: (Date.now() - started) / 1000 }
+    if (output.includes('Three lines to try')) return { process, seconds: (Date.now() - started) / 1000, output }
   }
   throw new Error(`it ended before it was ready:\n${output}`)
 }
