@@ -1,6 +1,6 @@
 import { chown, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isProvisionError, ProvisionError } from './errors.ts'
+import { ProvisionError } from './errors.ts'
 import { prepareBase } from './postgres/base.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
@@ -84,15 +84,22 @@ export class Provisioner {
 
   /**
    * The data of `spec.from` under a new volume, at the same port with the same login, in place of `old`. The old instance is stopped,
-   * its volume stands: the caller retires it once its own books say so. After a failure the old instance runs again.
+   * its volume stands: the caller retires it once its own books say so. After a failure the old instance runs again, unless `keepOld` is
+   * false, for data that nobody should use, or the signal has asked to stop.
    */
-  async resetClone(old: VolumeId, spec: CloneSpec, options: CloneOptions = {}): Promise<void> {
+  async resetClone(
+    old: VolumeId,
+    spec: CloneSpec,
+    options: CloneOptions & { keepOld?: boolean | undefined } = {},
+  ): Promise<void> {
     await using undo = new AsyncDisposableStack()
     options.onStep?.('volume')
     const volume = await this.storage.clone(spec.from, spec.volumeId, spec.labels)
     undo.defer(() => this.destroyVolume(spec.volumeId))
     options.signal?.throwIfAborted()
-    undo.defer(() => this.startClone({ ...spec, volumeId: old }))
+    undo.defer(async () => {
+      if (options.keepOld !== false && !options.signal?.aborted) await this.startClone({ ...spec, volumeId: old })
+    })
     // At once: should the undo start it again, its recovery brings back all that was committed.
     await this.runtime.stop(old, 'immediate')
     // The undo of a half-started instance comes before the old one's start: both want the port.
@@ -114,6 +121,11 @@ export class Provisioner {
       { id, dataDir, host, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
       { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
     )
+  }
+
+  /** True when a Postgres that is started on the volume needs no recovery. */
+  async isShutDownCleanly(id: VolumeId): Promise<boolean> {
+    return isShutDownCleanly(dataDirOf(await this.#volume(id)))
   }
 
   /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
@@ -188,8 +200,8 @@ export class Provisioner {
       await this.storage.snapshot(clone.volumeId, snapshotId, labels)
       return
     }
-    await this.runtime.stop(clone.volumeId, 'clean')
     try {
+      await this.runtime.stop(clone.volumeId, 'clean')
       await this.storage.snapshot(clone.volumeId, snapshotId, labels)
     } finally {
       await this.startClone(clone)
@@ -202,19 +214,26 @@ export class Provisioner {
    */
   async recoverSnapshot(
     from: SnapshotRef,
-    scratch: { volumeId: VolumeId; snapshotId: string; database: string; labels?: Labels },
+    scratch: {
+      volumeId: VolumeId
+      snapshotId: string
+      database: string
+      labels?: Labels
+      signal?: AbortSignal
+    },
   ): Promise<ClusterFacts & { sizeBytes: number }> {
     await using undo = new AsyncDisposableStack()
+    const { signal } = scratch
     const volume = await this.storage.clone(from, scratch.volumeId, scratch.labels)
     undo.defer(() => this.destroyVolume(scratch.volumeId))
     const dataDir = dataDirOf(volume)
     const settings = await this.#settings(dataDir)
     const instance = await this.runtime.start(
       { id: scratch.volumeId, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
-      { timeoutMs: RECOVERY_TIMEOUT_MS },
+      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
     )
     const facts = await readFacts(instance, dataDir)
-    for (const database of facts.databases) await prepareBase(instance, { database })
+    for (const database of facts.databases) await prepareBase(instance, { database, signal })
     await this.#stopCleanly(scratch.volumeId, dataDir)
     await this.runtime.remove(scratch.volumeId)
     const { sizeBytes } = await this.snapshotStopped(scratch.volumeId, scratch.snapshotId, scratch.labels)
@@ -303,9 +322,4 @@ async function readFacts(instance: Instance, dataDir: string): Promise<ClusterFa
 function reachableAddress(host: string): string {
   if (host === '0.0.0.0' || host === '*') return '127.0.0.1'
   return host === '::' ? '::1' : host
-}
-
-/** For a caller that destroys what may still be in use, and keeps it then. */
-export function isInUse(error: unknown): error is ProvisionError {
-  return isProvisionError(error, 'IN_USE')
 }

@@ -3,7 +3,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { isSystemError } from '@dblab/provision'
 
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
+
+/** What makes a catalogue of each older schema one of the next. */
+const MIGRATIONS: Readonly<Record<number, string>> = {
+  1: 'ALTER TABLE volumes ADD COLUMN origin TEXT',
+}
 
 const SCHEMA = `
 CREATE TABLE meta (
@@ -18,7 +23,9 @@ CREATE TABLE volumes (
   id TEXT PRIMARY KEY,
   role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch')),
   state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
-  created_at TEXT NOT NULL
+  created_at TEXT NOT NULL,
+  -- The snapshot that it was cloned from, which can't go before it. Null for an empty one, and where nobody wrote it down.
+  origin TEXT
 ) STRICT;
 
 -- Every snapshot in the storage, likewise. Only live and published ones are shown to anyone.
@@ -133,12 +140,19 @@ export function openDatabase(file: string, labId: string, epoch: number): Databa
     if (found < epoch) {
       throw new CatalogueLostError(`it is an older copy: of start ${found} of the lab, which has seen start ${epoch}`)
     }
+    migrate(db, version)
     return db
   } catch (error) {
     db?.close()
     if (error instanceof CatalogueLostError) throw error
     if (isSqliteError(error)) throw new CatalogueLostError(`it can't be read: ${error.message}`, { cause: error })
     throw error
+  }
+}
+
+function migrate(db: DatabaseSync, from: number): void {
+  for (let version = from; version < SCHEMA_VERSION; version++) {
+    db.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[version]}; PRAGMA user_version = ${version + 1}; COMMIT`)
   }
 }
 

@@ -8,6 +8,8 @@ export interface VolumeRecord {
   role: VolumeRole
   state: VolumeState
   createdAt: string
+  /** The snapshot that it was cloned from. */
+  origin: string | null
 }
 
 /** The volumes that the lab asked the storage for. */
@@ -18,15 +20,15 @@ export class VolumeStore {
   readonly #list: StatementSync
 
   constructor(db: DatabaseSync) {
-    this.#insert = db.prepare('INSERT INTO volumes (id, role, state, created_at) VALUES (?, ?, ?, ?)')
+    this.#insert = db.prepare('INSERT INTO volumes (id, role, state, created_at, origin) VALUES (?, ?, ?, ?, ?)')
     this.#setState = db.prepare('UPDATE volumes SET state = ? WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM volumes WHERE id = ?')
-    this.#list = db.prepare('SELECT id, role, state, created_at FROM volumes ORDER BY created_at, id')
+    this.#list = db.prepare('SELECT id, role, state, created_at, origin FROM volumes ORDER BY created_at, id')
   }
 
   /** Before the storage is asked, so that no crash leaves a volume that nobody knows. */
-  add(id: string, role: VolumeRole): void {
-    this.#insert.run(id, role, 'pending', new Date().toISOString())
+  add(id: string, role: VolumeRole, origin: string | null = null): void {
+    this.#insert.run(id, role, 'pending', new Date().toISOString(), origin)
   }
 
   setState(id: string, state: VolumeState): void {
@@ -43,6 +45,7 @@ export class VolumeStore {
       role: row.role as VolumeRole,
       state: row.state as VolumeState,
       createdAt: String(row.created_at),
+      origin: row.origin === null ? null : String(row.origin),
     }))
   }
 

@@ -32,11 +32,11 @@ export interface CloneFilter {
 /** What people ask of clones: checks, promises, and hands the work to the lifecycle. */
 export class CloneService {
   readonly #options: CloneServiceOptions
-  readonly #changes = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
+  readonly #changes = new EventEmitter().setMaxListeners(0)
 
   constructor(options: CloneServiceOptions) {
     this.#options = options
-    options.lifecycle.onChange((id) => this.#changes.emit(id))
+    options.lifecycle.onChange((id) => this.#changes.emit(eventOf(id)))
   }
 
   /**
@@ -172,7 +172,7 @@ export class CloneService {
       const clone = this.get(id)
       if (clone.status.code === 'OK' || clone.status.code === 'FATAL' || deadline.aborted) return clone
       try {
-        await once(this.#changes, id, { signal: deadline })
+        await once(this.#changes, eventOf(id), { signal: deadline })
       } catch (error) {
         if (!deadline.aborted) throw error
       }
@@ -211,8 +211,8 @@ export class CloneService {
   #view(record: CloneRecord): Clone {
     const { lifecycle, publicHost } = this.#options
     return toClone(record, publicHost, {
-      starting: lifecycle.isStarting(record.id),
-      down: lifecycle.whyDown(record.id),
+      starting: lifecycle.restarts.isStarting(record.id),
+      down: lifecycle.restarts.whyDown(record.id),
     })
   }
 
@@ -228,6 +228,11 @@ export class CloneService {
     if (record) return this.#view(record)
     throw new LabError('CLONE_NOT_FOUND', 'the clone that the key made is deleted already')
   }
+}
+
+/** Not the id itself: one named `error` would be thrown, and others are the emitter's own events. */
+function eventOf(id: string): string {
+  return `clone ${id}`
 }
 
 function requireUnprotected(clone: CloneRecord): void {

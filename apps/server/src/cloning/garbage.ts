@@ -1,4 +1,4 @@
-import { isInUse, type Provisioner } from '@dblab/provision'
+import { isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { refOf } from '../catalogue/snapshots.ts'
 import type { Logger } from '../log.ts'
@@ -57,7 +57,10 @@ export class GarbageCollector {
   }
 
   async #removeSnapshots(): Promise<string[]> {
-    const retired = this.#catalogue.snapshots.list().filter((snapshot) => snapshot.state === 'retired')
+    const origins = new Set(this.#catalogue.volumes.list().map((volume) => volume.origin))
+    const retired = this.#catalogue.snapshots
+      .list()
+      .filter((snapshot) => snapshot.state === 'retired' && !origins.has(snapshot.id))
     return this.#removeEach(retired, async (snapshot) => {
       await this.#provisioner.storage.destroySnapshot(refOf(snapshot))
       this.#catalogue.snapshots.delete(snapshot.id)
@@ -83,7 +86,8 @@ export class GarbageCollector {
         removed.push(item.id)
       } catch (error) {
         // In use: a later collection's turn. Anything else is the log's, and must not keep the others from going.
-        if (!isInUse(error)) this.#log.error('could not be removed; will be tried again', { id: item.id, error })
+        if (!isProvisionError(error, 'IN_USE'))
+          this.#log.error('could not be removed; will be tried again', { id: item.id, error })
       }
     }
     return removed

@@ -7,6 +7,9 @@ export interface JobsOptions {
   queue: number
 }
 
+/** A creation takes a moment; the recovery of a large clone may take many minutes. */
+const CLOSE_GRACE_MS = 10_000
+
 interface Job {
   controller: AbortController
   done: Promise<void>
@@ -75,11 +78,20 @@ export class Jobs {
     for (const job of this.#jobs.get(key) ?? []) job.controller.abort(reason)
   }
 
-  /** Lets nothing new begin; resolves when what runs has ended. Jobs that still wait are dropped: the catalogue knows them. */
-  async close(): Promise<void> {
+  /**
+   * Lets nothing new begin; resolves when what runs has ended. Jobs that still wait are dropped: the catalogue knows them. What runs on
+   * after the time of grace is asked to stop; it is done again from its beginning at the next start.
+   */
+  async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
-    await Promise.all([...this.#jobs.values()].flat().map((job) => job.done))
+    const jobs = [...this.#jobs.values()].flat()
+    const reason = new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })
+    const late = setTimeout(() => {
+      for (const job of jobs) job.controller.abort(reason)
+    }, graceMs)
+    await Promise.all(jobs.map((job) => job.done))
+    clearTimeout(late)
   }
 
   async #run(

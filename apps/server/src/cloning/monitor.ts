@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts'
 import type { CloneService } from './clone-service.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
+import { isUnderWay, resumeOperation } from './resume.ts'
 
 export interface MonitorOptions {
   catalogue: Catalogue
@@ -47,12 +48,13 @@ export class CloneMonitor {
   }
 
   async #look(clone: CloneRecord): Promise<void> {
-    const { log } = this.#options
+    const { jobs, log } = this.#options
     try {
       const { protected: isProtected, deleteAt } = clone
       if (!isProtected && deleteAt !== null && deleteAt <= new Date().toISOString())
         this.#delete(clone, 'its time is over')
       else if (clone.status === 'OK') await this.#lookAtRunning(clone)
+      else if (isUnderWay(clone) && !jobs.isBusy(clone.id)) this.#resume(clone)
     } catch (error) {
       // A clone may go, or be swapped, under a look at it; the next round sees what is true then.
       if (!isProvisionError(error)) throw error
@@ -60,15 +62,22 @@ export class CloneMonitor {
     }
   }
 
+  /** A defect ended the job, and could not even be noted: the clone must not wait for ever. */
+  #resume(clone: CloneRecord): void {
+    const { jobs, lifecycle, log } = this.#options
+    log.error('an operation has no job behind it; doing it again', { clone: clone.id, status: clone.status })
+    resumeOperation(clone, jobs, lifecycle)
+  }
+
   async #lookAtRunning(clone: CloneRecord): Promise<void> {
     const { provisioner, lifecycle, jobs, log } = this.#options
-    if (clone.volumeId === null || lifecycle.isStarting(clone.id) || jobs.isBusy(clone.id)) return
+    if (clone.volumeId === null || lifecycle.restarts.isStarting(clone.id) || jobs.isBusy(clone.id)) return
     const instance = await provisioner.runtime.inspect(clone.volumeId)
     if (instance?.state !== 'running') {
-      if (!lifecycle.mayRetry(clone.id)) return
+      if (!lifecycle.restarts.mayRetry(clone.id)) return
       log.warn('a clone is down; starting it again', { clone: clone.id })
-      lifecycle.markStarting(clone.id)
-      void jobs.add(clone.id, () => lifecycle.restart(clone.id))
+      lifecycle.restarts.markStarting(clone.id)
+      void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal))
       return
     }
     if (this.#options.idleMinutes === 0) return

@@ -85,7 +85,8 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     ports,
     log,
     collectGarbage,
-    unsafeBootId: isUnsafe(config) ? bootId : null,
+    bootId,
+    unsafe: isUnsafe(config),
   })
   const requireWritable = (growing: boolean) => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
@@ -114,7 +115,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   })
   stack.defer(() => jobs.close())
   if (lost === undefined) {
-    const reconciler = new Reconciler({ catalogue, provisioner, lifecycle, jobs, ports, log, collectGarbage, bootId })
+    const reconciler = new Reconciler({ catalogue, provisioner, lifecycle, jobs, ports, log, collectGarbage })
     problems.push(...(await reconciler.reconcile()))
     for (const problem of problems) log.error('out of order', { problem })
   }
@@ -184,8 +185,9 @@ function toSetting(value: string | number | boolean): string {
   return String(value)
 }
 
+/** Postgres takes any beginning of these words that is one of no other ("Setting Parameters"). */
 function isUnsafe(config: Config): boolean {
-  return ['off', 'false', 'no', '0'].includes(String(cloneSettings(config).fsync ?? 'on').toLowerCase())
+  return /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(cloneSettings(config).fsync ?? 'on')
 }
 
 function standingWarnings(config: Config, { lost }: OpenedCatalogue, problems: string[]): Warning[] {

@@ -1,15 +1,9 @@
-import {
-  dataDirOf,
-  type Instance,
-  isShutDownCleanly,
-  type PortPool,
-  type Provisioner,
-  type Volume,
-} from '@dblab/provision'
+import type { Instance, PortPool, Provisioner, Volume } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { Jobs } from '../cloning/jobs.ts'
 import type { CloneLifecycle } from '../cloning/lifecycle.ts'
+import { isUnderWay, resumeOperation } from '../cloning/resume.ts'
 import type { Logger } from '../log.ts'
 
 export interface ReconcilerOptions {
@@ -20,12 +14,10 @@ export interface ReconcilerOptions {
   ports: PortPool
   log: Logger
   collectGarbage: () => Promise<void>
-  /** Of the host as it runs now. */
-  bootId: string | null
 }
 
 /**
- * Brings together what should be (the catalogue) and what is (the storage and the process table), at start and after any failure. Only to
+ * Brings together what should be (the catalogue) and what is (the storage and the process table), at start. Only to
  * be called with a catalogue that was read whole. It removes what the catalogue says is nobody's, and nothing else.
  */
 export class Reconciler {
@@ -115,27 +107,21 @@ export class Reconciler {
 
   async #resume(clone: CloneRecord, volumes: Map<string, Volume>, instances: Map<string, Instance>): Promise<void> {
     const { jobs, lifecycle, log } = this.#options
-    if (clone.status !== 'OK' && clone.status !== 'FATAL')
+    if (isUnderWay(clone)) {
       log.info('going on with an operation', { clone: clone.id, status: clone.status })
-    if (clone.status === 'CREATING') void jobs.add(clone.id, (signal) => lifecycle.create(clone.id, { signal }))
-    if (clone.status === 'RESETTING') void jobs.add(clone.id, (signal) => lifecycle.reset(clone.id, { signal }))
-    if (clone.status === 'DELETING') void jobs.add(clone.id, () => lifecycle.delete(clone.id))
+      resumeOperation(clone, jobs, lifecycle)
+      return
+    }
     const volume = clone.volumeId === null ? undefined : volumes.get(clone.volumeId)
     if (clone.status !== 'OK' || (volume && instances.get(volume.id)?.state === 'running')) return
-    if (volume && (await this.#lostWrites(clone, volume))) {
+    if (volume && (await lifecycle.lostWrites(clone))) {
       lifecycle.declareFatal(
         clone.id,
         'The host went down while this clone ran with fsync=off, so its data can not be trusted. Reset the clone, or delete it.',
       )
       return
     }
-    lifecycle.markStarting(clone.id)
-    void jobs.add(clone.id, () => lifecycle.restart(clone.id))
-  }
-
-  /** With `fsync=off`, what a clean shutdown did not write out is gone with the kernel that held it. */
-  async #lostWrites(clone: CloneRecord, volume: Volume): Promise<boolean> {
-    if (clone.unsafeBootId === null || clone.unsafeBootId === this.#options.bootId) return false
-    return !(await isShutDownCleanly(dataDirOf(volume)))
+    lifecycle.restarts.markStarting(clone.id)
+    void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal))
   }
 }

@@ -19,6 +19,12 @@ export interface SnapshotServiceOptions {
   requireWritable: (growing: boolean) => void
 }
 
+interface CloneSnapshot {
+  id: string
+  cloneId: string
+  message: string
+}
+
 /** What people ask of snapshots. One that is being taken is not listed until it is whole, shut down cleanly, and on disk. */
 export class SnapshotService {
   readonly #options: SnapshotServiceOptions
@@ -48,7 +54,7 @@ export class SnapshotService {
     return this.#get(id)
   }
 
-  /** Gone from the list when this resolves; its space follows in the background. */
+  /** Gone from the list when this resolves, and from the pool, unless volumes that are still in use stand on it. */
   async delete(id: string): Promise<void> {
     const { catalogue, log, collectGarbage, requireWritable } = this.#options
     requireWritable(false)
@@ -93,13 +99,13 @@ export class SnapshotService {
     if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     void jobs
-      .add(cloneId, async () => this.#takeOfClone(id, cloneId, message).then(resolve, reject))
+      .add(cloneId, async (signal) => this.#takeOfClone({ id, cloneId, message }, signal).then(resolve, reject))
       // Dropped by a stop of the server, it would be waited for without end.
       .then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
     await promise
   }
 
-  async #takeOfClone(id: string, cloneId: string, message: string): Promise<void> {
+  async #takeOfClone({ id, cloneId, message }: CloneSnapshot, signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, collectGarbage } = this.#options
     const clone = catalogue.clones.get(cloneId)
     if (!clone) throw new LabError('CLONE_NOT_FOUND', 'the clone was deleted meanwhile')
@@ -115,10 +121,11 @@ export class SnapshotService {
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
     await this.#take(inner, async () => {
       await provisioner.snapshotRunning(running, inner.id, { role: 'internal' })
+      signal.throwIfAborted()
       return { database: source.database, databases: source.databases, size: 0 }
     })
     const scratch = randomId()
-    catalogue.volumes.add(scratch, 'scratch')
+    catalogue.volumes.add(scratch, 'scratch', inner.id)
     try {
       await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
         const labels = { ...labelsOf(source), role: 'scratch', clone: cloneId }
@@ -127,6 +134,7 @@ export class SnapshotService {
           snapshotId: id,
           database: source.database,
           labels,
+          signal,
         })
         return {
           database: mainDatabase(facts.databases, source.database, clone.dbName),
@@ -134,6 +142,10 @@ export class SnapshotService {
           size: facts.sizeBytes,
         }
       })
+    } catch (error) {
+      // The clone is to be deleted, or the server is to stop: that is what its reason says.
+      if (signal.aborted) throw signal.reason
+      throw error
     } finally {
       // Nobody clones the crash-consistent one; it goes with the scratch volume that stands on it.
       catalogue.snapshots.setState(inner.id, 'retired')

@@ -1,0 +1,178 @@
+import { type Instance, PortPool, ProvisionError, type Provisioner } from '@dblab/provision'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { createLogger, transports } from 'winston'
+import { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
+import { CloneService } from './clone-service.ts'
+import { Jobs } from './jobs.ts'
+import { CloneLifecycle } from './lifecycle.ts'
+import { CloneMonitor } from './monitor.ts'
+
+// What the moments between two steps can bring, one by one: the real storage and the real Postgres do not stop there on request.
+
+const log = createLogger({ silent: true, transports: [new transports.Console()] })
+const time = '2026-01-31T12:00:00.000Z'
+const failure = new ProvisionError('FAILED', 'it did not work')
+
+/** A machine that does what the test says at each step, and nothing else. */
+class Machine {
+  running = true
+  shutDownCleanly = true
+  keptOld: boolean | undefined
+  create = async (_signal: AbortSignal | undefined): Promise<void> => {}
+  reset = async (): Promise<void> => {}
+  inspect = async (): Promise<void> => {}
+  remove = async (): Promise<void> => {}
+  destroy = async (): Promise<void> => {}
+
+  provisioner(): Provisioner {
+    const parts = {
+      createClone: (_: unknown, { signal }: { signal?: AbortSignal }) => this.create(signal),
+      resetClone: async (_: unknown, __: unknown, { keepOld }: { keepOld?: boolean }) => {
+        this.keptOld = keepOld
+        if (keepOld === false) this.running = false
+        await this.reset()
+      },
+      isShutDownCleanly: async () => this.shutDownCleanly,
+      destroyVolume: () => this.destroy(),
+      runtime: {
+        inspect: async () => {
+          await this.inspect()
+          return { state: this.running ? 'running' : 'dead' } as Instance
+        },
+        remove: () => this.remove(),
+      },
+      storage: { volumeUsage: async () => ({ ownBytes: 1, logicalBytes: 1 }) },
+    }
+    return parts as unknown as Provisioner
+  }
+}
+
+let catalogue: Catalogue
+let machine: Machine
+let lifecycle: CloneLifecycle
+let jobs: Jobs
+let clones: CloneService
+let monitor: CloneMonitor
+
+beforeEach(() => {
+  catalogue = Catalogue.empty('lab')
+  machine = new Machine()
+  const provisioner = machine.provisioner()
+  const ports = new PortPool({ from: 21_600, to: 21_699, host: '127.0.0.1' })
+  const collectGarbage = async () => {}
+  lifecycle = new CloneLifecycle({ catalogue, provisioner, ports, log, collectGarbage, bootId: 'now', unsafe: false })
+  jobs = new Jobs({ concurrency: 4, queue: 4 }, (_, id) => lifecycle.endedInDefect(id))
+  clones = new CloneService({ catalogue, lifecycle, jobs, ports, publicHost: 'localhost', requireWritable: () => {} })
+  monitor = new CloneMonitor({ catalogue, provisioner, clones, lifecycle, jobs, log, idleMinutes: 0 })
+  catalogue.volumes.add('base', 'base')
+  catalogue.snapshots.add({
+    id: 'snapshot',
+    volumeId: 'base',
+    published: true,
+    timestamp: time,
+    createdAt: time,
+    database: 'shop',
+    databases: ['shop'],
+    postgresVersion: 18,
+    size: 1,
+    cloneId: '',
+    sample: false,
+    message: '',
+  })
+  catalogue.snapshots.setLive('snapshot', { database: 'shop', databases: ['shop'], size: 1 })
+})
+
+function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
+  catalogue.volumes.add(`of-${id}`, 'clone')
+  catalogue.clones.add({
+    ...{ id, status: 'OK', message: '', project: '', name: '', username: '', protected: false, deleteAt: null },
+    ...{ createdAt: time, snapshotId: 'snapshot', resetTo: null, volumeId: `of-${id}`, port: 21_600, size: 0 },
+    ...{ dbUsername: 'alice', dbName: 'shop', verifier: '', cloningSeconds: 0, lastUsedAt: time, unsafeBootId: null },
+    ...changes,
+  })
+}
+
+async function settled(id: string): Promise<void> {
+  while (jobs.isBusy(id)) await new Promise((resolve) => setImmediate(resolve))
+}
+
+test.each(['error', 'newListener', 'constructor'])('a clone may be called %s, and be waited for', async (id) => {
+  await clones.create({ id, db: { username: 'alice', password: 'a password' } })
+  expect((await clones.wait(id, 10)).status.code).toBe('OK')
+  clones.delete(id)
+  await settled(id)
+  expect(catalogue.clones.get(id)).toBeUndefined()
+})
+
+describe('a deletion that is asked for', () => {
+  test('while a reset fails comes after it, and is not forgotten', async () => {
+    addClone('c')
+    machine.reset = () => Promise.reject(failure)
+    machine.inspect = async () => void clones.delete('c')
+    clones.reset('c')
+    await settled('c')
+    expect(catalogue.clones.get('c')).toBeUndefined()
+  })
+
+  test('while a creation ends in a defect is not forgotten, and what was made is retired', async () => {
+    const made = Promise.withResolvers<void>()
+    machine.create = () => made.promise
+    machine.destroy = () => Promise.reject(new TypeError('a defect'))
+    await clones.create({ id: 'c', db: { username: 'alice', password: 'a password' } })
+    clones.delete('c')
+    made.reject(failure)
+    await settled('c')
+    expect(catalogue.clones.get('c')).toBeUndefined()
+    expect(catalogue.volumes.list()).toContainEqual(expect.objectContaining({ role: 'clone', state: 'retired' }))
+  })
+
+  test('and fails can be asked for again', async () => {
+    addClone('c')
+    machine.remove = () => Promise.reject(new TypeError('a defect'))
+    clones.delete('c')
+    await settled('c')
+    expect(clones.get('c').status).toEqual({ code: 'FATAL', message: expect.stringContaining('Delete it again') })
+    machine.remove = async () => {}
+    clones.delete('c')
+    await settled('c')
+    expect(catalogue.clones.get('c')).toBeUndefined()
+  })
+})
+
+describe('a reset that fails', () => {
+  test('leaves a clone OK whose data is as it was', async () => {
+    addClone('c')
+    machine.reset = () => Promise.reject(failure)
+    clones.reset('c')
+    await settled('c')
+    expect(clones.get('c').status).toEqual({ code: 'OK', message: expect.stringContaining('the reset failed') })
+    expect(machine.keptOld).toBe(true)
+  })
+
+  test('never brings data back that the host lost writes of', async () => {
+    addClone('c', { status: 'FATAL', unsafeBootId: 'an earlier boot' })
+    machine.shutDownCleanly = false
+    machine.reset = () => Promise.reject(failure)
+    clones.reset('c')
+    await settled('c')
+    expect(machine.keptOld).toBe(false)
+    expect(clones.get('c').status.code).toBe('FATAL')
+  })
+})
+
+test('an operation without a job is done again by the next look, whatever ended it', async () => {
+  addClone('c', { status: 'DELETING' })
+  addClone('d', { status: 'RESETTING', port: 21_601, resetTo: 'snapshot' })
+  await monitor.round()
+  await Promise.all([settled('c'), settled('d')])
+  expect(catalogue.clones.list()).toEqual([expect.objectContaining({ id: 'd', status: 'OK' })])
+})
+
+test('closing asks what runs on to stop, and leaves it to the next start', async () => {
+  machine.create = (signal) =>
+    new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+  await clones.create({ id: 'c', db: { username: 'alice', password: 'a password' } })
+  await jobs.close(10)
+  expect(catalogue.clones.get('c')).toMatchObject({ status: 'CREATING', volumeId: null })
+})

@@ -1,0 +1,87 @@
+import type { Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Logger } from '../log.ts'
+import { explainFailure } from './explain.ts'
+import { loginOf } from './login.ts'
+
+export interface RestartsOptions {
+  catalogue: Catalogue
+  provisioner: Provisioner
+  log: Logger
+  /** The host's boot id when clones run with `fsync=off`, else null. */
+  unsafeBootId: string | null
+  /** Called whenever what is said of a clone here may have changed. */
+  changed: (id: string) => void
+}
+
+/** Doubles after each attempt. */
+const FIRST_RETRY_MS = 5000
+const LAST_RETRY_MS = 5 * 60_000
+
+/**
+ * Brings back the Postgres of clones that are OK in the catalogue and do not run: after a reboot of the host, a stop of the lab, or a
+ * crash. Their data is intact, so a start that fails is tried again, later each time, and never gives the clone up.
+ */
+export class Restarts {
+  readonly #options: RestartsOptions
+  readonly #starting = new Set<string>()
+  readonly #down = new Map<string, { message: string; attempts: number; retryAt: number }>()
+
+  constructor(options: RestartsOptions) {
+    this.#options = options
+  }
+
+  /** True while the clone's Postgres is about to be started again with the data it had. */
+  isStarting(id: string): boolean {
+    return this.#starting.has(id)
+  }
+
+  /** Why the clone's Postgres could not be started the last time; undefined when it could. */
+  whyDown(id: string): string | undefined {
+    return this.#down.get(id)?.message
+  }
+
+  /** True when a start that failed should be tried again by now. */
+  mayRetry(id: string): boolean {
+    return (this.#down.get(id)?.retryAt ?? 0) <= Date.now()
+  }
+
+  /** To be said when a `restart` is scheduled, so that nobody takes the clone for ready before. */
+  markStarting(id: string): void {
+    this.#starting.add(id)
+    this.#options.changed(id)
+  }
+
+  /** Its data is another now, or gone: what kept the old one from starting says nothing of it. */
+  forget(id: string): void {
+    this.#down.delete(id)
+  }
+
+  async restart(id: string, signal?: AbortSignal): Promise<void> {
+    const { catalogue, provisioner, log, unsafeBootId, changed } = this.#options
+    const clone = catalogue.clones.get(id)
+    try {
+      if (clone?.status !== 'OK' || clone.volumeId === null) return
+      this.markStarting(id)
+      const instance = await provisioner.runtime.inspect(clone.volumeId)
+      if (instance?.state === 'running') return
+      await provisioner.startClone({ volumeId: clone.volumeId, port: clone.port, login: loginOf(clone) }, { signal })
+      catalogue.clones.update(id, { unsafeBootId })
+      this.#down.delete(id)
+      log.info('clone runs again', { clone: id })
+    } catch (error) {
+      if (!signal?.aborted) this.#noteDown(id, error)
+    } finally {
+      this.#starting.delete(id)
+      changed(id)
+    }
+  }
+
+  #noteDown(id: string, error: unknown): void {
+    const attempts = (this.#down.get(id)?.attempts ?? 0) + 1
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS)
+    this.#options.log.error('start failed; it will be tried again', { clone: id, attempts, error })
+    const message = `It could not be started, and will be tried again; its data is as it was. ${explainFailure(error)} To give the data up, reset the clone.`
+    this.#down.set(id, { message, attempts, retryAt: Date.now() + pauseMs })
+  }
+}
