@@ -3,8 +3,9 @@ import { Command } from 'commander'
 import { firstCause } from './cloning/explain.ts'
 import { destroy } from './commands/destroy.ts'
 import { start } from './commands/start.ts'
-import { stop } from './commands/stop.ts'
+import { StillRunningError, stop } from './commands/stop.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
+import type { Config } from './config/schema.ts'
 import { IdentityError } from './lab/identity.ts'
 import { LabLockedError } from './lab/lock.ts'
 import { readServerFile } from './lab/server-file.ts'
@@ -38,8 +39,7 @@ program
   .command('stop')
   .description('stop the server and all clones; the next start brings them back')
   .action(async () => {
-    const { config } = loadConfig(process.env, process.cwd())
-    await stop(config)
+    await stop(lenientConfig())
   })
 
 program
@@ -47,8 +47,7 @@ program
   .description('remove the lab and all that it made')
   .option('--yes', 'do not ask')
   .action(async (options: { yes?: boolean }) => {
-    const { config } = loadConfig(process.env, process.cwd())
-    await destroy(config, options)
+    await destroy(lenientConfig(), options)
   })
 
 try {
@@ -56,6 +55,14 @@ try {
 } catch (error) {
   process.stderr.write(`${await explain(error)}\n`)
   process.exitCode = 1
+}
+
+/** A mistake in what a command does not need must not keep it from stopping the lab. */
+function lenientConfig(): Config {
+  const { config, ignored } = loadConfig(process.env, process.cwd(), { lenient: true })
+  if (ignored !== undefined)
+    process.stderr.write(`The configuration can't be used for a start, and is ignored:\n${ignored}\n`)
+  return config
 }
 
 /** What went wrong, for the person at the terminal; a defect shows its stack. */
@@ -71,7 +78,8 @@ async function explain(raised: unknown): Promise<string> {
     const where = server.url ?? 'it is still starting'
     return `The lab is running already: ${where} (process ${server.pid}). Ctrl-C there stops it; "npm run stop" stops the clones too.`
   }
-  if (error instanceof ConfigError || error instanceof IdentityError) return error.message
+  if (error instanceof ConfigError || error instanceof IdentityError || error instanceof StillRunningError)
+    return error.message
   if (isProvisionError(error, 'ABORTED')) return 'Stopped before the lab was ready; the next start begins again.'
   if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).join('\n')
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -3,9 +3,8 @@ import { dirname } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isSystemError } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
-import { identityFile, readIdentity, tokenFile } from '../lab/identity.ts'
+import { identityFile, readIdentity, tokenFile, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
-import { removeServerFile } from '../lab/server-file.ts'
 import { takeOver } from './stop.ts'
 
 export interface DestroyOptions {
@@ -28,13 +27,12 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
   }
   const { stateDir } = identity
   {
-    // A destruction that was cut off may have removed the pool already.
-    await using foundations = await takeOver(config, { anew: true })
+    await using foundations = await takeOver(config, 'destroy')
+    await writeIdentity(dataDir, { ...foundations.identity, destroying: true })
     for (const { id } of await foundations.runtime.list()) await foundations.runtime.remove(id)
     await foundations.storage.destroy()
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
-    await removeServerFile(dataDir)
     const catalogue = places.catalogue(dataDir)
     for (const file of [catalogue, `${catalogue}-wal`, `${catalogue}-shm`, tokenFile(dataDir)])
       await rm(file, { force: true })

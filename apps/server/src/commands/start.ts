@@ -25,6 +25,7 @@ export interface StartOptions {
 /** Opens the lab, brings in data where it has none, and serves until it is told to stop. The clones stay when it does. */
 export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
   const stopping = stopSignal(log)
+  await requireAddress(config.clones.host)
   await using lab = await openLab({ config, token, version, log })
   // What is wrong with the address is said now, not after an import of hours.
   if (config.port !== 0) await close(await listening(createServer(config), config))
@@ -40,8 +41,9 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
   const server = createServer(config, app)
   answerUnreadable(server, log)
   await listening(server, config)
+  await using _listening = { [Symbol.asyncDispose]: () => close(server) }
   const url = urlOf(config, server.address() as AddressInfo)
-  await writeServerFile(config.dataDir, { pid: process.pid, url })
+  await writeServerFile(config.dataDir, url)
   log.info('listening', { url })
   process.stdout.write(greeting(lab, config, url, token !== undefined))
   await new Promise<void>((resolve) => {
@@ -49,7 +51,6 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
     else stopping.addEventListener('abort', () => resolve(), { once: true })
   })
   log.info('stopping; the clones go on')
-  await close(server)
 }
 
 const SAME_SIGNAL_MS = 1000
@@ -103,6 +104,19 @@ async function listening(server: Server, { host, port }: Config): Promise<Server
       cause: error,
     })
   }
+}
+
+/** Every clone would fail on an address that this machine does not have. */
+async function requireAddress(host: string): Promise<void> {
+  const server = createHttpServer()
+  try {
+    server.listen({ host, port: 0 })
+    await once(server, 'listening')
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    throw new ConfigError(`clones.host: this machine can't listen on ${host} (${error.code})`, { cause: error })
+  }
+  await close(server)
 }
 
 function urlOf(config: Config, { port }: AddressInfo): string {

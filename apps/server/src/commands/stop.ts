@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { openProcessTable, type ProcessIdentity, signalProcess } from '@dblab/provision'
 import pLimit from 'p-limit'
 import type { Config } from '../config/schema.ts'
 import { type Foundations, openFoundations } from '../lab/foundations.ts'
@@ -10,44 +11,53 @@ import { readServerFile } from '../lab/server-file.ts'
 const SERVER_STOPS_WITHIN_MS = 60_000
 const STOPPED_AT_ONCE = 8
 
+/** A server was asked to stop, and goes on with what it was doing. */
+export class StillRunningError extends Error {
+  override readonly name = 'StillRunningError'
+}
+
 /** Stops the server and every clone, cleanly. Nothing is deleted: the next start brings the clones back on their ports. */
 export async function stop(config: Config): Promise<void> {
   if (!(await readIdentity(config.dataDir))) {
     process.stdout.write(`There is no lab in ${config.dataDir}.\n`)
     return
   }
-  await using foundations = await takeOver(config)
+  await using foundations = await takeOver(config, 'stop')
   const count = await stopInstances(foundations)
   await foundations.storage.detach()
-  process.stdout.write(`The lab is stopped, ${count} clones with it. "npm start" brings them back.\n`)
+  const clones = count === 1 ? '1 clone' : `${count} clones`
+  process.stdout.write(`The lab is stopped, ${clones} with it. "npm start" brings them back.\n`)
 }
 
 /** The lab's foundations for this process, once the server that has them is gone. */
-export async function takeOver(config: Config, options: { anew?: boolean } = {}): Promise<Foundations> {
+export async function takeOver(config: Config, purpose: 'stop' | 'destroy'): Promise<Foundations> {
   const deadline = Date.now() + SERVER_STOPS_WITHIN_MS
-  let asked = false
+  let asked: ProcessIdentity | undefined
   for (;;) {
     try {
-      return await openFoundations(config, options)
+      return await openFoundations(config, purpose)
     } catch (error) {
-      if (!(error instanceof LabLockedError) || Date.now() > deadline) throw error
+      if (!(error instanceof LabLockedError)) throw error
+      if (Date.now() > deadline) throw stillRunning(asked, error)
     }
-    if (!asked) asked = await askToStop(config)
+    asked ??= await askToStop(config)
     // A lock of the kernel's ends without telling anyone.
     await delay(50)
   }
 }
 
-/** The file is the running server's own: whoever holds the lock wrote it, and removes it before it lets go. */
-async function askToStop(config: Config): Promise<boolean> {
+/** What a killed server left speaks of another process, or of none: that one is not asked. */
+async function askToStop(config: Config): Promise<ProcessIdentity | undefined> {
   const server = await readServerFile(config.dataDir)
-  if (!server) return false
-  try {
-    process.kill(server.pid, 'SIGTERM')
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
-  }
-  return true
+  return server && (await signalProcess(openProcessTable(), server, 'SIGTERM')) ? server : undefined
+}
+
+function stillRunning(server: ProcessIdentity | undefined, cause: unknown): StillRunningError {
+  const seconds = SERVER_STOPS_WITHIN_MS / 1000
+  const message = server
+    ? `The server (process ${server.pid}) did not end within ${seconds} seconds of being asked to. Try again, or end it at once with "kill -9 ${server.pid}": the next start puts things in order.`
+    : `Another command holds this lab, and did not end within ${seconds} seconds. Try again when it has.`
+  return new StillRunningError(message, { cause })
 }
 
 async function stopInstances({ runtime }: Foundations): Promise<number> {

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { isSystemError } from '@dblab/provision'
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { isToken, TOKEN_RULE } from '../token.ts'
 import { type Config, configSchema } from './schema.ts'
 import { inWords } from './words.ts'
 
@@ -17,6 +18,8 @@ export interface LoadedConfig {
   file: string | undefined
   /** From `DBLAB_TOKEN`. Never part of a file. */
   token: string | undefined
+  /** What is wrong with the configuration, where that does not matter. */
+  ignored: string | undefined
 }
 
 /** Environment variables that stand over the file. */
@@ -30,9 +33,10 @@ const overrides = {
 /**
  * Reads the file that `DBLAB_CONFIG` names (else `dblab.yaml` in `cwd`, if it is there), puts the environment over it, and checks the whole.
  *
+ * @param options.lenient what only a start needs may be wrong; then the defaults stand for it, and `ignored` says what it was
  * @throws ConfigError
  */
-export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): LoadedConfig {
+export function loadConfig(env: NodeJS.ProcessEnv, cwd: string, { lenient = false } = {}): LoadedConfig {
   const { raw, file, lineOf } = readFile(env.DBLAB_CONFIG, cwd)
   const fromEnvironment = new Map<string, string>()
   for (const [variable, key] of Object.entries(overrides)) {
@@ -41,24 +45,27 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): LoadedConfig {
     fromEnvironment.set(key, variable)
     raw[key] = key === 'port' && /^\d+$/.test(value) ? Number(value) : value
   }
-  const parsed = configSchema.safeParse(raw, { error: inWords })
-  if (!parsed.success) {
-    const problems = parsed.error.issues.flatMap(explain).map(({ path, message }) => {
-      const variable = fromEnvironment.get(String(path[0] ?? ''))
-      const line = variable ? undefined : lineOf(path)
-      const where = variable ?? `${file ?? 'configuration'}${line === undefined ? '' : `:${line}`}`
-      return `${where}: ${path.join('.') || 'the file'}: ${message}`
-    })
-    throw new ConfigError(problems.join('\n'))
-  }
+  let parsed = configSchema.safeParse(raw, { error: inWords })
+  const problems = parsed.error?.issues.flatMap(explain).map(({ path, message }) => {
+    const variable = fromEnvironment.get(String(path[0] ?? ''))
+    const line = variable ? undefined : lineOf(path)
+    const where = variable ?? `${file ?? 'configuration'}${line === undefined ? '' : `:${line}`}`
+    return `${where}: ${path.join('.') || 'the file'}: ${message}`
+  })
+  if (lenient && !parsed.success) parsed = configSchema.safeParse(whereAndWho(raw))
+  if (!parsed.success) throw new ConfigError(problems?.join('\n') ?? '')
   const config = parsed.data
   config.dataDir = realPath(resolve(cwd, config.dataDir))
   if (config.dataDir === '/') throw new ConfigError('dataDir: must not be the root of the file system')
   const token = env.DBLAB_TOKEN
-  if (token !== undefined && token !== '' && (token.length < 16 || !/^[\x21-\x7e]+$/.test(token))) {
-    throw new ConfigError('DBLAB_TOKEN: must be at least 16 printable characters without spaces')
-  }
-  return { config, file, token: token || undefined }
+  if (token && !lenient && !isToken(token)) throw new ConfigError(`DBLAB_TOKEN: ${TOKEN_RULE}`)
+  return { config, file, token: token || undefined, ignored: problems?.join('\n') }
+}
+
+/** All that a lab that is there already needs to be found and stopped. */
+function whereAndWho({ dataDir, postgres }: Record<string, unknown>): Record<string, unknown> {
+  const user = typeof postgres === 'object' && postgres !== null && 'user' in postgres ? postgres.user : undefined
+  return { ...(dataDir !== undefined && { dataDir }), ...(user !== undefined && { postgres: { user } }) }
 }
 
 /** Without symbolic links, as the system names its mounts; what is not there yet has none. */
@@ -66,6 +73,8 @@ function realPath(path: string): string {
   try {
     return realpathSync(path)
   } catch (error) {
+    if (isSystemError(error, 'ENOTDIR', 'EACCES', 'ELOOP'))
+      throw new ConfigError(`dataDir: ${path} can't be a directory (${error.code})`, { cause: error })
     if (!isSystemError(error, 'ENOENT') || dirname(path) === path) throw error
     return join(realPath(dirname(path)), basename(path))
   }

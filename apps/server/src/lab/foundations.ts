@@ -15,6 +15,7 @@ import type { Config } from '../config/schema.ts'
 import { type Identity, IdentityError, makeIdentity, readIdentity, writeIdentity } from './identity.ts'
 import { lockDataDir } from './lock.ts'
 import { chooseStateDir, makeDataDir, makeStateDir, places } from './places.ts'
+import { removeServerFile, writeServerFile } from './server-file.ts'
 
 /** What every command needs that touches a lab: its identity, its storage and its Postgres, held for this process alone. */
 export interface Foundations extends AsyncDisposable {
@@ -26,35 +27,43 @@ export interface Foundations extends AsyncDisposable {
   isNew: boolean
 }
 
+/** `serve` holds the lab for a server, which the other two may ask to stop. They go by what the lab itself says of its storage. */
+export type Purpose = 'serve' | 'stop' | 'destroy'
+
 /**
  * Opens the lab of the configured data directory; a new one gets its identity here.
  *
- * @param options.anew take an absent pool for one to be made, as only a destruction that was cut off may
  * @throws LabLockedError, IdentityError, ProvisionError
  */
-export async function openFoundations(config: Config, { anew = false } = {}): Promise<Foundations> {
+export async function openFoundations(config: Config, purpose: Purpose): Promise<Foundations> {
   const { dataDir } = config
   await makeDataDir(dataDir)
-  using stack = new DisposableStack()
-  const lock = stack.use(lockDataDir(places.lock(dataDir)))
+  await using stack = new AsyncDisposableStack()
+  stack.use(lockDataDir(places.lock(dataDir)))
+  stack.defer(() => removeServerFile(dataDir))
+  if (purpose === 'serve') await writeServerFile(dataDir, null)
+  else await removeServerFile(dataDir)
   const account = await findAccount(config.postgres.user)
   const identity =
     (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
   const { stateDir } = identity
-  if (!anew) requireSameStorage(identity, config)
+  if (purpose === 'serve') requireSameStorage(identity, config)
+  requireUnharmed(identity, purpose)
   await makeStateDir(stateDir)
+  const { imageSize, ...wanted } = config.storage
   const storage = await openStorage({
-    driver: identity.storage?.driver ?? config.storage.driver,
+    driver: purpose === 'serve' ? wanted.driver : 'auto',
+    settled: identity.storage?.driver,
     labId: identity.labId,
     root: places.pool(stateDir),
     owner: account,
-    dataset: config.storage.dataset,
-    image: { path: places.image(dataDir), sizeBytes: config.storage.imageSize ?? (await defaultImageSize(dataDir)) },
+    dataset: identity.storage?.dataset || wanted.dataset,
+    image: { path: places.image(dataDir), sizeBytes: imageSize ?? (await defaultImageSize(dataDir)) },
   })
   const isNew = identity.storage === undefined
   if (isNew) {
     const { driver, embedded } = storage.choice
-    identity.storage = { driver, embedded, dataset: config.storage.dataset ?? '' }
+    identity.storage = { driver, embedded, dataset: wanted.dataset ?? '' }
     await writeIdentity(dataDir, identity)
   }
   const binaries = chosenBinaries(config, account, stateDir)
@@ -64,14 +73,14 @@ export async function openFoundations(config: Config, { anew = false } = {}): Pr
     stateDir: places.postgres(stateDir),
     labUser: callerAccount().name,
   })
-  stack.move()
-  return { identity, storage, runtime, binaries, isNew, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() }
+  const whole = stack.move()
+  return { identity, storage, runtime, binaries, isNew, [Symbol.asyncDispose]: () => whole.disposeAsync() }
 }
 
 /** The data is where it was: to come up empty somewhere else would look like the loss of everything. */
-function requireSameStorage({ storage, stateDir }: Identity, { dataDir, storage: wanted }: Config): void {
+function requireSameStorage({ storage }: Identity, { storage: wanted }: Config): void {
   if (!storage) return
-  const { driver, embedded, dataset } = storage
+  const { driver, dataset } = storage
   if (wanted.driver !== 'auto' && wanted.driver !== driver) {
     throw new IdentityError(
       `storage.driver: the lab's data lies on ${driver}, not on ${wanted.driver}; nothing was changed`,
@@ -82,10 +91,19 @@ function requireSameStorage({ storage, stateDir }: Identity, { dataDir, storage:
       `storage.dataset: the lab's data lies in ${dataset}, not in ${wanted.dataset ?? 'none'}; nothing was changed`,
     )
   }
-  const needed = embedded ? places.image(dataDir) : places.poolMarker(stateDir)
-  if (driver === 'zfs' || existsSync(needed)) return
+}
+
+/** An absent pool must not be taken for a new one; not by a destruction either, unless it is one that was cut off. */
+function requireUnharmed({ storage, stateDir, dataDir, destroying }: Identity, purpose: Purpose): void {
+  if (destroying && purpose === 'destroy') return
+  if (destroying) {
+    throw new IdentityError('the destruction of this lab was cut off; end it with "npm run destroy", then start anew')
+  }
+  if (!storage || storage.driver === 'zfs') return
+  const needed = storage.embedded ? places.image(dataDir) : places.poolMarker(stateDir)
+  if (existsSync(needed)) return
   throw new IdentityError(
-    `${needed} is missing, and with it the lab's data; nothing was changed. Is a disk not mounted?`,
+    `${needed} is missing, and with it the lab's data; nothing was changed. Is a disk not mounted? If it is lost for good, remove ${dataDir}`,
   )
 }
 

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { randomId } from '../ids.ts'
+import { isToken, TOKEN_RULE } from '../token.ts'
 import { readIfThere, writeFileAtomically } from './files.ts'
 import { places } from './places.ts'
 
@@ -22,6 +23,8 @@ const identitySchema = z.object({
   epoch: z.int().min(0),
   /** True once the catalogue was made: from then on, one that is missing is lost, not new. */
   complete: z.boolean(),
+  /** True once its destruction has begun: then its pool may be gone already, and nothing but another destruction may go on. */
+  destroying: z.boolean().optional(),
 })
 
 /** Who the lab is: kept beside the catalogue, so that the loss of the one is seen by the other. */
@@ -83,7 +86,10 @@ export async function writeIdentity(dataDir: string, identity: Identity): Promis
 export async function readOrMakeToken(dataDir: string): Promise<{ token: string; made: boolean }> {
   const file = tokenFile(dataDir)
   const kept = (await readIfThere(file))?.trim()
-  if (kept) return { token: kept, made: false }
+  if (kept) {
+    if (!isToken(kept)) throw new IdentityError(`${file} holds no token: ${TOKEN_RULE}. Remove it for a new one`)
+    return { token: kept, made: false }
+  }
   const token = randomBytes(24).toString('base64url')
   await writeFileAtomically(file, `${token}\n`)
   return { token, made: true }

@@ -20,7 +20,6 @@ import { readBootId } from './boot-id.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { type OpenedCatalogue, openCatalogue } from './open-catalogue.ts'
-import { removeServerFile, writeServerFile } from './server-file.ts'
 
 /** How often the clones are looked at: within this time one whose Postgres died runs again. */
 const LOOK_EVERY_MS = 15_000
@@ -51,9 +50,7 @@ export interface LabOptions {
 /** Opens a lab and brings its catalogue, its storage and its processes together. Disposing it leaves the clones running. */
 export async function openLab({ config, token, version, log }: LabOptions): Promise<Lab> {
   await using stack = new AsyncDisposableStack()
-  const foundations = stack.use(await openFoundations(config))
-  await writeServerFile(config.dataDir, { pid: process.pid, url: null })
-  stack.defer(() => removeServerFile(config.dataDir))
+  const foundations = stack.use(await openFoundations(config, 'serve'))
   const { storage, runtime, identity } = foundations
   logPlaces(foundations, config, log)
   const opened = await openCatalogue(config.dataDir, identity)
@@ -170,6 +167,7 @@ async function checkPostgresSettings(
     if (isProvisionError(error, 'INVALID'))
       throw new ConfigError(`postgres.settings: ${error.message}`, { cause: error })
     if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+    if (config.postgres.binDir) throw new ConfigError(`postgres.binDir: ${error.message}`, { cause: error })
     // The clones that run go on without it.
     log.error('there is no Postgres for the newest data', { error })
   }

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Account, canPass, isSystemError } from '@dblab/provision'
 import { ConfigError } from '../config/load.ts'
@@ -18,6 +18,7 @@ export async function makeDataDir(dataDir: string): Promise<void> {
     if (!isSystemError(error)) throw error
     throw new ConfigError(`dataDir: ${dataDir} can't be made: ${error.message}`, { cause: error })
   }
+  if (!(await stat(dataDir)).isDirectory()) throw new ConfigError(`dataDir: ${dataDir} is no directory`)
 }
 
 /** With its parents, and without `recursive`: for a directory below /proc Node then tries for ever. */

@@ -18,6 +18,13 @@ export { labSettings } from './lab-settings.ts'
 export { assertUserName, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 export { checkSettings } from './process/arguments.ts'
 export { ProcessRuntime, type ProcessRuntimeOptions } from './process/process-runtime.ts'
+export {
+  identifyProcess,
+  isRunning,
+  openProcessTable,
+  type ProcessIdentity,
+  signalProcess,
+} from './process/processes.ts'
 export { type LoginTarget, probeLogin } from './ready.ts'
 export { setUpUser, type UserSpec } from './roles.ts'
 export type { Account, Instance, InstanceId, InstanceSpec, PostgresRuntime, StartOptions } from './runtime.ts'

@@ -5,6 +5,8 @@ export type DriverName = 'zfs' | 'btrfs' | 'reflink' | 'copy'
 export interface StorageConfig {
   /** `auto` takes the first of zfs, btrfs, reflink, copy that works; once one has been taken in `root`, that one. */
   driver: DriverName | 'auto'
+  /** The driver that the data is known to lie on: `auto` takes no other, whatever `root` says. */
+  settled?: DriverName | undefined
   /** Goes into every label: what bears another lab's id is not ours. `^[a-z0-9-]{1,63}$` */
   labId: string
   /**

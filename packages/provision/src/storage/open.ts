@@ -53,7 +53,7 @@ export async function openStorage(config: StorageConfig): Promise<OpenedStorage>
   checkConfig(config)
   const { root } = config
   const madeRoot = !(await reporting(`looking for ${root}`, () => exists(root)))
-  const settled = await reporting(`reading ${root}`, () => settledDriver(config))
+  const settled = config.settled ?? (await reporting(`reading ${root}`, () => settledDriver(config)))
   if (settled && config.driver !== 'auto' && config.driver !== settled) throw belongsTo(settled, config)
   const name = settled ?? config.driver
   if (name === 'auto') return openFirst(config, madeRoot)

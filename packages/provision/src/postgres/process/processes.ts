@@ -29,6 +29,11 @@ export interface ProcessTable {
   sharedMemory(pid: number): Promise<string[]>
 }
 
+/** The process that has this pid now; undefined when there is none. */
+export async function identifyProcess(pid: number): Promise<ProcessIdentity | undefined> {
+  return openProcessTable().identify(pid)
+}
+
 export function openProcessTable(): ProcessTable {
   return platform() === 'linux' ? new LinuxProcesses() : new PsProcesses()
 }
