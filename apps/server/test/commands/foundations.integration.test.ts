@@ -35,9 +35,9 @@ async function edit(file: string, change: (content: Record<string, unknown>) => 
 describe('what a lab stands on', { timeout: 120_000 }, () => {
   test('stop signals the server alone, and nobody who has its pid after it was killed', async () => {
     await using lab = await TestLab.make({ driver: 'copy' })
-    await using other = await stranger()
     await lab.start()
     await lab.kill()
+    await using other = await stranger()
     const file = join(lab.directory, '.dblab', 'server.json')
     await edit(file, (content) => ({ ...content, pid: other.process.pid }))
     using _held = heldLock(lab)
