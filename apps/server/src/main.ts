@@ -6,6 +6,7 @@ import { start } from './commands/start.ts'
 import { StillRunningError, stop } from './commands/stop.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
+import { DISK_FULL, isOutOfSpace } from './errors.ts'
 import { IdentityError } from './lab/identity.ts'
 import { LabLockedError } from './lab/lock.ts'
 import { readServerFile } from './lab/server-file.ts'
@@ -80,6 +81,7 @@ async function explain(raised: unknown): Promise<string> {
   }
   if (error instanceof ConfigError || error instanceof IdentityError || error instanceof StillRunningError)
     return error.message
+  if (isOutOfSpace(error) && !isProvisionError(error)) return `${DISK_FULL} Make room there, then try again.`
   if (isProvisionError(error, 'ABORTED')) return 'Stopped before the lab was ready; the next start begins again.'
   if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).join('\n')
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

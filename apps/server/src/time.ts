@@ -12,7 +12,9 @@ export function parseTime(text: string): string | undefined {
   // JavaScript takes the 31st of February for the 3rd of March.
   const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
   if (Number.isNaN(time.getTime()) || Number.isNaN(day.getTime())) return undefined
-  return day.toISOString().startsWith(text.slice(0, 10)) ? time.toISOString() : undefined
+  // Nor is a year of more or fewer than four digits one that can be compared as a text.
+  const sound = day.toISOString().startsWith(text.slice(0, 10)) && /^\d{4}-/.test(time.toISOString())
+  return sound ? time.toISOString() : undefined
 }
 
 /** @throws LabError INVALID_REQUEST naming the field */

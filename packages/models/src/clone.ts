@@ -43,6 +43,11 @@ export interface Clone {
   cloneSize: number
   /** Seconds from the request to ready; 0 while it is being made. */
   cloningTime: number
+  /**
+   * When its last reset failed and left it with the data from before, ISO 8601 in UTC; empty when it did not. The status' message says
+   * why.
+   */
+  resetFailedAt: string
 }
 
 /** The Postgres login that a new clone gets. */

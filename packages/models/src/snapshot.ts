@@ -29,6 +29,7 @@ export interface CreateSnapshotRequest {
   /**
    * Take it of this running clone, after a CHECKPOINT; left out: of the lab's own base.
    *
+   * @minLength 1
    * @maxLength 63
    */
   cloneId?: string

@@ -80,6 +80,19 @@ describe('a handle', () => {
     expect(stub.received.map(({ body }) => body)).toEqual([{ snapshot: 's2' }, undefined])
   })
 
+  it('tells a reset that left the data from before from one that worked', async () => {
+    const resetFailedAt = '2026-01-31T12:00:00.000Z'
+    stub.on('POST /clone/c1/reset', { status: 202, body: cloneBody('RESETTING') })
+    stub.on('GET /clone/c1', cloneReply('OK', { resetFailedAt }))
+    expect(await rejection(clone.reset())).toMatchObject({
+      name: 'CloneFailedError',
+      message: expect.stringContaining('was not reset'),
+    })
+    expect([clone.status.code, clone.resetFailedAt]).toEqual(['OK', resetFailedAt])
+    stub.on('GET /clone/c1', cloneReply('OK'))
+    await clone.reset()
+  })
+
   it('says when a reset failed, and keeps the clone', async () => {
     stub
       .on('POST /clone/c1/reset', { status: 202, body: cloneBody('RESETTING') })

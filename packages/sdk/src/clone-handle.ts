@@ -2,7 +2,7 @@ import type { CallOptions, Client } from './client.ts'
 import { toUpdateRequest, type UpdateCloneInput } from './clone-input.ts'
 import { type Pace, waitUntilGone, waitUntilReady } from './clone-wait.ts'
 import { within } from './deadline.ts'
-import { isLabApiError } from './errors.ts'
+import { CloneFailedError, isLabApiError } from './errors.ts'
 import type { Clone, CloneDatabase, CloneStatus } from './schema.gen.ts'
 import { WAIT_TIMEOUT_MS } from './timeouts.ts'
 
@@ -72,6 +72,11 @@ export class CloneHandle implements Clone, AsyncDisposable {
   get cloningTime(): number {
     return this.#clone.cloningTime
   }
+  /** When its last reset failed and left it with the data from before, ISO 8601 in UTC; empty when it did not. */
+  get resetFailedAt(): string {
+    // An older server does not say.
+    return this.#clone.resetFailedAt ?? ''
+  }
   /** A `postgresql://` URI without a password. */
   get connStr(): string {
     return this.#clone.db.connStr
@@ -117,7 +122,7 @@ export class CloneHandle implements Clone, AsyncDisposable {
    *
    * @param to `snapshot`: a snapshot's id, or a timestamp
    * @param options `timeoutMs` is 300,000 where left out; after a timeout or an abort the reset goes on
-   * @throws CloneFailedError when it ends FATAL; LabApiError CLONE_PROTECTED, CLONE_NOT_READY, SNAPSHOT_NOT_FOUND; LabTimeoutError
+   * @throws CloneFailedError when it ends FATAL, or still has the data from before; LabApiError CLONE_PROTECTED, CLONE_NOT_READY, SNAPSHOT_NOT_FOUND; LabTimeoutError
    */
   async reset(to: { snapshot?: string } = {}, options: CallOptions = {}): Promise<this> {
     const deadline = this.#client.deadline(`resetting clone ${this.id}`, options, WAIT_TIMEOUT_MS)
@@ -131,6 +136,7 @@ export class CloneHandle implements Clone, AsyncDisposable {
       )
       this.#clone = await waitUntilReady(this.#client, this.#clone, wait)
     })
+    if (this.resetFailedAt !== '') throw new CloneFailedError(this.#clone, 'was not reset')
     return this
   }
 

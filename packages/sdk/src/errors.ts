@@ -108,14 +108,17 @@ export class LabTimeoutError extends Error {
   }
 }
 
-/** A clone will not get where it was waited for: it is FATAL (its status message says why), or somebody deletes it. */
+/**
+ * A clone will not get where it was waited for: it is FATAL, its reset failed and left it the data from before (the status' message says
+ * why), or somebody deletes it.
+ */
 export class CloneFailedError extends Error {
   override readonly name = 'CloneFailedError'
   /** As it was last seen. */
   readonly clone: Clone
 
-  constructor(clone: Clone) {
-    super(`Clone ${clone.id} is ${clone.status.code}: ${clone.status.message}`)
+  constructor(clone: Clone, what = `is ${clone.status.code}`) {
+    super(`Clone ${clone.id} ${what}: ${clone.status.message}`)
     this.clone = clone
   }
 }

@@ -321,6 +321,11 @@ export interface components {
              * @description Seconds from the request to ready; 0 while it is being made.
              */
             cloningTime: number;
+            /**
+             * @description When its last reset failed and left it with the data from before, ISO 8601 in UTC; empty when it did not. The status' message says
+             *     why.
+             */
+            resetFailedAt: string;
         };
         /** @description A read-only state of the data that clones are made from. Was shut down cleanly, so a clone starts without recovery. */
         Snapshot: {

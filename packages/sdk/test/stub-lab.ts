@@ -139,6 +139,7 @@ export function cloneBody(
     createdAt: '2026-01-31T12:00:00.000Z',
     cloneSize: 4096,
     cloningTime: 0.4,
+    resetFailedAt: '',
     ...changes,
   }
 }

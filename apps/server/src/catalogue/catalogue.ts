@@ -1,7 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { isOutOfSpace } from '../errors.ts'
 import { CloneStore } from './clones.ts'
 import { createDatabase, openDatabase } from './database.ts'
 import { IdempotencyStore } from './idempotency.ts'
+import { Reserve } from './reserve.ts'
 import { SnapshotStore } from './snapshots.ts'
 import { VolumeStore } from './volumes.ts'
 
@@ -12,9 +14,11 @@ export class Catalogue {
   readonly volumes: VolumeStore
   readonly idempotency: IdempotencyStore
   readonly #db: DatabaseSync
+  readonly #reserve: Reserve | undefined
 
-  private constructor(db: DatabaseSync) {
+  private constructor(db: DatabaseSync, reserve?: Reserve) {
     this.#db = db
+    this.#reserve = reserve
     this.clones = new CloneStore(db)
     this.snapshots = new SnapshotStore(db)
     this.volumes = new VolumeStore(db)
@@ -23,12 +27,12 @@ export class Catalogue {
 
   /** The catalogue of a new lab. The file must not exist. */
   static create(file: string, labId: string): Catalogue {
-    return new Catalogue(createDatabase(file, labId))
+    return new Catalogue(createDatabase(file, labId), new Reserve(`${file}-reserve`))
   }
 
   /** @throws CatalogueLostError when it can't be trusted: then nothing may be concluded from what it lacks. */
   static open(file: string, labId: string, epoch: number): Catalogue {
-    return new Catalogue(openDatabase(file, labId, epoch))
+    return new Catalogue(openDatabase(file, labId, epoch), new Reserve(`${file}-reserve`))
   }
 
   /** An empty one that is never written to disk: what a lab shows while its own is lost. */
@@ -50,9 +54,25 @@ export class Catalogue {
     }
   }
 
+  /** Work that makes room, or that nothing can go on without: on a full disk the reserve is given up for it. */
+  evenIfFull<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      if (!isOutOfSpace(error) || !this.#reserve) throw error
+      this.#reserve.giveUp()
+      return work()
+    }
+  }
+
+  /** Makes the room that `evenIfFull` gives up, or makes it again. For the background. */
+  async keepReserve(directory: string): Promise<void> {
+    await this.#reserve?.keep(directory)
+  }
+
   /** Counts a start, so that a copy made before it can be told from the catalogue. */
   nextEpoch(): number {
-    this.#db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
+    this.evenIfFull(() => this.#db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'"))
     return Number(this.#db.prepare("SELECT value FROM meta WHERE key = 'epoch'").get()?.value)
   }
 

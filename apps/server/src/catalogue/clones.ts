@@ -27,6 +27,8 @@ export interface CloneRecord {
   lastUsedAt: string
   /** The host's boot id where its Postgres last started with `fsync=off`: after another boot its data can't be trusted. */
   unsafeBootId: string | null
+  /** When its last reset failed and left it with the data from before. */
+  resetFailedAt: string | null
 }
 
 const columns = {
@@ -50,6 +52,7 @@ const columns = {
   cloningSeconds: 'cloning_seconds',
   lastUsedAt: 'last_used_at',
   unsafeBootId: 'unsafe_boot_id',
+  resetFailedAt: 'reset_failed_at',
 } as const satisfies Record<keyof CloneRecord, string>
 
 /** How many creations the expected time is the median of. */
@@ -154,5 +157,6 @@ function toRecord(row: Record<string, unknown>): CloneRecord {
     cloningSeconds: Number(row.cloning_seconds),
     lastUsedAt: String(row.last_used_at),
     unsafeBootId: row.unsafe_boot_id === null ? null : String(row.unsafe_boot_id),
+    resetFailedAt: row.reset_failed_at === null ? null : String(row.reset_failed_at),
   }
 }

@@ -7,7 +7,10 @@ const SCHEMA_VERSION = 2
 
 /** What makes a catalogue of each older schema one of the next. */
 const MIGRATIONS: Readonly<Record<number, string>> = {
-  1: 'ALTER TABLE volumes ADD COLUMN origin TEXT',
+  1: `
+    ALTER TABLE volumes ADD COLUMN origin TEXT;
+    ALTER TABLE volumes ADD COLUMN data TEXT;
+    ALTER TABLE clones ADD COLUMN reset_failed_at TEXT`,
 }
 
 const SCHEMA = `
@@ -25,7 +28,9 @@ CREATE TABLE volumes (
   state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
   created_at TEXT NOT NULL,
   -- The snapshot that it was cloned from, which can't go before it. Null for an empty one, and where nobody wrote it down.
-  origin TEXT
+  origin TEXT,
+  -- Of a base: what is in it, as JSON, so that it can be snapshotted again when its last snapshot is gone.
+  data TEXT
 ) STRICT;
 
 -- Every snapshot in the storage, likewise. Only live and published ones are shown to anyone.
@@ -69,7 +74,9 @@ CREATE TABLE clones (
   size INTEGER NOT NULL,
   cloning_seconds REAL NOT NULL,
   last_used_at TEXT NOT NULL,
-  unsafe_boot_id TEXT
+  unsafe_boot_id TEXT,
+  -- When the last reset failed and left the data from before.
+  reset_failed_at TEXT
 ) STRICT;
 
 CREATE TABLE creations (

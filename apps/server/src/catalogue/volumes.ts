@@ -3,6 +3,16 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 export type VolumeRole = 'base' | 'clone' | 'scratch'
 export type VolumeState = 'pending' | 'live' | 'retired'
 
+/** What is in a base: what every snapshot of it says of its data. */
+export interface BaseData {
+  database: string
+  databases: string[]
+  postgresVersion: number
+  /** When it was true at the source, ISO 8601 in UTC. */
+  timestamp: string
+  sample: boolean
+}
+
 export interface VolumeRecord {
   id: string
   role: VolumeRole
@@ -10,20 +20,24 @@ export interface VolumeRecord {
   createdAt: string
   /** The snapshot that it was cloned from. */
   origin: string | null
+  /** Of a base that is whole. */
+  data: BaseData | null
 }
 
 /** The volumes that the lab asked the storage for. */
 export class VolumeStore {
   readonly #insert: StatementSync
   readonly #setState: StatementSync
+  readonly #setData: StatementSync
   readonly #delete: StatementSync
   readonly #list: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare('INSERT INTO volumes (id, role, state, created_at, origin) VALUES (?, ?, ?, ?, ?)')
     this.#setState = db.prepare('UPDATE volumes SET state = ? WHERE id = ?')
+    this.#setData = db.prepare("UPDATE volumes SET state = 'live', data = ? WHERE id = ?")
     this.#delete = db.prepare('DELETE FROM volumes WHERE id = ?')
-    this.#list = db.prepare('SELECT id, role, state, created_at, origin FROM volumes ORDER BY created_at, id')
+    this.#list = db.prepare('SELECT id, role, state, created_at, origin, data FROM volumes ORDER BY created_at, id')
   }
 
   /** Before the storage is asked, so that no crash leaves a volume that nobody knows. */
@@ -33,6 +47,11 @@ export class VolumeStore {
 
   setState(id: string, state: VolumeState): void {
     this.#setState.run(state, id)
+  }
+
+  /** A base that is filled, and shut down cleanly. */
+  setFilled(id: string, data: BaseData): void {
+    this.#setData.run(JSON.stringify(data), id)
   }
 
   delete(id: string): void {
@@ -46,6 +65,7 @@ export class VolumeStore {
       state: row.state as VolumeState,
       createdAt: String(row.created_at),
       origin: row.origin === null ? null : String(row.origin),
+      data: row.data === null ? null : (JSON.parse(String(row.data)) as BaseData),
     }))
   }
 

@@ -8,6 +8,7 @@ import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
 import { parseTime, requireFuture, requireTime } from '../time.ts'
+import { databaseAfter } from './databases.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
 import { toClone } from './view.ts'
@@ -81,6 +82,7 @@ export class CloneService {
       cloningSeconds: 0,
       lastUsedAt: now,
       unsafeBootId: null,
+      resetFailedAt: null,
     }
     try {
       const isFirst = catalogue.transaction(() => {
@@ -141,12 +143,15 @@ export class CloneService {
       throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
     }
     const snapshot = to ? this.resolveSnapshot(to) : this.resolveSnapshot(clone.snapshotId)
-    requireDatabase(snapshot, clone.dbName)
+    if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
+      throw databaseNotFound(snapshot)
+    }
     using _place = jobs.reserve()
     const changed = catalogue.clones.update(id, {
       status: 'RESETTING',
       message: 'Database clone is being reset',
       resetTo: snapshot.id,
+      resetFailedAt: null,
     })
     void jobs.add(id, (signal) => lifecycle.reset(id, { signal }))
     return this.#view(changed)
@@ -159,18 +164,22 @@ export class CloneService {
     const clone = this.#require(id)
     if (clone.status === 'DELETING') return this.#view(clone)
     requireUnprotected(clone)
-    const changed = catalogue.clones.update(id, { status: 'DELETING', message: 'Database clone is being deleted' })
+    const changed = catalogue.evenIfFull(() =>
+      catalogue.clones.update(id, { status: 'DELETING', message: 'Database clone is being deleted' }),
+    )
     jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being deleted'))
-    void jobs.add(id, () => lifecycle.delete(id))
+    void jobs.add(id, () => lifecycle.delete(id), { urgent: true })
     return this.#view(changed)
   }
 
   /** The clone as it is once nothing is under way for it, or as it is when the time is over. */
   async wait(id: string, seconds: number, signal?: AbortSignal): Promise<Clone> {
+    const first = this.get(id)
+    if (isSettled(first)) return first
     const deadline = AbortSignal.any([AbortSignal.timeout(seconds * 1000), ...(signal ? [signal] : [])])
     for (;;) {
       const clone = this.get(id)
-      if (clone.status.code === 'OK' || clone.status.code === 'FATAL' || deadline.aborted) return clone
+      if (isSettled(clone) || deadline.aborted) return clone
       try {
         await once(this.#changes, eventOf(id), { signal: deadline })
       } catch (error) {
@@ -186,20 +195,15 @@ export class CloneService {
    */
   resolveSnapshot(wanted: string): SnapshotRecord {
     const published = this.#options.catalogue.snapshots.listPublished()
-    const [newest] = published
-    if (!newest) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no snapshot yet')
-    if (wanted === '') return newest
     const named = published.find((snapshot) => snapshot.id === wanted)
     if (named) return named
-    const time = parseTime(wanted)
-    const found = time === undefined ? undefined : published.find((snapshot) => snapshot.timestamp <= time)
+    const time = wanted === '' ? undefined : parseTime(wanted)
+    if (wanted !== '' && time === undefined) throw snapshotNotFound()
+    // What somebody put into a clone is nobody else's, unless they name it.
+    const own = published.filter((snapshot) => snapshot.cloneId === '')
+    const found = time === undefined ? own[0] : own.find((snapshot) => snapshot.timestamp <= time)
     if (found) return found
-    throw time === undefined
-      ? snapshotNotFound()
-      : new LabError(
-          'SNAPSHOT_NOT_FOUND',
-          `the oldest snapshot's data is of ${published.at(-1)?.timestamp}, later than the time asked for`,
-        )
+    throw new LabError('SNAPSHOT_NOT_FOUND', whyNone(own, published))
   }
 
   #require(id: string): CloneRecord {
@@ -226,8 +230,12 @@ export class CloneService {
       (!record || (await provesPassword(record.verifier, request.db.password)))
     if (!same) throw new LabError('IDEMPOTENCY_KEY_REUSED', 'the key came with another request before')
     if (record) return this.#view(record)
-    throw new LabError('CLONE_NOT_FOUND', 'the clone that the key made is deleted already')
+    throw new LabError('CLONE_NOT_FOUND', 'the clone that the key made is deleted already: a new one takes a new key')
   }
+}
+
+function isSettled({ status }: Clone): boolean {
+  return status.code === 'OK' || status.code === 'FATAL'
 }
 
 /** Not the id itself: one named `error` would be thrown, and others are the emitter's own events. */
@@ -257,7 +265,11 @@ function requireAllowedUsername(username: string): void {
 
 function requireDatabase(snapshot: SnapshotRecord, name: string | undefined): void {
   if (name === undefined || snapshot.databases.includes(name)) return
-  throw new LabError('DATABASE_NOT_FOUND', `the snapshot has these databases: ${snapshot.databases.join(', ')}`)
+  throw databaseNotFound(snapshot)
+}
+
+function databaseNotFound(snapshot: SnapshotRecord): LabError {
+  return new LabError('DATABASE_NOT_FOUND', `the snapshot has these databases: ${snapshot.databases.join(', ')}`)
 }
 
 async function lendPort(ports: PortPool, owner: string): Promise<number> {
@@ -276,6 +288,13 @@ function requestHash({ db: { password: _, ...db }, ...request }: CreateCloneRequ
   const ofDb = Object.entries(db).map(([key, value]) => [`db.${key}`, value] as const)
   const sorted = [...Object.entries(request), ...ofDb].sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
+}
+
+function whyNone(own: SnapshotRecord[], published: SnapshotRecord[]): string {
+  const oldest = own.at(-1)
+  if (oldest) return `the oldest snapshot's data is of ${oldest.timestamp}, later than the time asked for`
+  if (published.length === 0) return 'the lab has no snapshot yet'
+  return `there are snapshots of clones alone, which must be named: ${published.map(({ id }) => id).join(', ')}`
 }
 
 function idTaken(): LabError {

@@ -1,8 +1,10 @@
 import { isProvisionError } from '@dblab/provision'
+import { DISK_FULL, isOutOfSpace } from '../errors.ts'
 
 /** A failure as a clone's status message says it: what happened and what helps. Unknown errors are in the log, not here. */
 export function explainFailure(error: unknown): string {
   const cause = firstCause(error)
+  if (isOutOfSpace(cause) && !isProvisionError(cause)) return `${DISK_FULL} Make room there.`
   if (isProvisionError(cause)) return [cause.message, cause.hint].filter(Boolean).map(sentence).join(' ')
   return "The server's log says why."
 }

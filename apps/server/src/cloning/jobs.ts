@@ -15,25 +15,64 @@ interface Job {
   done: Promise<void>
 }
 
+/** A number of places for work, given first come first served. */
+class Lane {
+  readonly #places: number
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+  #open = true
+
+  constructor(places: number) {
+    this.#places = places
+  }
+
+  /** Undefined once it is closed. */
+  async enter(): Promise<Disposable | undefined> {
+    while (this.#running >= this.#places && this.#open) {
+      await new Promise<void>((wake) => this.#waiting.push(wake))
+    }
+    if (!this.#open) return undefined
+    this.#running++
+    return { [Symbol.dispose]: () => this.#leave() }
+  }
+
+  close(): void {
+    this.#open = false
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  #leave(): void {
+    this.#running--
+    this.#waiting.shift()?.()
+  }
+}
+
+export interface JobOptions {
+  /** Does not wait behind the others: it frees what they may wait for. */
+  urgent?: boolean
+}
+
 /**
- * Work on clones: one job at a time for each clone, a bounded number of them at once, first come first served. A job's own errors are
- * its own to handle; one that escapes is a bug, and goes to `onError`.
+ * Work on clones: one job at a time for each clone, a bounded number of them at once, first come first served. Urgent ones have as many
+ * places again. A job's own errors are its own to handle; one that escapes is a bug, and goes to `onError`, which must not throw.
  */
 export class Jobs {
   readonly #options: JobsOptions
   readonly #onError: (error: unknown, key: string) => void
   /** Those that run or wait, in the order of their coming. */
   readonly #jobs = new Map<string, Job[]>()
-  readonly #waiting: (() => void)[] = []
+  readonly #usual: Lane
+  readonly #urgent: Lane
   /** Places that were promised to jobs which have not been added yet. */
   #reserved = 0
   #admitted = 0
-  #running = 0
   #closed = false
 
   constructor(options: JobsOptions, onError: (error: unknown, key: string) => void) {
     this.#options = options
     this.#onError = onError
+    this.#usual = new Lane(options.concurrency)
+    this.#urgent = new Lane(options.concurrency)
   }
 
   /**
@@ -53,11 +92,12 @@ export class Jobs {
   }
 
   /** Runs `work` after whatever is under way for the same key. The promise ends when the work has, and never rejects. */
-  add(key: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  add(key: string, work: (signal: AbortSignal) => Promise<void>, { urgent = false }: JobOptions = {}): Promise<void> {
     const controller = new AbortController()
     const jobs = this.#jobs.get(key) ?? []
     const before = jobs.at(-1)?.done
-    const job: Job = { controller, done: this.#run(key, before, work, controller.signal) }
+    const lane = urgent ? this.#urgent : this.#usual
+    const job: Job = { controller, done: this.#run(key, before, lane, () => work(controller.signal)) }
     this.#jobs.set(key, [...jobs, job])
     this.#admitted++
     void job.done.then(() => {
@@ -84,7 +124,8 @@ export class Jobs {
    */
   async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
     this.#closed = true
-    for (const wake of this.#waiting.splice(0)) wake()
+    this.#usual.close()
+    this.#urgent.close()
     const jobs = [...this.#jobs.values()].flat()
     const reason = new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })
     const late = setTimeout(() => {
@@ -94,25 +135,14 @@ export class Jobs {
     clearTimeout(late)
   }
 
-  async #run(
-    key: string,
-    before: Promise<void> | undefined,
-    work: (signal: AbortSignal) => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #run(key: string, before: Promise<void> | undefined, lane: Lane, work: () => Promise<void>): Promise<void> {
     await before
-    while (this.#running >= this.#options.concurrency && !this.#closed) {
-      await new Promise<void>((wake) => this.#waiting.push(wake))
-    }
-    if (this.#closed) return
-    this.#running++
+    using place = await lane.enter()
+    if (!place) return
     try {
-      await work(signal)
+      await work()
     } catch (error) {
       this.#onError(error, key)
-    } finally {
-      this.#running--
-      this.#waiting.shift()?.()
     }
   }
 }

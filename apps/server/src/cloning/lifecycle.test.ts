@@ -62,7 +62,7 @@ beforeEach(() => {
   const ports = new PortPool({ from: 21_600, to: 21_699, host: '127.0.0.1' })
   const collectGarbage = async () => {}
   lifecycle = new CloneLifecycle({ catalogue, provisioner, ports, log, collectGarbage, bootId: 'now', unsafe: false })
-  jobs = new Jobs({ concurrency: 4, queue: 4 }, (_, id) => lifecycle.endedInDefect(id))
+  jobs = new Jobs({ concurrency: 4, queue: 4 }, (error, id) => lifecycle.endedInDefect(id, error))
   clones = new CloneService({ catalogue, lifecycle, jobs, ports, publicHost: 'localhost', requireWritable: () => {} })
   monitor = new CloneMonitor({ catalogue, provisioner, clones, lifecycle, jobs, log, idleMinutes: 0 })
   catalogue.volumes.add('base', 'base')
@@ -87,8 +87,9 @@ function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
   catalogue.volumes.add(`of-${id}`, 'clone')
   catalogue.clones.add({
     ...{ id, status: 'OK', message: '', project: '', name: '', username: '', protected: false, deleteAt: null },
-    ...{ createdAt: time, snapshotId: 'snapshot', resetTo: null, volumeId: `of-${id}`, port: 21_600, size: 0 },
+    ...{ createdAt: time, snapshotId: 'snapshot', resetTo: null, volumeId: `of-${id}`, port: 21_500, size: 0 },
     ...{ dbUsername: 'alice', dbName: 'shop', verifier: '', cloningSeconds: 0, lastUsedAt: time, unsafeBootId: null },
+    resetFailedAt: null,
     ...changes,
   })
 }
@@ -116,10 +117,15 @@ describe('a deletion that is asked for', () => {
   })
 
   test('while a creation ends in a defect is not forgotten, and what was made is retired', async () => {
+    const begun = Promise.withResolvers<void>()
     const made = Promise.withResolvers<void>()
-    machine.create = () => made.promise
+    machine.create = () => {
+      begun.resolve()
+      return made.promise
+    }
     machine.destroy = () => Promise.reject(new TypeError('a defect'))
     await clones.create({ id: 'c', db: { username: 'alice', password: 'a password' } })
+    await begun.promise
     clones.delete('c')
     made.reject(failure)
     await settled('c')
@@ -147,7 +153,34 @@ describe('a reset that fails', () => {
     clones.reset('c')
     await settled('c')
     expect(clones.get('c').status).toEqual({ code: 'OK', message: expect.stringContaining('the reset failed') })
+    expect(clones.get('c').resetFailedAt).toMatch(/^\d{4}-.*Z$/)
     expect(machine.keptOld).toBe(true)
+    machine.reset = async () => {}
+    expect(clones.reset('c').resetFailedAt).toBe('')
+    await settled('c')
+  })
+
+  test('and whose Postgres did not come up again either is started again, not given up', async () => {
+    addClone('c')
+    machine.reset = async () => {
+      machine.running = false
+      throw failure
+    }
+    clones.reset('c')
+    await settled('c')
+    expect(clones.get('c').status).toEqual({ code: 'FATAL', message: expect.stringContaining('will be tried again') })
+    expect(catalogue.clones.get('c')).toMatchObject({ status: 'OK', volumeId: 'of-c' })
+  })
+
+  test('before anything was touched, for want of room on the disk of the catalogue, leaves all as it was', async () => {
+    addClone('c')
+    const full = Object.assign(new Error('database or disk is full'), { code: 'ERR_SQLITE_ERROR', errcode: 13 })
+    catalogue.volumes.add = () => {
+      throw full
+    }
+    clones.reset('c')
+    await settled('c')
+    expect(clones.get('c').status).toEqual({ code: 'OK', message: expect.stringContaining('disk') })
   })
 
   test('never brings data back that the host lost writes of', async () => {
@@ -167,6 +200,52 @@ test('an operation without a job is done again by the next look, whatever ended 
   await monitor.round()
   await Promise.all([settled('c'), settled('d')])
   expect(catalogue.clones.list()).toEqual([expect.objectContaining({ id: 'd', status: 'OK' })])
+})
+
+test('a deletion does not wait behind creations', async () => {
+  addClone('old')
+  machine.create = (signal) =>
+    new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+  const ids = ['a', 'b', 'c', 'd', 'e']
+  for (const id of ids) await clones.create({ id, db: { username: 'alice', password: 'a password' } })
+  clones.delete('old')
+  await settled('old')
+  expect(catalogue.clones.get('old')).toBeUndefined()
+  expect(catalogue.clones.list().map(({ status }) => status)).toEqual(ids.map(() => 'CREATING'))
+  await jobs.close(0)
+})
+
+test('a reset goes to the main database of the other snapshot, unless the clone was made for another', async () => {
+  catalogue.snapshots.add({
+    ...{ id: 'next', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop-2' },
+    ...{ databases: ['shop-2', 'postgres'], postgresVersion: 18, size: 1, cloneId: '', sample: false, message: '' },
+  })
+  catalogue.snapshots.setLive('next', { database: 'shop-2', databases: ['shop-2', 'postgres'], size: 1 })
+  addClone('main')
+  addClone('other', { dbName: 'gone', port: 21_601 })
+  addClone('both', { dbName: 'postgres', port: 21_602 })
+  clones.reset('main', 'next')
+  clones.reset('both', 'next')
+  expect(() => clones.reset('other', 'next')).toThrow('shop-2, postgres')
+  await Promise.all([settled('main'), settled('both')])
+  expect(clones.list().map(({ id, db }) => [id, db.dbName])).toEqual([
+    ['both', 'postgres'],
+    ['main', 'shop-2'],
+    ['other', 'gone'],
+  ])
+})
+
+test('snapshots of clones are for those who name them', async () => {
+  catalogue.snapshots.add({
+    ...{ id: 'of-eve', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop' },
+    ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: 'eve', sample: false, message: '' },
+  })
+  catalogue.snapshots.setLive('of-eve', { database: 'shop', databases: ['shop'], size: 1 })
+  expect(clones.resolveSnapshot('').id).toBe('snapshot')
+  catalogue.snapshots.setState('snapshot', 'retired')
+  expect(() => clones.resolveSnapshot('')).toThrow('of-eve')
+  expect(() => clones.resolveSnapshot('2027-01-01')).toThrow('of-eve')
+  expect(clones.resolveSnapshot('of-eve').id).toBe('of-eve')
 })
 
 test('closing asks what runs on to stop, and leaves it to the next start', async () => {

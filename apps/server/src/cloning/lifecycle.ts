@@ -2,8 +2,11 @@ import { isProvisionError, type PortPool, type Provisioner } from '@dblab/provis
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
+import { isOutOfSpace } from '../errors.ts'
 import { randomId } from '../ids.ts'
+import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
+import { databaseAfter } from './databases.ts'
 import { explainFailure, firstCause } from './explain.ts'
 import { loginOf } from './login.ts'
 import { Restarts } from './restarts.ts'
@@ -64,8 +67,9 @@ export class CloneLifecycle {
     const clone = this.#read(id, 'CREATING')
     if (!clone) return
     const snapshot = this.#snapshot(clone.snapshotId)
-    const volumeId = this.#addVolume(snapshot)
+    const volumeId = randomId()
     try {
+      catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
         signal: options.signal,
         onStep: (step) => log.debug('creating a clone', { clone: id, step }),
@@ -93,24 +97,30 @@ export class CloneLifecycle {
     const { catalogue, provisioner, log, collectGarbage } = this.#options
     const clone = this.#read(id, 'RESETTING')
     if (!clone) return
-    const snapshot = this.#snapshot(clone.resetTo ?? clone.snapshotId)
-    const old = clone.volumeId
-    const volumeId = this.#addVolume(snapshot)
-    const spec = this.#spec(clone, snapshot, volumeId, undefined)
+    const before = this.#snapshot(clone.snapshotId)
+    const snapshot = clone.resetTo === null ? before : this.#snapshot(clone.resetTo)
+    const dbName = databaseAfter(clone, before, snapshot) ?? clone.dbName
+    const { volumeId: old } = clone
+    const volumeId = randomId()
+    const spec = this.#spec({ ...clone, dbName }, snapshot, volumeId, undefined)
     const started = Date.now()
+    const keepOld = !(await this.lostWrites(clone))
     try {
+      catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       // A clone whose creation failed has no volume: to reset it is to create it.
       if (old === null) await provisioner.createClone(spec, { signal })
-      else await provisioner.resetClone(old, spec, { signal, keepOld: !(await this.lostWrites(clone)) })
+      else await provisioner.resetClone(old, spec, { signal, keepOld })
     } catch (error) {
       await this.#drop(volumeId)
-      if (!signal?.aborted) await this.#resetFailed(clone, error)
+      if (signal?.aborted) return
+      if (old === null || !keepOld) this.#fail(id, 'reset', error)
+      else await this.#resetFailed(id, old, error)
       return
     }
     this.#settle(id, READY, () => {
       catalogue.volumes.setState(volumeId, 'live')
       if (old !== null) catalogue.volumes.setState(old, 'retired')
-      return { volumeId, snapshotId: snapshot.id, ...this.#madeNow() }
+      return { volumeId, snapshotId: snapshot.id, dbName, ...this.#madeNow() }
     })
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     await this.measure(id)
@@ -124,10 +134,12 @@ export class CloneLifecycle {
     if (!clone) return
     try {
       if (clone.volumeId !== null) await provisioner.runtime.remove(clone.volumeId)
-      catalogue.transaction(() => {
-        if (clone.volumeId !== null) catalogue.volumes.setState(clone.volumeId, 'retired')
-        catalogue.clones.delete(id)
-      })
+      catalogue.evenIfFull(() =>
+        catalogue.transaction(() => {
+          if (clone.volumeId !== null) catalogue.volumes.setState(clone.volumeId, 'retired')
+          catalogue.clones.delete(id)
+        }),
+      )
     } catch (error) {
       log.error('deletion failed', { clone: id, error })
       this.declareFatal(id, `Deletion failed. ${explainFailure(error)} Delete it again.`)
@@ -141,17 +153,18 @@ export class CloneLifecycle {
   }
 
   /** An operation ended in a way that nobody foresaw: the clone must not wait for it for ever. */
-  endedInDefect(id: string): void {
+  endedInDefect(id: string, error: unknown): void {
     const status = this.#options.catalogue.clones.get(id)?.status
     if (status !== 'CREATING' && status !== 'RESETTING') return
-    const message = 'A defect of the server ended the operation; its log says more. Reset the clone, or delete it.'
-    this.declareFatal(id, message)
+    const why = isOutOfSpace(error) ? explainFailure(error) : "A defect of the server; the server's log says more."
+    this.declareFatal(id, `The operation was cut off. ${why} Reset the clone, or delete it.`)
   }
 
   /** The clone can't be used; the message says why and what to do. */
   declareFatal(id: string, message: string): void {
     this.restarts.forget(id)
-    this.#options.catalogue.clones.update(id, { status: 'FATAL', message, resetTo: null })
+    const { catalogue } = this.#options
+    catalogue.evenIfFull(() => catalogue.clones.update(id, { status: 'FATAL', message, resetTo: null }))
     this.#changed(id)
   }
 
@@ -197,14 +210,8 @@ export class CloneLifecycle {
   }
 
   #spec(clone: CloneRecord, snapshot: SnapshotRecord, volumeId: string, password: string | undefined) {
-    const labels = { role: 'clone', clone: clone.id, database: snapshot.database, 'data-state-at': snapshot.timestamp }
+    const labels = { ...snapshotLabels('clone', snapshot), clone: clone.id }
     return { volumeId, from: refOf(snapshot), port: clone.port, login: { ...loginOf(clone), password }, labels }
-  }
-
-  #addVolume(snapshot: SnapshotRecord): string {
-    const volumeId = randomId()
-    this.#options.catalogue.volumes.add(volumeId, 'clone', snapshot.id)
-    return volumeId
   }
 
   #madeNow(): Partial<CloneRecord> {
@@ -255,16 +262,14 @@ export class CloneLifecycle {
     }
   }
 
-  async #resetFailed({ id, volumeId }: CloneRecord, error: unknown): Promise<void> {
+  /** The data from before is whole. Where its Postgres did not come up again either, that is tried again. */
+  async #resetFailed(id: string, old: string, error: unknown): Promise<void> {
     const { provisioner, log } = this.#options
-    const old = volumeId === null ? undefined : await provisioner.runtime.inspect(volumeId)
-    if (old?.state !== 'running') {
-      this.#fail(id, 'reset', error)
-      return
-    }
-    log.error('reset failed; the clone still has its data', { clone: id, error })
+    const runs = (await provisioner.runtime.inspect(old))?.state === 'running'
+    log.error('reset failed; the clone still has its data', { clone: id, runs, error })
     const message = `Database is ready, with the data from before: the reset failed. ${explainFailure(error)}`
-    this.#settle(id, { status: 'OK', message })
+    this.#settle(id, { status: 'OK', message }, () => ({ resetFailedAt: new Date().toISOString() }))
+    if (!runs) this.restarts.noteDown(id, error)
   }
 
   #fail(id: string, what: 'creation' | 'reset', error: unknown): void {

@@ -70,14 +70,15 @@ export class Restarts {
       this.#down.delete(id)
       log.info('clone runs again', { clone: id })
     } catch (error) {
-      if (!signal?.aborted) this.#noteDown(id, error)
+      if (!signal?.aborted) this.noteDown(id, error)
     } finally {
       this.#starting.delete(id)
       changed(id)
     }
   }
 
-  #noteDown(id: string, error: unknown): void {
+  /** Its Postgres does not run, though its data is whole: another start is tried after a pause. */
+  noteDown(id: string, error: unknown): void {
     const attempts = (this.#down.get(id)?.attempts ?? 0) + 1
     const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS)
     this.#options.log.error('start failed; it will be tried again', { clone: id, attempts, error })

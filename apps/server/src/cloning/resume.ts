@@ -11,5 +11,5 @@ export function isUnderWay({ status }: CloneRecord): boolean {
 export function resumeOperation({ id, status }: CloneRecord, jobs: Jobs, lifecycle: CloneLifecycle): void {
   if (status === 'CREATING') void jobs.add(id, (signal) => lifecycle.create(id, { signal }))
   if (status === 'RESETTING') void jobs.add(id, (signal) => lifecycle.reset(id, { signal }))
-  if (status === 'DELETING') void jobs.add(id, () => lifecycle.delete(id))
+  if (status === 'DELETING') void jobs.add(id, () => lifecycle.delete(id), { urgent: true })
 }

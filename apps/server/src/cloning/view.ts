@@ -28,6 +28,7 @@ export function toClone(
     createdAt: record.createdAt,
     cloneSize: record.size,
     cloningTime: record.cloningSeconds,
+    resetFailedAt: record.resetFailedAt ?? '',
   }
 }
 

@@ -34,8 +34,8 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
     const catalogue = places.catalogue(dataDir)
-    for (const file of [catalogue, `${catalogue}-wal`, `${catalogue}-shm`, tokenFile(dataDir)])
-      await rm(file, { force: true })
+    for (const suffix of ['', '-wal', '-shm', '-reserve']) await rm(`${catalogue}${suffix}`, { force: true })
+    await rm(tokenFile(dataDir), { force: true })
     // The last: until it is gone, a destruction that was cut off can be done again.
     await rm(identityFile(dataDir), { force: true })
   }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { openProcessTable, type ProcessIdentity, signalProcess } from '@dblab/provision'
+import { isProvisionError, openProcessTable, type ProcessIdentity, signalProcess } from '@dblab/provision'
 import pLimit from 'p-limit'
 import type { Config } from '../config/schema.ts'
 import { type Foundations, openFoundations } from '../lab/foundations.ts'
@@ -63,6 +63,13 @@ function stillRunning(server: ProcessIdentity | undefined, cause: unknown): Stil
 async function stopInstances({ runtime }: Foundations): Promise<number> {
   const running = (await runtime.list()).filter((instance) => instance.state === 'running')
   const limit = pLimit(STOPPED_AT_ONCE)
-  await Promise.all(running.map((instance) => limit(() => runtime.stop(instance.id, 'clean'))))
+  const stops = running.map((instance) => limit(() => runtime.stop(instance.id, 'clean')))
+  // All of them first: the pool is in use, and the lab is held, until the last has ended.
+  for (const result of await Promise.allSettled(stops)) {
+    if (result.status === 'fulfilled') continue
+    // It is stopped all the same, and what it did not write out is in its log, from which the next start recovers it.
+    if (!isProvisionError(result.reason, 'FAILED')) throw result.reason
+    process.stderr.write(`${result.reason.message}\n`)
+  }
   return running.length
 }

@@ -114,8 +114,20 @@ const postgres = z
 
 const clones = z
   .strictObject({
-    host: z.string().min(1).default('127.0.0.1').describe('Address that the clones listen on'),
-    publicHost: z.string().min(1).optional().describe('Host name in the connection strings; left out: `clones.host`'),
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe(
+        'Address that the clones listen on; a clone that runs keeps its own until it is started again or reset',
+      ),
+    publicHost: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Host name in the connection strings; left out: `clones.host`, or the name of the machine where that is an address of all',
+      ),
     portFrom: tcpPort.default(16000).describe('First port that a clone may get'),
     portTo: tcpPort.default(16999).describe('Last port that a clone may get'),
     idleMinutes: z

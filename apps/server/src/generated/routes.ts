@@ -144,6 +144,7 @@ const models: TsoaRoute.Models = {
             "createdAt": {"dataType":"string","required":true},
             "cloneSize": {"dataType":"double","required":true},
             "cloningTime": {"dataType":"double","required":true},
+            "resetFailedAt": {"dataType":"string","required":true},
         },
         "additionalProperties": false,
     },
@@ -194,7 +195,7 @@ const models: TsoaRoute.Models = {
     "CreateSnapshotRequest": {
         "dataType": "refObject",
         "properties": {
-            "cloneId": {"dataType":"string","validators":{"maxLength":{"value":63}}},
+            "cloneId": {"dataType":"string","validators":{"minLength":{"value":1},"maxLength":{"value":63}}},
             "id": {"dataType":"string","validators":{"pattern":{"errorMsg":"must be 2 to 63 lower case letters, digits and dashes, without a dash at either end","value":"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"}}},
             "message": {"dataType":"string","validators":{"maxLength":{"value":500},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
         },

@@ -3,7 +3,7 @@ import { isProvisionError } from '@dblab/provision'
 import { ValidateError } from '@tsoa/runtime'
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { firstCause } from '../cloning/explain.ts'
-import { LabError } from '../errors.ts'
+import { DISK_FULL, isOutOfSpace, isUnreachableCatalogue, LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { explainFields } from './explain-fields.ts'
 
@@ -119,7 +119,9 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     const requestId = String(response.locals.requestId)
     const failure = classify(error)
     const { status, name, hint } = errorTable[failure.code]
-    if (failure.code === 'INTERNAL_ERROR') log.error('request failed', { requestId, method: request.method, error })
+    const fields = { requestId, method: request.method, code: failure.code, error }
+    if (failure.code === 'INTERNAL_ERROR') log.error('request failed', fields)
+    else if (hasStory(error, status)) log.warn('request failed', fields)
     if (failure.retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(failure.retryAfterSeconds))
     if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="dblab"')
     const body: WireError = {
@@ -133,13 +135,23 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
+/** What the sender is not told: why something did not work that was asked for rightly. */
+function hasStory(error: unknown, status: number): boolean {
+  if (status < 500 && status !== 409) return false
+  return !(error instanceof LabError) || error.cause !== undefined
+}
+
 function classify(raised: unknown): Failure {
   const error = firstCause(raised)
   if (error instanceof LabError)
     return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds }
   if (error instanceof ValidateError) return { code: 'INVALID_REQUEST', detail: explainFields(error) }
   if (isProvisionError(error, 'INVALID')) return { code: 'INVALID_REQUEST', detail: error.message }
-  if (isProvisionError(error, 'NO_SPACE')) return { code: 'NOT_ENOUGH_DISK_SPACE' }
+  if (isOutOfSpace(error))
+    return { code: 'NOT_ENOUGH_DISK_SPACE', detail: isProvisionError(error) ? undefined : DISK_FULL }
+  // A row that can't be is a defect of ours; a file that can't be read or written is the disk's.
+  if (isUnreachableCatalogue(error))
+    return { code: 'STORAGE_UNAVAILABLE', detail: 'the catalogue does not answer', retryAfterSeconds: 30 }
   if (isProvisionError(error, 'UNAVAILABLE')) {
     return { code: 'STORAGE_UNAVAILABLE', detail: error.message, retryAfterSeconds: 30 }
   }

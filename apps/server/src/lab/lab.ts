@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import type { Warning } from '@dblab/models'
 import { isProvisionError, PortPool, Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
@@ -69,7 +70,12 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const jobs = new Jobs({ concurrency, queue }, (error, id) => {
     log.error('an operation ended in a defect', { clone: id, error })
-    lifecycle.endedInDefect(id)
+    try {
+      lifecycle.endedInDefect(id, error)
+    } catch (second) {
+      // The clone still waits for the operation: the next look at the clones does it again.
+      log.error('the defect could not be noted', { clone: id, error: second })
+    }
   })
   const garbage = new GarbageCollector(catalogue, provisioner, log)
   const collectGarbage = () => garbage.collect()
@@ -95,7 +101,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
     jobs,
     ports,
     requireWritable,
-    publicHost: publicHost ?? host,
+    publicHost: publicHost ?? reachableName(host),
   })
   const snapshots = new SnapshotService({ catalogue, provisioner, jobs, log, collectGarbage, requireWritable })
   const problems: string[] = []
@@ -118,6 +124,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   }
   const monitor = new CloneMonitor({ catalogue, provisioner, clones, lifecycle, jobs, log, idleMinutes })
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
+  stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(config.dataDir), log))
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
@@ -204,6 +211,13 @@ function standingWarnings(config: Config, { lost }: OpenedCatalogue, problems: s
       hint: 'Configure tls.certFile and tls.keyFile, or let host be 127.0.0.1 and put a TLS proxy before it',
     })
   }
+  if (!isLoopback(config.clones.host)) {
+    warnings.push({
+      code: 'INSECURE_CONNECTION',
+      message: 'Clones listen beyond loopback without TLS, so their data goes over the network in clear',
+      hint: 'Let clones.host be 127.0.0.1, or the address of a network that you trust as much as the host',
+    })
+  }
   for (const message of problems) {
     warnings.push({
       code: 'RECONCILE_FAILED',
@@ -212,6 +226,11 @@ function standingWarnings(config: Config, { lost }: OpenedCatalogue, problems: s
     })
   }
   return warnings
+}
+
+/** An address that stands for all of them is none to connect to. */
+function reachableName(host: string): string {
+  return ['0.0.0.0', '::', '*'].includes(host) ? hostname() : host
 }
 
 function isLoopback(host: string): boolean {

@@ -17,7 +17,8 @@ export function lockDataDir(file: string): Disposable {
   closeSync(openSync(file, 'a', 0o600))
   const db = new DatabaseSync(file, { timeout: 0 })
   try {
-    db.exec('BEGIN EXCLUSIVE')
+    // Without a journal, which would need room on the disk.
+    db.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     db.close()
     if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) {

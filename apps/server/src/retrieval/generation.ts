@@ -1,6 +1,7 @@
 import type { Instance, PortPool, Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { randomId, timedId } from '../ids.ts'
+import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 
 /** Where data comes from. */
@@ -42,7 +43,7 @@ export async function makeGeneration(
     let dataStateAt = new Date()
     const { database, loginRoles, message, sample } = source
     const facts = await provisioner.createBase(
-      { volumeId, database, port, loginRoles, labels: { role: 'base', database } },
+      { volumeId, database, port, loginRoles, labels: { role: 'base', database: encodeURIComponent(database) } },
       async (instance) => {
         dataStateAt = await source.fill(instance, signal)
       },
@@ -62,16 +63,16 @@ export async function makeGeneration(
       size: 0,
       cloneId: '',
     })
-    const labels = { role: 'base', database, 'data-state-at': dataStateAt.toISOString() }
+    const labels = snapshotLabels('base', { database, timestamp: dataStateAt.toISOString() })
     const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, labels)
     catalogue.transaction(() => {
       catalogue.snapshots.setLive(id, { database, databases: facts.databases, size: sizeBytes })
-      catalogue.volumes.setState(volumeId, 'live')
+      catalogue.volumes.setFilled(volumeId, { ...facts, database, sample, timestamp: dataStateAt.toISOString() })
     })
     log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })
     return id
   } catch (error) {
-    // Pending as they are, the next start removes what is left of them; the volume itself is gone already where that was possible.
+    // What is left of them is removed by the next collection; the volume itself is gone already where that was possible.
     for (const snapshot of catalogue.snapshots.list()) {
       if (snapshot.volumeId === volumeId) catalogue.snapshots.setState(snapshot.id, 'retired')
     }

@@ -7,6 +7,7 @@ import { firstCause } from '../cloning/explain.ts'
 import type { Jobs } from '../cloning/jobs.ts'
 import { LabError } from '../errors.ts'
 import { randomId, timedId } from '../ids.ts'
+import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 
 export interface SnapshotServiceOptions {
@@ -76,21 +77,20 @@ export class SnapshotService {
     return toSnapshot(snapshot, catalogue.clones.list())
   }
 
-  /** The base's data has not changed since its newest snapshot, so neither have its time and databases. */
+  /** The base's data has not changed since it was filled. */
   async #ofBase(id: string, message: string): Promise<void> {
     const { catalogue, provisioner } = this.#options
     const base = catalogue.volumes.base()
-    const latest = catalogue.snapshots.list().find((snapshot) => snapshot.volumeId === base?.id)
-    if (!base || !latest) {
-      throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no base with a snapshot to take another of')
-    }
-    await this.#take(
-      { ...latest, id, message, createdAt: new Date().toISOString(), published: true, cloneId: '' },
-      async () => {
-        const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, labelsOf(latest))
-        return { database: latest.database, databases: latest.databases, size: sizeBytes }
-      },
-    )
+    // One that was filled before that was written down has it on its snapshots alone.
+    const data = base?.data ?? catalogue.snapshots.list().find((snapshot) => snapshot.volumeId === base?.id)
+    if (!base || !data) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no data of its own to take a snapshot of')
+    const { database, databases, postgresVersion, timestamp, sample } = data
+    const facts = { database, databases, postgresVersion, timestamp, sample }
+    const record = { ...facts, id, volumeId: base.id, message, published: true, cloneId: '', size: 0 }
+    await this.#take({ ...record, createdAt: new Date().toISOString() }, async () => {
+      const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, snapshotLabels('base', facts))
+      return { database, databases, size: sizeBytes }
+    })
   }
 
   /** As the clone's own operations, behind what is under way for it and before what comes after. */
@@ -120,7 +120,7 @@ export class SnapshotService {
     const record = { ...source, message, createdAt: new Date().toISOString(), cloneId }
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
     await this.#take(inner, async () => {
-      await provisioner.snapshotRunning(running, inner.id, { role: 'internal' })
+      await provisioner.snapshotRunning(running, inner.id, snapshotLabels('internal', source))
       signal.throwIfAborted()
       return { database: source.database, databases: source.databases, size: 0 }
     })
@@ -128,7 +128,7 @@ export class SnapshotService {
     catalogue.volumes.add(scratch, 'scratch', inner.id)
     try {
       await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
-        const labels = { ...labelsOf(source), role: 'scratch', clone: cloneId }
+        const labels = { ...snapshotLabels('scratch', source), clone: cloneId }
         const facts = await provisioner.recoverSnapshot(refOf({ ...inner, state: 'live' }), {
           volumeId: scratch,
           snapshotId: id,
@@ -200,10 +200,6 @@ function explained(error: unknown): unknown {
 /** The clones that stand on a snapshot, or are being reset to it. */
 function usersOf(id: string, clones: CloneRecord[]): string[] {
   return clones.filter((clone) => clone.snapshotId === id || clone.resetTo === id).map((clone) => clone.id)
-}
-
-function labelsOf(snapshot: SnapshotRecord): Record<string, string> {
-  return { role: 'base', database: snapshot.database, 'data-state-at': snapshot.timestamp }
 }
 
 export function toSnapshot(record: SnapshotRecord, clones: CloneRecord[]): Snapshot {

@@ -35,6 +35,7 @@ export function createContract(api: () => Api): void {
         createdAt: utcTime,
         cloneSize: 0,
         cloningTime: 0,
+        resetFailedAt: '',
       })
       expect(port).toMatch(/^\d+$/)
     })

@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Clone, Error as WireError } from '@dblab/models'
+import { isRoot } from '@dblab/provision/testbed'
+import { expect, test } from 'vitest'
+import { eventually, TestLab } from '../support/lab.ts'
+
+const execute = promisify(execFile)
+
+/** A disk of its own that a test can fill. */
+async function smallDisk(megabytes: number) {
+  const directory = await mkdtemp(join(tmpdir(), 'dblab-disk-'))
+  await execute('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0711`, 'none', directory])
+  let parts = 0
+  return {
+    directory,
+    async fill() {
+      // Into the last page: a file system rounds what is asked for.
+      for (let bytes = 64 * 2 ** 20; bytes >= 4096; ) {
+        const { bavail, bsize } = await statfs(directory)
+        if (bavail * bsize < bytes) bytes /= 2
+        else await writeFile(join(directory, `fill-${parts++}`), Buffer.alloc(bytes, 1))
+      }
+    },
+    async empty() {
+      await execute('sh', ['-c', 'rm -f "$0"/fill-*', directory])
+    },
+    async [Symbol.asyncDispose]() {
+      await execute('umount', ['--lazy', directory])
+      await rm(directory, { recursive: true })
+    },
+  }
+}
+
+test.skipIf(!isRoot)(
+  'a full disk refuses what needs room, and keeps nothing from being deleted or stopped (root only: it mounts one)',
+  { timeout: 120_000 },
+  async () => {
+    await using disk = await smallDisk(700)
+    const directory = join(disk.directory, 'lab')
+    await mkdir(directory)
+    await using lab = await TestLab.make({ driver: 'copy', directory })
+    await lab.start()
+    const db = { username: 'alice', password: 'a password of the tests' }
+    for (const id of ['kept', 'gone']) {
+      const made = await lab.fetch('/clone?wait=60', { method: 'POST', json: { id, db } })
+      expect(((await made.json()) as Clone).status.code).toBe('OK')
+    }
+    const clone = async (id: string) => (await (await lab.fetch(`/clone/${id}?wait=30`)).json()) as Clone
+
+    await disk.fill()
+    for (const [method, path, json] of [
+      ['POST', '/clone', { db }],
+      ['POST', '/snapshot', {}],
+    ] as const) {
+      const refused = await lab.fetch(path, { method, json })
+      expect([refused.status, ((await refused.json()) as WireError).code]).toEqual([507, 'NOT_ENOUGH_DISK_SPACE'])
+    }
+    const reset = await lab.fetch('/clone/kept/reset', { method: 'POST' })
+    expect([202, 507]).toContain(reset.status)
+    expect((await clone('kept')).status.code).toBe('OK')
+    const deleted = await lab.fetch('/clone/gone', { method: 'DELETE' })
+    expect(deleted.status).toBe(202)
+    await eventually('it is gone', async () => (await lab.fetch('/clone/gone')).status === 404)
+
+    await disk.fill()
+    expect(await lab.run(['stop'])).toMatchObject({ code: 0 })
+    await disk.empty()
+    await lab.start()
+    expect((await clone('kept')).status.code).toBe('OK')
+  },
+)
