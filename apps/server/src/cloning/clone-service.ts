@@ -7,7 +7,8 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
-import { parseTime, requireFuture, requireTime } from '../time.ts'
+import { chooseSnapshot, snapshotNotFound } from '../snapshots/choose.ts'
+import { requireFuture, requireTime } from '../time.ts'
 import { databaseAfter } from './databases.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
@@ -46,22 +47,40 @@ export class CloneService {
    * @param idempotencyKey the same key again finds the clone that the first one made
    */
   async create(request: CreateCloneRequest, idempotencyKey?: string): Promise<Clone> {
-    const { catalogue, jobs, ports, lifecycle, requireWritable } = this.#options
+    const { jobs, ports, lifecycle, requireWritable } = this.#options
     const earlier = idempotencyKey === undefined ? undefined : await this.#findEarlier(idempotencyKey, request)
     if (earlier) return earlier
     requireWritable(true)
     using _place = jobs.reserve()
+    const record = await this.#recordOf(request)
+    const { id, port } = record
+    try {
+      if (!this.#promise(record, request, idempotencyKey)) {
+        ports.release(port, id)
+        return this.create(request, idempotencyKey)
+      }
+    } catch (error) {
+      ports.release(port, id)
+      throw error
+    }
+    const { password } = request.db
+    void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
+    return this.get(id)
+  }
+
+  /** Checks the request, and lends the port. */
+  async #recordOf(request: CreateCloneRequest): Promise<CloneRecord> {
+    const { catalogue, ports } = this.#options
     const id = request.id ?? randomId()
     if (catalogue.clones.get(id)) throw idTaken()
-    const snapshot = this.resolveSnapshot(request.snapshot ?? '')
-    const { password, ...db } = request.db
-    requireAllowedUsername(db.username)
-    requireDatabase(snapshot, db.dbName ?? snapshot.database)
+    const snapshot = chooseSnapshot(catalogue.snapshots.listPublished(), request.snapshot ?? '')
+    const { username, password, dbName = snapshot.database } = request.db
+    requireAllowedUsername(username)
+    requireDatabase(snapshot, dbName)
     const deleteAt = request.deleteAt ? requireFuture(request.deleteAt, 'deleteAt') : null
     const verifier = await scramVerifier(password)
-    const port = await lendPort(ports, id)
     const now = new Date().toISOString()
-    const record: CloneRecord = {
+    return {
       id,
       status: 'CREATING',
       message: 'Database clone is being created',
@@ -74,9 +93,9 @@ export class CloneService {
       snapshotId: snapshot.id,
       resetTo: null,
       volumeId: null,
-      port,
-      dbUsername: db.username,
-      dbName: db.dbName ?? snapshot.database,
+      port: await lendPort(ports, id),
+      dbUsername: username,
+      dbName,
       verifier,
       size: 0,
       cloningSeconds: 0,
@@ -84,26 +103,19 @@ export class CloneService {
       unsafeBootId: null,
       resetFailedAt: null,
     }
-    try {
-      const isFirst = catalogue.transaction(() => {
-        // Others may have come while the port and the verifier were awaited: with the same key, too.
-        if (idempotencyKey !== undefined && catalogue.idempotency.get(idempotencyKey)) return false
-        if (catalogue.clones.get(id)) throw idTaken()
-        if (catalogue.snapshots.get(snapshot.id)?.state !== 'live') throw snapshotNotFound()
-        catalogue.clones.add(record)
-        if (idempotencyKey !== undefined) catalogue.idempotency.add(idempotencyKey, requestHash(request), id)
-        return true
-      })
-      if (!isFirst) {
-        ports.release(port, id)
-        return this.create(request, idempotencyKey)
-      }
-    } catch (error) {
-      ports.release(port, id)
-      throw error
-    }
-    void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
-    return this.get(id)
+  }
+
+  /** Writes the clone down. False when the key has another by now: others may have come while the port and the verifier were awaited. */
+  #promise(record: CloneRecord, request: CreateCloneRequest, key: string | undefined): boolean {
+    const { catalogue } = this.#options
+    return catalogue.transaction(() => {
+      if (key !== undefined && catalogue.idempotency.get(key)) return false
+      if (catalogue.clones.get(record.id)) throw idTaken()
+      if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') throw snapshotNotFound()
+      catalogue.clones.add(record)
+      if (key !== undefined) catalogue.idempotency.add(key, requestHash(request), record.id)
+      return true
+    })
   }
 
   get(id: string): Clone {
@@ -142,7 +154,7 @@ export class CloneService {
     if (clone.status !== 'OK' && clone.status !== 'FATAL') {
       throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
     }
-    const snapshot = to ? this.resolveSnapshot(to) : this.resolveSnapshot(clone.snapshotId)
+    const snapshot = chooseSnapshot(catalogue.snapshots.listPublished(), to || clone.snapshotId)
     if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
       throw databaseNotFound(snapshot)
     }
@@ -186,24 +198,6 @@ export class CloneService {
         if (!deadline.aborted) throw error
       }
     }
-  }
-
-  /**
-   * A snapshot by its id, or the newest whose data is not newer than a time; the newest of all for an empty text.
-   *
-   * @throws LabError SNAPSHOT_NOT_FOUND
-   */
-  resolveSnapshot(wanted: string): SnapshotRecord {
-    const published = this.#options.catalogue.snapshots.listPublished()
-    const named = published.find((snapshot) => snapshot.id === wanted)
-    if (named) return named
-    const time = wanted === '' ? undefined : parseTime(wanted)
-    if (wanted !== '' && time === undefined) throw snapshotNotFound()
-    // What somebody put into a clone is nobody else's, unless they name it.
-    const own = published.filter((snapshot) => snapshot.cloneId === '')
-    const found = time === undefined ? own[0] : own.find((snapshot) => snapshot.timestamp <= time)
-    if (found) return found
-    throw new LabError('SNAPSHOT_NOT_FOUND', whyNone(own, published))
   }
 
   #require(id: string): CloneRecord {
@@ -263,8 +257,8 @@ function requireAllowedUsername(username: string): void {
   }
 }
 
-function requireDatabase(snapshot: SnapshotRecord, name: string | undefined): void {
-  if (name === undefined || snapshot.databases.includes(name)) return
+function requireDatabase(snapshot: SnapshotRecord, name: string): void {
+  if (snapshot.databases.includes(name)) return
   throw databaseNotFound(snapshot)
 }
 
@@ -290,17 +284,6 @@ function requestHash({ db: { password: _, ...db }, ...request }: CreateCloneRequ
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
 }
 
-function whyNone(own: SnapshotRecord[], published: SnapshotRecord[]): string {
-  const oldest = own.at(-1)
-  if (oldest) return `the oldest snapshot's data is of ${oldest.timestamp}, later than the time asked for`
-  if (published.length === 0) return 'the lab has no snapshot yet'
-  return `there are snapshots of clones alone, which must be named: ${published.map(({ id }) => id).join(', ')}`
-}
-
 function idTaken(): LabError {
   return new LabError('CLONE_ALREADY_EXISTS', 'there is a clone with this id')
-}
-
-function snapshotNotFound(): LabError {
-  return new LabError('SNAPSHOT_NOT_FOUND', 'there is no snapshot with this id')
 }

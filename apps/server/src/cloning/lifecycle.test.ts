@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createLogger, transports } from 'winston'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
+import { chooseSnapshot } from '../snapshots/choose.ts'
 import { CloneService } from './clone-service.ts'
 import { Jobs } from './jobs.ts'
 import { CloneLifecycle } from './lifecycle.ts'
@@ -82,6 +83,8 @@ beforeEach(() => {
   })
   catalogue.snapshots.setLive('snapshot', { database: 'shop', databases: ['shop'], size: 1 })
 })
+
+const choose = (wanted: string) => chooseSnapshot(catalogue.snapshots.listPublished(), wanted)
 
 function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
   catalogue.volumes.add(`of-${id}`, 'clone')
@@ -241,11 +244,11 @@ test('snapshots of clones are for those who name them', async () => {
     ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: 'eve', sample: false, message: '' },
   })
   catalogue.snapshots.setLive('of-eve', { database: 'shop', databases: ['shop'], size: 1 })
-  expect(clones.resolveSnapshot('').id).toBe('snapshot')
+  expect(choose('').id).toBe('snapshot')
   catalogue.snapshots.setState('snapshot', 'retired')
-  expect(() => clones.resolveSnapshot('')).toThrow('of-eve')
-  expect(() => clones.resolveSnapshot('2027-01-01')).toThrow('of-eve')
-  expect(clones.resolveSnapshot('of-eve').id).toBe('of-eve')
+  expect(() => choose('')).toThrow('of-eve')
+  expect(() => choose('2027-01-01')).toThrow('of-eve')
+  expect(choose('of-eve').id).toBe('of-eve')
 })
 
 test('closing asks what runs on to stop, and leaves it to the next start', async () => {

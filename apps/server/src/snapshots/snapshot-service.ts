@@ -9,6 +9,7 @@ import { LabError } from '../errors.ts'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
+import { snapshotNotFound } from './choose.ts'
 
 export interface SnapshotServiceOptions {
   catalogue: Catalogue
@@ -61,7 +62,7 @@ export class SnapshotService {
     requireWritable(false)
     const snapshot = catalogue.snapshots.get(id)
     if (!snapshot?.published || snapshot.state !== 'live') {
-      throw new LabError('SNAPSHOT_NOT_FOUND', 'there is no snapshot with this id')
+      throw snapshotNotFound()
     }
     const users = usersOf(id, catalogue.clones.list())
     if (users.length > 0) throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.join(', ')}`)

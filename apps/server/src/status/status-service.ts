@@ -15,7 +15,7 @@ export interface StatusServiceOptions {
   choice: StorageChoice
   version: string
   /** Reasons for WARNING that do not change while the server runs. */
-  standing: () => Warning[]
+  standing: readonly Warning[]
 }
 
 /** The lab at a glance: from memory and the catalogue alone. */
@@ -54,12 +54,12 @@ export class StatusService {
 
   warnings(): Warning[] {
     const { catalogue, disk, ports, standing } = this.#options
-    const warnings = [...standing(), ...disk.warnings()]
+    const warnings = [...standing, ...disk.warnings()]
     if (catalogue.snapshots.listPublished().length === 0 && !warnings.some(({ code }) => code === 'CATALOGUE_LOST')) {
       warnings.push({
         code: 'NO_SNAPSHOT',
         message: 'The lab has no snapshot to clone',
-        hint: 'Import data: npm start -- --import FILE',
+        hint: 'Import data (npm start -- --import FILE), or take a snapshot of what there is (POST /snapshot)',
       })
     }
     if (ports.unlent === 0) {

@@ -1,4 +1,4 @@
-import type { Snapshot } from '@dblab/models'
+import type { Instance, Snapshot } from '@dblab/models'
 import { describe, expect, test } from 'vitest'
 import { type Api, PASSWORD, text, unique, utcTime } from './api.ts'
 
@@ -61,6 +61,8 @@ export function snapshotContract(api: () => Api): void {
 
     test('is refused for a clone that there is not', async () => {
       await api().refused('CLONE_NOT_FOUND', 'POST', '/snapshot', { json: { cloneId: 'nope' } })
+      // A variable that was empty does not mean the lab's own data.
+      await api().refused('INVALID_REQUEST', 'POST', '/snapshot', { json: { cloneId: '' } })
     })
   })
 
@@ -78,6 +80,21 @@ export function snapshotContract(api: () => Api): void {
       await api().refused('SNAPSHOT_NOT_FOUND', 'DELETE', `/snapshot/${taken.id}`)
       const ids = (await api().get<Snapshot[]>('/snapshots')).body.map(({ id }) => id)
       expect(ids).not.toContain(taken.id)
+    })
+
+    test('leaves the data of the last one there to be snapshotted again', async () => {
+      const before = (await api().get<Snapshot[]>('/snapshots')).body
+      for (const { id } of before) expect((await api().call('DELETE', `/snapshot/${id}`)).status).toBe(204)
+      const { body } = await api().get<Instance>('/status')
+      expect(body.warnings).toEqual([expect.objectContaining({ code: 'NO_SNAPSHOT' })])
+      await api().refused('SNAPSHOT_NOT_FOUND', 'POST', '/clone', {
+        json: { db: { username: 'a', password: PASSWORD } },
+      })
+      const again = await api().call<Snapshot>('POST', '/snapshot', { json: {} })
+      const { database, databases, timestamp, postgresVersion } = before[0] ?? {}
+      expect(again.body).toMatchObject({ database, databases, timestamp, postgresVersion })
+      await using clone = await api().clone({}, { wait: 60 })
+      expect(clone.answer.body.snapshot).toBe(again.body.id)
     })
   })
 }

@@ -1,0 +1,70 @@
+import { hostname } from 'node:os'
+import { PortPool, Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { CloneService } from '../cloning/clone-service.ts'
+import { GarbageCollector } from '../cloning/garbage.ts'
+import { Jobs } from '../cloning/jobs.ts'
+import { CloneLifecycle } from '../cloning/lifecycle.ts'
+import { CloneMonitor } from '../cloning/monitor.ts'
+import type { Config } from '../config/schema.ts'
+import { LabError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { Reconciler } from '../reconciler/reconciler.ts'
+import { SnapshotService } from '../snapshots/snapshot-service.ts'
+import { DiskMonitor } from '../status/disk.ts'
+import { readBootId } from './boot-id.ts'
+import type { Foundations } from './foundations.ts'
+import { cloneSettings, isUnsafe } from './settings.ts'
+
+export interface CoreOptions {
+  config: Config
+  foundations: Foundations
+  catalogue: Catalogue
+  /** Why the catalogue can't be trusted: then nothing may be made or removed. */
+  lost: string | undefined
+  log: Logger
+}
+
+/** What works in a lab, put together: nothing of it has begun yet. */
+export async function makeCore({ config, foundations, catalogue, lost, log }: CoreOptions) {
+  const { portFrom, portTo, host, concurrency, queue, idleMinutes, publicHost } = config.clones
+  const provisioner = new Provisioner({
+    storage: foundations.storage.driver,
+    runtime: foundations.runtime,
+    host,
+    settings: cloneSettings(config),
+    allowSuperusers: config.postgres.allowSuperusers,
+  })
+  const ports = new PortPool({ from: portFrom, to: portTo, host })
+  const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)
+  const garbage = new GarbageCollector(catalogue, provisioner, log)
+  const requireWritable = (growing: boolean) => {
+    if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
+    if (growing) disk.requireSpace()
+  }
+  const common = { catalogue, provisioner, ports, log, requireWritable, collectGarbage: () => garbage.collect() }
+  const lifecycle = new CloneLifecycle({ ...common, bootId: await readBootId(), unsafe: isUnsafe(config) })
+  const jobs = new Jobs({ concurrency, queue }, (error, id) => noteDefect(lifecycle, id, error, log))
+  const clones = new CloneService({ ...common, lifecycle, jobs, publicHost: publicHost ?? reachableName(host) })
+  return {
+    ...{ provisioner, ports, disk, jobs, clones },
+    snapshots: new SnapshotService({ ...common, jobs }),
+    reconciler: new Reconciler({ ...common, lifecycle, jobs }),
+    monitor: new CloneMonitor({ ...common, clones, lifecycle, jobs, idleMinutes }),
+  }
+}
+
+function noteDefect(lifecycle: CloneLifecycle, id: string, error: unknown, log: Logger): void {
+  log.error('an operation ended in a defect', { clone: id, error })
+  try {
+    lifecycle.endedInDefect(id, error)
+  } catch (second) {
+    // The clone still waits for the operation: the next look at the clones does it again.
+    log.error('the defect could not be noted', { clone: id, error: second })
+  }
+}
+
+/** An address that stands for all of them is none to connect to. */
+function reachableName(host: string): string {
+  return ['0.0.0.0', '::', '*'].includes(host) ? hostname() : host
+}

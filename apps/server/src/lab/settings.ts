@@ -1,0 +1,40 @@
+import { isProvisionError, type PostgresRuntime } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { ConfigError } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import type { Logger } from '../log.ts'
+
+/** A setting that Postgres refuses would keep every clone from coming up: it is refused here, before anything is started or stopped. */
+export async function checkPostgresSettings(
+  runtime: PostgresRuntime,
+  { snapshots }: Catalogue,
+  config: Config,
+  log: Logger,
+): Promise<void> {
+  try {
+    await runtime.checkSettings(cloneSettings(config), snapshots.listPublished()[0]?.postgresVersion)
+  } catch (error) {
+    if (isProvisionError(error, 'INVALID'))
+      throw new ConfigError(`postgres.settings: ${error.message}`, { cause: error })
+    if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+    if (config.postgres.binDir) throw new ConfigError(`postgres.binDir: ${error.message}`, { cause: error })
+    // The clones that run go on without it.
+    log.error('there is no Postgres for the newest data', { error })
+  }
+}
+
+/** What every clone's Postgres is started with, over the lab's defaults. */
+export function cloneSettings(config: Config): Record<string, string> {
+  return Object.fromEntries(Object.entries(config.postgres.settings).map(([name, value]) => [name, toSetting(value)]))
+}
+
+/** YAML's `on` and `true` arrive as booleans. */
+function toSetting(value: string | number | boolean): string {
+  if (typeof value === 'boolean') return value ? 'on' : 'off'
+  return String(value)
+}
+
+/** Postgres takes any beginning of these words that is one of no other ("Setting Parameters"). */
+export function isUnsafe(config: Config): boolean {
+  return /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(cloneSettings(config).fsync ?? 'on')
+}

@@ -1,0 +1,32 @@
+import type { SnapshotRecord } from '../catalogue/snapshots.ts'
+import { LabError } from '../errors.ts'
+import { parseTime } from '../time.ts'
+
+/**
+ * A snapshot by its id; or the lab's own newest whose data is not newer than a time, or the newest of all for an empty text. What somebody
+ * put into a clone is for those who name its snapshot.
+ *
+ * @param published newest data first
+ * @throws LabError SNAPSHOT_NOT_FOUND
+ */
+export function chooseSnapshot(published: readonly SnapshotRecord[], wanted: string): SnapshotRecord {
+  const named = published.find((snapshot) => snapshot.id === wanted)
+  if (named) return named
+  const time = wanted === '' ? undefined : parseTime(wanted)
+  if (wanted !== '' && time === undefined) throw snapshotNotFound()
+  const own = published.filter((snapshot) => snapshot.cloneId === '')
+  const found = time === undefined ? own[0] : own.find((snapshot) => snapshot.timestamp <= time)
+  if (found) return found
+  throw new LabError('SNAPSHOT_NOT_FOUND', whyNone(own, published))
+}
+
+function whyNone(own: readonly SnapshotRecord[], published: readonly SnapshotRecord[]): string {
+  const oldest = own.at(-1)
+  if (oldest) return `the oldest snapshot's data is of ${oldest.timestamp}, later than the time asked for`
+  if (published.length === 0) return 'the lab has no snapshot yet'
+  return `there are snapshots of clones alone, which must be named: ${published.map(({ id }) => id).join(', ')}`
+}
+
+export function snapshotNotFound(): LabError {
+  return new LabError('SNAPSHOT_NOT_FOUND', 'there is no snapshot with this id')
+}
