@@ -4,6 +4,7 @@ import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { disarmRoles, ensureOwnerRole } from './disarm.ts'
 import { handOver } from './hand-over.ts'
 import { IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { quietLog } from './quiet.ts'
 import { scramVerifier } from './scram.ts'
 
 export interface BaseOptions {
@@ -14,8 +15,8 @@ export interface BaseOptions {
 
 /**
  * Makes a cluster one that clones can be handed out of: the lab has its own database in it, everything in the main one belongs to a
- * plain role that users are made members of, no other role is more than an ordinary one, and none can log in. Once, before the
- * snapshot: a clone then needs nothing but its user. Harmless to do again. The import role is gone when this resolves.
+ * plain role that users are made members of, no other role is more than an ordinary one, none can log in, and users' functions fill no
+ * log. Once, before the snapshot: a clone then needs nothing but its user. Harmless to do again. The import role is gone when this resolves.
  *
  * @throws ProvisionError INVALID when the data has the lab's own names; NOT_FOUND when there is no such database
  */
@@ -32,6 +33,7 @@ export async function prepareBase(instance: LabAddress, { database, signal }: Ba
         // Told before they are disarmed: whose parts of extensions the lab takes over hangs on it.
         const superusers = await superuserIds(client)
         await disarmRoles(client)
+        await quietLog(client)
         await handOver(client, database, superusers)
       },
       options,

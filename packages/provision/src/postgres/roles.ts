@@ -2,6 +2,7 @@ import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { assertUserName, OWNER_ROLE } from './names.ts'
+import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
 
 export interface UserSpec {
@@ -16,7 +17,8 @@ export interface UserSpec {
 
 /**
  * Gives a clone its user: a plain role with this password that may do with the main database what its owner may, and make databases of
- * its own. A role of that name that the data has is taken over, with its grants and settings. Harmless to do again.
+ * its own. A role of that name that the data has is taken over, with its grants and its settings, but for those of the log. Harmless to
+ * do again.
  *
  * @throws ProvisionError INVALID for a name that can't be, or is a superuser's; NOT_FOUND when there is no such database
  */
@@ -58,6 +60,7 @@ async function setUp(client: Client, { username, verifier, database, allowSuperu
       login inherit createdb ${plain} connection limit -1 valid until 'infinity' password ${escapeLiteral(verifier)};
     grant ${escapeIdentifier(OWNER_ROLE)} to ${user} ${options};
     grant all on database ${escapeIdentifier(database)} to ${user};
+    ${quietStatements(username).join(';\n')};
     commit`)
   const stored = await client.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
     username,
