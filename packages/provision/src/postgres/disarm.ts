@@ -10,8 +10,19 @@ const REACHING_OUT = [
   'pg_create_subscription',
 ] as const
 
-/** Extensions whose own functions trust whoever may call them with files, or with the account of the server. */
+/**
+ * Extensions whose functions trust whoever may call them with files of the server, or let libpq, in a connection of the caller's
+ * making, write and read them in its account (`sslkeylogfile`, `passfile`).
+ */
 const TRUSTING_EXTENSIONS = ['adminpack', 'dblink'] as const
+
+/**
+ * SQL: that a function is of their libraries, which only a superuser can have said. To be a part of their extension says less: whoever
+ * owns the extension can make any function that.
+ */
+export function inTrustingLibrary(alias: string): string {
+  return `coalesce(${alias}.probin ~ '(^|/)(${TRUSTING_EXTENSIONS.join('|')})(\\.[a-z]+)?$', false)`
+}
 
 /** Of `pg_authid`, the one that initdb made (BOOTSTRAP_SUPERUSERID). It can't lose SUPERUSER. */
 const BOOTSTRAP_OID = 10
@@ -24,7 +35,8 @@ const BOOTSTRAP_OID = 10
 export async function disarmRoles(client: Client): Promise<void> {
   await runAll(client, await roleStatements(client))
   await runAll(client, await membershipStatements(client))
-  await runAll(client, await statements(client, FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS]))
+  await runAll(client, await statements(client, FUNCTION_GRANTS, [LAB_ROLE]))
+  await runAll(client, await statements(client, TRUSTING_FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS]))
   if (await hasCatalog(client, 'pg_parameter_acl'))
     await runAll(client, await statements(client, PARAMETER_GRANTS, [LAB_ROLE]))
   await runAll(client, await statements(client, EVENT_TRIGGERS, []))
@@ -69,15 +81,26 @@ const FUNCTION_GRANTS = `
     case when a.grantee = 0 then 'public' else quote_ident(grantee.rolname) end) as statement
   from pg_proc p
   join pg_init_privs initial on initial.classoid = 'pg_proc'::regclass and initial.objoid = p.oid and initial.objsubid = 0
-  left join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid
-    and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
-  left join pg_extension e on e.oid = d.refobjid
   cross join lateral aclexplode(p.proacl) a
   left join pg_authid grantee on grantee.oid = a.grantee
   cross join lateral pg_identify_object('pg_proc'::regclass, p.oid, 0) i
-  where (e.oid is null or e.extname = any ($2)) and a.grantee <> p.proowner
+  where initial.privtype = 'i' and a.grantee <> p.proowner
     and grantee.rolname is distinct from $1
     and not exists (select from aclexplode(initial.initprivs) b where b.grantee = a.grantee)`
+
+/** Those are open to everybody as they are made. The lab's role becomes their owner, so that nobody can open them again. */
+const TRUSTING_FUNCTION_GRANTS = `
+  select distinct format('revoke all on routine %s from %s cascade', i.identity,
+    case when a.grantee = 0 then 'public' else quote_ident(grantee.rolname) end) as statement
+  from pg_proc p
+  left join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+  left join pg_extension e on e.oid = d.refobjid
+  cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+  left join pg_authid grantee on grantee.oid = a.grantee
+  cross join lateral pg_identify_object('pg_proc'::regclass, p.oid, 0) i
+  where (${inTrustingLibrary('p')} or e.extname = any ($2)) and a.grantee <> p.proowner
+    and grantee.rolname is distinct from $1`
 
 /** Grants to set what only a superuser may set, of which some load libraries (since PostgreSQL 15). */
 const PARAMETER_GRANTS = `

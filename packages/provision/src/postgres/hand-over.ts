@@ -1,4 +1,5 @@
 import { type Client, escapeIdentifier } from 'pg'
+import { inTrustingLibrary } from './disarm.ts'
 import { LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { runAll } from './statements.ts'
 
@@ -12,7 +13,7 @@ interface Kind {
   alter: string
   /** Of these rows only, named `o`. */
   where?: string
-  /** Rows whose owner must be a superuser. */
+  /** Rows whose owner must be a superuser, or be none of the users. */
   superuser?: string
 }
 
@@ -38,7 +39,7 @@ const KINDS: readonly Kind[] = [
       and not exists (select from pg_type element where element.typarray = o.oid)
       and (typrelid = 0 or exists (select from pg_class c where c.oid = typrelid and c.relkind = 'c'))`,
   },
-  { catalog: 'pg_proc', ownerColumn: 'proowner', alter: 'ROUTINE' },
+  { catalog: 'pg_proc', ownerColumn: 'proowner', alter: 'ROUTINE', superuser: inTrustingLibrary('o') },
   { catalog: 'pg_operator', ownerColumn: 'oprowner', alter: 'OPERATOR' },
   { catalog: 'pg_opfamily', ownerColumn: 'opfowner', alter: 'OPERATOR FAMILY' },
   { catalog: 'pg_opclass', ownerColumn: 'opcowner', alter: 'OPERATOR CLASS' },

@@ -19,6 +19,8 @@ describe.each([14, 15, 16, 17] as const)('PostgreSQL %i', (major) => {
       await probeLogin({ ...target, password: PASSWORD })
       const facts = await asUser(instance, { user: username }, async (query) => {
         await query('alter table sales.orders add column if not exists note text')
+        const reaching = `select 1 from pg_proc where probin ~ 'dblink|adminpack' and has_function_privilege(oid, 'execute')`
+        expect(await query(reaching)).toEqual([])
         return query(`select current_setting('server_version_num')::int / 10000 as major, session_user::text as name`)
       })
       expect(facts).toEqual([{ major, name: username }])

@@ -54,13 +54,10 @@ export async function fillAsImport(instance: Instance): Promise<void> {
     instance,
     `create table public.by_lab (id int); create function public.f() returns int language sql as 'select 1'`,
   )
-  const available = await labQuery(instance, `select 1 from pg_available_extensions where name = 'pg_trgm'`)
-  if (available.length > 0) {
-    await labScript(
-      instance,
-      'create extension pg_trgm schema public; create extension file_fdw',
-      'postgres',
-      IMPORT_ROLE,
-    )
+  for (const name of ['pg_trgm', 'file_fdw', 'dblink', 'adminpack']) {
+    const available = await labQuery(instance, `select 1 from pg_available_extensions where name = '${name}'`)
+    if (available.length === 0) continue
+    const schema = name === 'adminpack' ? 'pg_catalog' : 'public'
+    await labScript(instance, `create extension ${name} schema ${schema}`, 'postgres', IMPORT_ROLE)
   }
 }

@@ -29,7 +29,7 @@ describe('a prepared base', () => {
     await using clone = await open()
     const owners = await labQuery(
       clone.instance,
-      `select distinct relowner::regrole::text as owner from pg_class where oid >= 16384
+      `select distinct relowner::regrole::text as owner from pg_class where oid >= 16384 and relkind <> 'c'
          and relnamespace <> 'pg_toast'::regnamespace
          and not exists (select from pg_depend d where d.objid = pg_class.oid and d.deptype = 'e')
        union select proowner::regrole::text from pg_proc where oid >= 16384
@@ -158,6 +158,11 @@ describe("a clone's user", () => {
       'read files through a foreign table',
       `create server f foreign data wrapper file_fdw; create foreign table g (a text) server f options (filename '/etc/passwd')`,
     ],
+    ['connect from the host', `select dblink_connect('host=127.0.0.1 sslkeylogfile=/tmp/keys')`],
+    ['connect from it by the way', `select * from dblink('host=127.0.0.1', 'select 1') as t (one int)`],
+    ['take the right to that back', 'grant execute on function dblink_connect(text) to ann'],
+    ['own what connects', 'alter function dblink_connect(text) owner to ann'],
+    ['take it out of its extension', 'alter extension dblink drop function dblink_connect(text)'],
     ['reload the server', 'select pg_reload_conf()'],
     ['drop the event trigger', 'drop event trigger watch'],
     [
@@ -174,6 +179,44 @@ describe("a clone's user", () => {
       severity: 'ERROR',
       code: expect.stringMatching(/^(42501|42809|42704|22023|0LP01|58P01)$/),
     })
+  })
+
+  test('can not bring back what reaches out of the database', async () => {
+    await using clone = await open()
+    await asUser(clone.instance, { user: 'ann' }, async (query) => {
+      await query('create schema mine')
+      await expect(query('alter extension dblink set schema mine')).rejects.toMatchObject({ code: '42501' })
+      await query('alter extension dblink update')
+      await expect(query(`select dblink_connect('host=127.0.0.1')`)).rejects.toMatchObject({ code: '42501' })
+      await query('drop extension dblink')
+      await expect(query('create extension dblink')).rejects.toMatchObject({ code: '42501' })
+    })
+  })
+
+  test('gets nothing that reaches out from a function that the data made without the extension, nor by becoming a part of it', async () => {
+    await using clone = await open()
+    await asUser(clone.instance, { user: 'ann' }, async (query) => {
+      await query(`create function mine() returns text security definer language sql as 'select current_user'`)
+      await query('alter extension dblink add function mine()')
+    })
+    await labScript(
+      clone.instance,
+      `set default_transaction_read_only = off; grant execute on function dblink_connect(text) to app with grant option;
+       create function reach(text) returns text language c as '$libdir/dblink', 'dblink_connect'; alter function reach owner to app;
+       grant execute on function reach to app with grant option`,
+    )
+    await prepareBase(clone.instance, { database: 'postgres' })
+    await setUp(clone.instance, 'app')
+    const functions = await labQuery(
+      clone.instance,
+      `select proname::text as name, proowner::regrole::text as owner, has_function_privilege('app', oid, 'execute') as open
+       from pg_proc where proname in ('mine', 'reach') or proname = 'dblink_connect' and pronargs = 1 order by 1`,
+    )
+    expect(functions).toEqual([
+      { name: 'dblink_connect', owner: 'dblab', open: false },
+      { name: 'mine', owner: 'dblab_owner', open: true },
+      { name: 'reach', owner: 'dblab', open: false },
+    ])
   })
 
   test("can not enter the lab's own database, nor come as anybody else", async () => {
