@@ -15,12 +15,13 @@ export async function applySettings(
 
 /**
  * Removes what would make a clone reach for another server: subscriptions, which receive from production, and user mappings, which hold its
- * passwords. Returns what it removed, for people.
+ * passwords; and what shows its users files and programs of the lab's machine. Returns what it removed, for people.
  */
 export async function quarantine(instance: Instance, database: string): Promise<string[]> {
   return withLabConnection(instance, database, async (client) => [
     ...(await dropSubscriptions(client)),
     ...(await dropUserMappings(client)),
+    ...(await emptyFileTables(client)),
   ])
 }
 
@@ -47,6 +48,39 @@ async function dropUserMappings(client: Client): Promise<string[]> {
     await client.query(`DROP USER MAPPING FOR ${user} SERVER ${client.escapeIdentifier(srvname)}`)
   }
   return rows.map(({ srvname, usename }) => `user mapping of ${usename} for ${srvname}`)
+}
+
+/**
+ * file_fdw asks for rights when a foreign table is made or altered, and not when it is read: then it reads its file or runs its program for whoever
+ * may SELECT. The tables stay, for the views and functions that stand on them.
+ * https://www.postgresql.org/docs/current/file-fdw.html
+ */
+async function emptyFileTables(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ identity: string; options: string[]; binary: boolean }>(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS identity,
+       ARRAY(SELECT option_name FROM pg_options_to_table(t.ftoptions)) AS options,
+       EXISTS (SELECT FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'format' AND option_value = 'binary') AS binary
+     FROM pg_foreign_table t
+     JOIN pg_class c ON c.oid = t.ftrelid
+     JOIN pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_foreign_server s ON s.oid = t.ftserver
+     JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+     JOIN pg_proc handler ON handler.oid = w.fdwhandler
+     WHERE handler.probin ~ '(^|/)file_fdw(\\.[a-z]+)?$' ORDER BY 1`,
+  )
+  for (const { identity, options, binary } of rows) {
+    const changes = [
+      `${options.includes('filename') ? 'SET' : 'ADD'} filename '/dev/null'`,
+      ...(options.includes('program') ? ['DROP program'] : []),
+      // An empty file is none of that format, but one of every other.
+      ...(binary ? ['DROP format'] : []),
+    ]
+    await client.query(`ALTER FOREIGN TABLE ${identity} OPTIONS (${changes.join(', ')})`)
+  }
+  return rows.map(({ identity, options }) => {
+    const what = options.includes('program') ? 'program' : 'file'
+    return `the ${what} behind the foreign table ${identity}, which is empty now`
+  })
 }
 
 /**

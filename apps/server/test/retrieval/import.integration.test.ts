@@ -1,6 +1,6 @@
-import { chmod, copyFile, rm, truncate, utimes } from 'node:fs/promises'
+import { chmod, copyFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { prepareBase } from '@dblab/provision'
+import { OWNER_ROLE, prepareBase, withLabConnection } from '@dblab/provision'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { importDump } from '../../src/retrieval/import.ts'
 import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
@@ -9,6 +9,15 @@ import { pagilaFile, pagilaMissing } from '../support/pagila.ts'
 import { bringIn, lacking, planOf, tools } from './bring-in.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
 import { dump, fillSource, oddDatabase } from './dumps.ts'
+
+const foreignFiles = `
+CREATE EXTENSION file_fdw;
+CREATE SERVER host FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE "Pass wd" (name text, password text) SERVER host OPTIONS (filename '/etc/passwd', format 'csv', delimiter ':');
+CREATE VIEW accounts AS SELECT name FROM "Pass wd";
+CREATE FOREIGN TABLE rows (name text) SERVER host OPTIONS (filename '/nowhere', format 'binary');
+CREATE FOREIGN TABLE who (line text) SERVER host OPTIONS (program 'id');
+`
 
 const installations = await binariesUnderTest()
 
@@ -38,6 +47,32 @@ describe.skipIf(lacking !== '').each(installations)(
         `SELECT 1 AS there FROM pg_stats WHERE tablename = 'film' LIMIT 1`,
       )
       expect(statistics).toEqual({ there: 1 })
+    })
+
+    test("leaves nothing to read in the host's files and programs, and what stands on it as it is", async () => {
+      await using cluster = await startCluster(binaries)
+      const path = join(cluster.directory, 'files.sql')
+      await writeFile(path, foreignFiles)
+      const { database, notes } = await bringIn(cluster, path)
+      expect(notes).toEqual([
+        'removed: the file behind the foreign table public."Pass wd", which is empty now',
+        'removed: the file behind the foreign table public.rows, which is empty now',
+        'removed: the program behind the foreign table public.who, which is empty now',
+      ])
+      const seen = await cluster.query(
+        database,
+        `SELECT (SELECT count(*)::int FROM public."Pass wd") AS file, (SELECT count(*)::int FROM public.rows) AS rows,
+         (SELECT count(*)::int FROM public.accounts) AS accounts, (SELECT count(*)::int FROM public.who) AS program`,
+      )
+      expect(seen).toEqual([{ file: 0, rows: 0, accounts: 0, program: 0 }])
+      await prepareBase(cluster.instance, { database })
+      const asOwner = (sql: string) =>
+        withLabConnection(cluster.instance, database, (client) => client.query(sql), { role: OWNER_ROLE })
+      for (const options of [`SET filename '/etc/passwd'`, `DROP filename, ADD program 'id'`, 'DROP format']) {
+        await expect(asOwner(`ALTER FOREIGN TABLE public."Pass wd" OPTIONS (${options})`)).rejects.toMatchObject({
+          cause: { code: '42501' },
+        })
+      }
     })
 
     describe('of what pg_dump makes', () => {
