@@ -24,6 +24,8 @@ export async function prepareBase(instance: LabAddress, { database, signal }: Ba
   if (database === LAB_DATABASE) throw reservedDatabase()
   const options = { signal, timeoutMs: 0 }
   try {
+    // Over another one: whoever owns a database may have closed it, to superusers too.
+    await withLabConnection(instance, LAB_DATABASE, (client) => client.query(openDatabase(database)), options)
     await withLabConnection(
       instance,
       database,
@@ -97,6 +99,10 @@ export async function dropImportRole(instance: LabAddress, signal?: AbortSignal)
     )
   }
   await withLabConnection(instance, LAB_DATABASE, (client) => client.query(`drop role if exists ${role}`), options)
+}
+
+function openDatabase(name: string): string {
+  return `alter database ${escapeIdentifier(name)} with allow_connections true connection limit -1 is_template false`
 }
 
 /** The lab's own database, closed to everybody else. */

@@ -33,6 +33,8 @@ const SESSION = {
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
+  // A library that is not there would end the session as it begins.
+  local_preload_libraries: '',
   // Verifiers of passwords pass through: neither the log nor the extensions that note statements may see them.
   log_statement: 'none',
   log_min_error_statement: 'panic',
@@ -61,6 +63,51 @@ export async function withLabConnection<T>(
     ...(timeoutMs > 0 ? [AbortSignal.timeout(timeoutMs)] : []),
   ]
   const cut = AbortSignal.any(bounds)
+  let session: LabSession | undefined
+  try {
+    session = await openSession(at, database, sessionSettings(options, timeoutMs), cut)
+    return await work(session.client)
+  } catch (error) {
+    throw translate(error, options.signal, cut, timeoutMs)
+  } finally {
+    await session?.close()
+  }
+}
+
+interface LabSession {
+  client: Client
+  close(): Promise<void>
+}
+
+/** Settings since this version are refused by older servers, and no version is known before the connection. */
+const TRANSACTION_TIMEOUT_SINCE = 17
+
+/**
+ * A session that no transaction_timeout of the database ends. It is switched off once the server has said its version; should it be so
+ * short that it strikes before, the server knows the setting, and can be given it with the connection.
+ */
+async function openSession(
+  at: LabAddress,
+  database: string,
+  settings: Record<string, string>,
+  cut: AbortSignal,
+): Promise<LabSession> {
+  try {
+    return await connect(at, database, settings, cut)
+  } catch (error) {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: transaction_timeout
+    if (sqlState(error) !== '25P04') throw error
+    return connect(at, database, { ...settings, transaction_timeout: '0' }, cut)
+  }
+}
+
+async function connect(
+  at: LabAddress,
+  database: string,
+  settings: Record<string, string>,
+  cut: AbortSignal,
+): Promise<LabSession> {
+  if (cut.aborted) throw cut.reason
   const socket = new Socket()
   const client = new Client({
     host: at.socketDir,
@@ -69,23 +116,32 @@ export async function withLabConnection<T>(
     database,
     ssl: false,
     application_name: 'dblab',
-    options: sessionOptions(options, timeoutMs),
+    options: startupOptions(settings),
     stream: () => socket,
   })
   // A lost connection fails the query that runs; between two queries it would be an event, and fails the next one.
-  client.on('error', () => undefined)
+  let lost: unknown
+  client.on('error', (error) => {
+    lost ??= error
+  })
+  let major = 0
+  client.connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
+    if (parameterName === 'server_version') major = Number.parseInt(parameterValue, 10)
+  })
   const onCut = () => socket.destroy(new Error('the connection was cut', { cause: cut.reason }))
   cut.addEventListener('abort', onCut)
-  try {
-    if (cut.aborted) throw cut.reason
-    await client.connect()
-    return await work(client)
-  } catch (error) {
-    throw translate(error, options.signal, cut, timeoutMs)
-  } finally {
+  const close = async () => {
     // Still bounded: it waits for the server to close its end.
     if (!socket.destroyed) await client.end()
     cut.removeEventListener('abort', onCut)
+  }
+  try {
+    await client.connect()
+    if (major >= TRANSACTION_TIMEOUT_SINCE) await client.query('set transaction_timeout = 0')
+    return { client, close }
+  } catch (error) {
+    await close()
+    throw sqlState(lost) === undefined ? error : lost
   }
 }
 
@@ -98,14 +154,17 @@ export function sqlState(error: unknown): string | undefined {
 /** Keeps the lab's superuser from calling what a user has put before a built-in function, or has made a trigger of. */
 const HOUSEKEEPING = { search_path: 'pg_catalog', session_replication_role: 'replica' }
 
-function sessionOptions({ dataSession, role }: LabConnectionOptions, timeoutMs: number): string {
-  const settings: Record<string, string> = {
+function sessionSettings({ dataSession, role }: LabConnectionOptions, timeoutMs: number): Record<string, string> {
+  return {
     ...SESSION,
     statement_timeout: String(timeoutMs),
     ...(dataSession !== true && HOUSEKEEPING),
     // Else a database could have one of its own.
     role: role ?? 'none',
   }
+}
+
+function startupOptions(settings: Record<string, string>): string {
   // Blanks and backslashes are escaped by a backslash (PostgreSQL manual, "Frontend/Backend Protocol", StartupMessage).
   return Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replace(/[\s\\]/g, '\\$&')}`)

@@ -97,6 +97,28 @@ describe('a prepared base', () => {
   })
 })
 
+describe('what a user did to a database', () => {
+  test.each([
+    ['connection limit 0'],
+    ['allow_connections false'],
+    ['is_template true'],
+    [`set local_preload_libraries = 'nothing'`],
+    ['set transaction_timeout = 1'],
+    ['set idle_session_timeout = 1'],
+  ])('does not keep it from being made a base again, nor clones of that from their users: %s', async (change) => {
+    await using clone = await open()
+    await asUser(clone.instance, { user: 'ann' }, (query) => query('create database second'))
+    await asUser(clone.instance, { user: 'ann', database: 'second' }, (query) =>
+      query(`alter database postgres ${change}`),
+    )
+    await prepareBase(clone.instance, { database: 'postgres' })
+    await setUp(clone.instance, 'bob')
+    for (let i = 0; i < 20; i++) expect(await labQuery(clone.instance, 'select 1 as one')).toEqual([{ one: 1 }])
+    const closed = `select 1 from pg_database where datname = 'postgres' and (not datallowconn or datistemplate or datconnlimit <> -1)`
+    expect(await labQuery(clone.instance, closed)).toEqual([])
+  })
+})
+
 describe("a clone's user", () => {
   test('may do to the main database what its owner may', async () => {
     await using clone = await open()
