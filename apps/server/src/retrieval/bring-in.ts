@@ -59,6 +59,7 @@ function sampleSource(scale: number, log: Logger): Source {
 /** What can be known to fail is refused here, before anything is made. */
 async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logger): Promise<Source> {
   const { account } = lab.provisioner.runtime
+  const embedded = (await lab.foundations.binaries()).source === 'embedded'
   const plan = await inspectDump(path, { tools: await findClientTools(), account, signal })
   log.info('importing', { path, kind: plan.kind, database: plan.database, bytes: plan.sizeBytes, tables: plan.tables })
   return {
@@ -67,7 +68,7 @@ async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logg
     message: `Imported from ${path}`,
     loginRoles: [IMPORT_ROLE],
     fill: async (instance) => {
-      const result = await importDump(plan, instance, { account, signal, onProgress: progressLog(log) })
+      const result = await importDump(plan, instance, { account, embedded, signal, onProgress: progressLog(log) })
       for (const note of result.notes) log.warn(note)
       return result.dataStateAt
     },

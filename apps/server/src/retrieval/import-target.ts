@@ -9,19 +9,26 @@ export interface Target {
   databaseExists: boolean
 }
 
+interface TargetOptions {
+  embedded?: boolean
+  signal?: AbortSignal | undefined
+}
+
 /**
  * Compares what a dump needs with what the cluster has.
  *
  * @throws ProvisionError INVALID naming extensions that are not installed or parameters that the server lacks; ALREADY_EXISTS for the database
  */
-export function checkTarget(instance: Instance, plan: DumpPlan, signal: AbortSignal | undefined): Promise<Target> {
-  return withLabConnection(instance, LAB_DATABASE, (client) => compare(client, instance, plan, signal), { signal })
+export function checkTarget(instance: Instance, plan: DumpPlan, options: TargetOptions): Promise<Target> {
+  const { signal } = options
+  return withLabConnection(instance, LAB_DATABASE, (client) => compare(client, instance, plan, options), { signal })
 }
 
-async function compare(client: Client, instance: Instance, plan: DumpPlan, signal?: AbortSignal): Promise<Target> {
+async function compare(client: Client, instance: Instance, plan: DumpPlan, options: TargetOptions): Promise<Target> {
+  const { embedded, signal } = options
   const version = await one<{ value: string }>(client, `SELECT current_setting('server_version_num') AS value`)
   const serverMajor = Math.trunc(Number(version?.value) / 10_000)
-  await checkExtensions(client, plan, serverMajor)
+  await checkExtensions(client, plan, { serverMajor, embedded })
   await checkParameters(client, plan, serverMajor)
   const existing = await one(client, 'SELECT 1 AS value FROM pg_database WHERE datname = $1', [plan.database])
   if (!existing) return { serverMajor, databaseExists: false }
@@ -33,16 +40,23 @@ async function compare(client: Client, instance: Instance, plan: DumpPlan, signa
   })
 }
 
-async function checkExtensions(client: Client, plan: DumpPlan, serverMajor: number): Promise<void> {
+async function checkExtensions(
+  client: Client,
+  plan: DumpPlan,
+  { serverMajor, embedded }: { serverMajor: number; embedded: boolean | undefined },
+): Promise<void> {
   const { rows } = await client.query<{ name: string }>('SELECT name FROM pg_available_extensions')
   const available = new Set(rows.map((row) => row.name))
   const missing = [...plan.facts.extensions].filter((name) => !available.has(name)).sort()
   if (missing.length === 0) return
+  const install = embedded
+    ? "The PostgreSQL that comes with the lab can't be extended. Install PostgreSQL and the extensions from the system's packages (on Debian postgresql and postgresql-VERSION-…), and name it in the configuration: postgres.binDir (/usr/lib/postgresql/VERSION/bin), and postgres.version where that is set"
+    : `Install them for the server that the lab runs (on Debian packages named postgresql-${serverMajor}-…)`
   throw new ProvisionError(
     'INVALID',
     `the dump needs extensions that this PostgreSQL ${serverMajor} lacks: ${missing.join(', ')}`,
     {
-      hint: `Install them for the server that the lab runs (on Debian packages named postgresql-${serverMajor}-…), or make a dump without them: pg_dump --exclude-extension, or --schema for the wanted schemas.`,
+      hint: `${install}, or make a dump without them: pg_dump --exclude-extension, or --schema for the wanted schemas.`,
     },
   )
 }

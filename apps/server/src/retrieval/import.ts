@@ -14,6 +14,8 @@ export interface ImportOptions {
   account: Account
   /** Where the instance listens over TCP; it was started with the import role among its users. */
   host?: string
+  /** The server is npm's, which the system's packages don't extend. */
+  embedded?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: RetrievalProgress) => void) | undefined
 }
@@ -43,7 +45,7 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   const { signal, onProgress } = options
   onProgress?.({ step: 'prepare' })
   await assertUnchanged(plan)
-  const target = await checkTarget(instance, plan, signal)
+  const target = await checkTarget(instance, plan, options)
   const made = await createRoles(instance, plan, signal)
   const locale = await restoreWithLogin(plan, instance, options, () => createDatabase(instance, plan, target, signal))
   onProgress?.({ step: 'finish' })

@@ -63,6 +63,19 @@ describe.skipIf(!binaries || lacking !== '')(`an import that fails${lacking}`, (
     expect(await cluster.query('postgres', `SELECT 1 FROM pg_database WHERE datname = 'script'`)).toEqual([])
   })
 
+  test('says how the server that the lab runs gets the extensions that are missing', async () => {
+    await using cluster = await freshCluster()
+    const path = await script(cluster, 'CREATE EXTENSION no_such_extension;\n')
+    const plan = await planOf(cluster, path)
+    const { account } = cluster
+    await expect(importDump(plan, cluster.instance, { account, embedded: false })).rejects.toMatchObject({
+      hint: expect.stringMatching(/^Install them for the server that the lab runs/),
+    })
+    await expect(importDump(plan, cluster.instance, { account, embedded: true })).rejects.toMatchObject({
+      hint: expect.stringMatching(/can't be extended.*postgres\.binDir/),
+    })
+  })
+
   test('refuses parameters of a newer version before anything is made', async () => {
     await using cluster = await freshCluster()
     const path = await script(cluster, 'SET parameter_of_version_99 = 0;\nCREATE TABLE a ();\n')
