@@ -170,7 +170,7 @@ function restoreError(plan: DumpPlan, summary: string): ProvisionError {
     noSpace ? 'NO_SPACE' : 'FAILED',
     `the dump ${plan.path} could not be restored: ${summary}`,
     {
-      hint: `${known ?? 'Mend the dump, or make it again.'}${from} The log of the instance says more.`,
+      hint: `${known ?? 'Mend the dump, or make it again.'}${from}`,
     },
   )
 }
