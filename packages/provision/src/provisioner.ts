@@ -100,7 +100,7 @@ export class Provisioner {
     undo.defer(async () => {
       if (options.keepOld !== false && !options.signal?.aborted) await this.startClone({ ...spec, volumeId: old })
     })
-    // At once: should the undo start it again, its recovery brings back all that was committed.
+    // At once: should the undo start it again, its recovery brings back all that was committed, but for what is in UNLOGGED tables.
     await this.runtime.stop(old, 'immediate')
     // The undo of a half-started instance comes before the old one's start: both want the port.
     undo.defer(() => this.runtime.remove(spec.volumeId))
