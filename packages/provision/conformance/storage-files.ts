@@ -16,12 +16,12 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { isRoot } from '../testbed/index.ts'
 import type { OpenHarness } from './harness.ts'
 import { SOURCE } from './support.ts'
 
 const MIB = 1024 * 1024
 const LONG_AGO = new Date('2001-02-03T04:05:06Z')
-const isRoot = process.geteuid?.() === 0
 
 export function filesStayAsTheyAre(open: OpenHarness): void {
   describe('files in a clone', () => {

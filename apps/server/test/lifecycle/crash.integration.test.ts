@@ -4,13 +4,13 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Clone, Instance } from '@dblab/models'
+import { isRoot } from '@dblab/provision/testbed'
 import { afterEach, describe, expect, test } from 'vitest'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 import { openSession, query } from '../support/sql.ts'
 
 const execute = promisify(execFile)
-const isRoot = process.getuid?.() === 0
 const password = 'a password of the tests'
 
 // The embedded pool is a mounted image, which takes root to make.

@@ -1,12 +1,19 @@
 import { join } from 'node:path'
 import { findBinaries } from '@dblab/provision'
-import { describeDriver, hasProgram, mountedImage, testOnZfs, testPool, zfsIsHere } from '@dblab/provision/testbed'
+import {
+  describeDriver,
+  hasProgram,
+  isRoot,
+  mountedImage,
+  testOnZfs,
+  testPool,
+  zfsIsHere,
+} from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { TestLab, type TestLabOptions } from '../support/lab.ts'
 import { pagilaMissing } from '../support/pagila.ts'
 import { doTheMainJob } from './main-job.ts'
 
-const isRoot = process.getuid?.() === 0
 const { usable } = await findBinaries()
 const timeout = 300_000
 

@@ -16,6 +16,7 @@ import {
   run,
   withLabConnection,
 } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
 import { afterAll } from 'vitest'
 
 /** A fresh cluster that runs as a base does while it is filled: the import role may come over TCP. */
@@ -60,7 +61,7 @@ async function makeTemplate(runtime: ProcessRuntime): Promise<string> {
   const directory = await openDirectory()
   await rm(directory, { recursive: true })
   await mkdir(directory, { mode: 0o700 })
-  if (process.getuid?.() === 0) await chown(directory, runtime.account.uid, runtime.account.gid)
+  if (isRoot) await chown(directory, runtime.account.uid, runtime.account.gid)
   await runtime.initialise(directory)
   return directory
 }

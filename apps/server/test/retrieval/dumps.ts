@@ -1,6 +1,7 @@
 import { chmod, chown } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createImportRole, IMPORT_ROLE, LAB_DATABASE, run, withLabConnection } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
 import { type Cluster, openDirectory } from './cluster.ts'
 
 /** A name that has to be quoted wherever it is written. */
@@ -70,5 +71,5 @@ export async function dump(
 
 /** A file of the test's own that the account can read. */
 export async function giveTo(cluster: Cluster, path: string): Promise<void> {
-  if (process.getuid?.() === 0) await chown(path, cluster.account.uid, cluster.account.gid)
+  if (isRoot) await chown(path, cluster.account.uid, cluster.account.gid)
 }

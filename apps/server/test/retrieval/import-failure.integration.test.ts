@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CommandError, run } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { importDump } from '../../src/retrieval/import.ts'
 import { bringIn, lacking, planOf } from './bring-in.ts'
@@ -144,14 +145,11 @@ describe.skipIf(!binaries || lacking !== '')(`an import that fails${lacking}`, (
 })
 
 describe('the rights of an import', () => {
-  test.skipIf(process.getuid?.() !== 0 || lacking !== '')(
-    'are those of the account, not of the server (needs root)',
-    async () => {
-      await using cluster = await freshCluster()
-      const path = join(cluster.directory, 'who.sql')
-      await writeFile(path, `CREATE TABLE who (name text);\n\\set name \`id -un\`\nINSERT INTO who VALUES (:'name');\n`)
-      await bringIn(cluster, path)
-      expect(await cluster.query('who', 'SELECT name FROM public.who')).toEqual([{ name: cluster.account.name }])
-    },
-  )
+  test.skipIf(!isRoot || lacking !== '')('are those of the account, not of the server (needs root)', async () => {
+    await using cluster = await freshCluster()
+    const path = join(cluster.directory, 'who.sql')
+    await writeFile(path, `CREATE TABLE who (name text);\n\\set name \`id -un\`\nINSERT INTO who VALUES (:'name');\n`)
+    await bringIn(cluster, path)
+    expect(await cluster.query('who', 'SELECT name FROM public.who')).toEqual([{ name: cluster.account.name }])
+  })
 })

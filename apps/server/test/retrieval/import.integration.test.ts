@@ -1,6 +1,7 @@
 import { chmod, copyFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OWNER_ROLE, prepareBase, withLabConnection } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { importDump } from '../../src/retrieval/import.ts'
 import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
@@ -181,7 +182,7 @@ describe.skipIf(lacking !== '').each(installations)(
         await copyFile(made[kind] ?? '', path)
         await chmod(path, 0o600)
         const plan = await planOf(cluster, path)
-        if (process.getuid?.() === 0) expect(plan.readable).toBe(false)
+        if (isRoot) expect(plan.readable).toBe(false)
         await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
           tables: 2,
         })

@@ -11,6 +11,7 @@ import {
   findBinaries,
   findClientTools,
 } from '../../src/postgres/index.ts'
+import { isRoot } from '../../testbed/index.ts'
 
 let root: string
 let account: Account
@@ -56,7 +57,7 @@ test('a configured directory without Postgres is UNAVAILABLE', async () => {
   expect(() => chooseBinaries(found)).toThrow(expect.objectContaining({ code: 'UNAVAILABLE' }))
 })
 
-describe.skipIf(process.getuid?.() !== 0)('programs that the account of the servers can not reach', () => {
+describe.skipIf(!isRoot)('programs that the account of the servers can not reach', () => {
   test('are copied once, whoever asks at the same time, and run there', async () => {
     const home = join(root, 'home')
     await mkdir(home, { mode: 0o700 })

@@ -15,6 +15,7 @@ import {
   labSettings,
   ProcessRuntime,
 } from '../../src/postgres/index.ts'
+import { isRoot } from '../../testbed/index.ts'
 
 /** One that the system says is free; it does not give the same again soon. */
 export async function freePort(): Promise<number> {
@@ -65,7 +66,7 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
   const runtime = anotherRuntime()
   await runtime.check()
   const own = async (path: string) => {
-    if (process.getuid?.() === 0) await chown(path, account.uid, account.gid)
+    if (isRoot) await chown(path, account.uid, account.gid)
   }
   return {
     root,
