@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { isRoot } from '@dblab/provision/testbed'
+import { freePort, isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
-import { freePort } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 
 const execute = promisify(execFile)

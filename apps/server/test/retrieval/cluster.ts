@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -16,7 +14,7 @@ import {
   run,
   withLabConnection,
 } from '@dblab/provision'
-import { isRoot } from '@dblab/provision/testbed'
+import { freePort, isRoot } from '@dblab/provision/testbed'
 import { afterAll } from 'vitest'
 
 /** A fresh cluster that runs as a base does while it is filled: the import role may come over TCP. */
@@ -102,13 +100,4 @@ export async function startCluster(binaries: PostgresBinaries): Promise<Cluster>
     log: async () => (await runtime.logs('base', 1000)).join('\n'),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort, freePortRange, type PortRange } from '@dblab/provision/testbed'
 import { type Lab as Client, openLab } from '@dblab/sdk'
 import { stringify } from 'yaml'
+
+export { freePort }
 
 /** The built server, as users run it. */
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
@@ -26,14 +28,22 @@ export class TestLab implements AsyncDisposable {
   readonly directory: string
   readonly url: string
   readonly token = 'a-token-for-tests-only'
+  readonly #ports: PortRange
   readonly #env: Record<string, string>
   readonly #ownsDirectory: boolean
   #server: ChildProcess | undefined
   #output = ''
 
-  private constructor(directory: string, port: number, env: Record<string, string>, ownsDirectory: boolean) {
+  private constructor(
+    directory: string,
+    port: number,
+    ports: PortRange,
+    env: Record<string, string>,
+    ownsDirectory: boolean,
+  ) {
     this.directory = directory
     this.url = `http://127.0.0.1:${port}`
+    this.#ports = ports
     this.#env = env
     this.#ownsDirectory = ownsDirectory
   }
@@ -44,16 +54,16 @@ export class TestLab implements AsyncDisposable {
     // The account of Postgres must be able to pass it.
     await chmod(parent, 0o711)
     const port = await freePort()
-    const from = await freePortRange()
+    const ports = await freePortRange()
     const base = {
       port,
       logLevel: 'debug',
       storage: { driver, imageSize: '6GB', ...object(config.storage) },
-      clones: { portFrom: from, portTo: from + 199, ...object(config.clones) },
+      clones: { portFrom: ports.from, portTo: ports.to, ...object(config.clones) },
       sample: { scale: 0.01 },
       postgres: object(config.postgres),
     }
-    const lab = new TestLab(parent, port, env, directory === undefined)
+    const lab = new TestLab(parent, port, ports, env, directory === undefined)
     await mkdir(parent, { recursive: true })
     await writeFile(join(parent, 'dblab.yaml'), stringify({ ...config, ...base }))
     return lab
@@ -139,6 +149,7 @@ export class TestLab implements AsyncDisposable {
     const { code, stdout, stderr } = await this.run(['destroy', '--yes'])
     if (code !== 0) throw new Error(`destroy ended with ${code}: ${stdout}${stderr}`)
     if (this.#ownsDirectory) await rm(this.directory, { recursive: true })
+    await this.#ports[Symbol.asyncDispose]()
   }
 
   #spawn(args: string[], env: Record<string, string> = {}): ChildProcess {
@@ -160,23 +171,6 @@ export class TestLab implements AsyncDisposable {
 
 function object(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? { ...value } : {}
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no TCP address')
-  return address.port
-}
-
-/** Ranges of 200 ports for labs that tests run side by side: by process and by lab. */
-let ranges = 0
-async function freePortRange(): Promise<number> {
-  const slot = (process.pid % 40) * 3 + (ranges++ % 3)
-  return 8000 + slot * 200
 }
 
 /** Until the condition holds; fails with what it waited for when the time is over. */

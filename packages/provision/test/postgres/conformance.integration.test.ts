@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { type OpenedRuntime, runtimeConformance } from '../../conformance/runtime.ts'
 import { labSettings } from '../../src/postgres/index.ts'
-import { freePort, makeWorld, type World, type WorldOptions } from './world.ts'
+import { freePort } from '../../testbed/index.ts'
+import { makeWorld, type World, type WorldOptions } from './world.ts'
 
 const DEBIAN = '/usr/lib/postgresql/15/bin'
 

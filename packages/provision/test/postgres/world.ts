@@ -1,7 +1,5 @@
-import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { run } from '../../src/exec.ts'
@@ -15,18 +13,7 @@ import {
   labSettings,
   ProcessRuntime,
 } from '../../src/postgres/index.ts'
-import { isRoot } from '../../testbed/index.ts'
-
-/** One that the system says is free; it does not give the same again soon. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('the test has no port')
-  return address.port
-}
+import { freePort, isRoot } from '../../testbed/index.ts'
 
 /** Directories, an account and binaries for one test, and every server of it stopped at the end. */
 export interface World extends AsyncDisposable {
