@@ -14,12 +14,14 @@ export { freePort }
 /** The built server, as users run it. */
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
+type Config = Record<string, unknown>
+
 export interface TestLabOptions {
   driver: 'zfs' | 'btrfs' | 'reflink' | 'copy'
   /** An existing directory; made, and removed at the end, when left out. */
   directory?: string
-  /** Merged over the test's own. */
-  config?: Record<string, Record<string, unknown> | unknown>
+  /** Merged over the test's own, group by group. */
+  config?: Config & { port?: number }
   env?: Record<string, string>
 }
 
@@ -53,19 +55,19 @@ export class TestLab implements AsyncDisposable {
     const parent = directory ?? (await mkdtemp(join(tmpdir(), 'dblab-lab-')))
     // The account of Postgres must be able to pass it.
     await chmod(parent, 0o711)
-    const port = await freePort()
+    const port = config.port ?? (await freePort())
     const ports = await freePortRange()
-    const base = {
+    const own = {
       port,
       logLevel: 'debug',
-      storage: { driver, imageSize: '6GB', ...object(config.storage) },
-      clones: { portFrom: ports.from, portTo: ports.to, ...object(config.clones) },
+      storage: { driver, imageSize: '6GB' },
+      clones: { portFrom: ports.from, portTo: ports.to },
       sample: { scale: 0.01 },
-      postgres: object(config.postgres),
+      postgres: {},
     }
     const lab = new TestLab(parent, port, ports, env, directory === undefined)
     await mkdir(parent, { recursive: true })
-    await writeFile(join(parent, 'dblab.yaml'), stringify({ ...config, ...base }))
+    await writeFile(join(parent, 'dblab.yaml'), stringify(merged(own, config)))
     return lab
   }
 
@@ -169,8 +171,14 @@ export class TestLab implements AsyncDisposable {
   }
 }
 
-function object(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? { ...value } : {}
+/** Values of `over` count; groups of both are merged. */
+function merged(config: Config, over: Config): Config {
+  const isGroup = (value: unknown): value is Config => typeof value === 'object' && value !== null
+  const entries = Object.entries(over).map(([name, value]): [string, unknown] => {
+    const own = config[name]
+    return [name, isGroup(own) && isGroup(value) ? { ...own, ...value } : value]
+  })
+  return { ...config, ...Object.fromEntries(entries) }
 }
 
 /** Until the condition holds; fails with what it waited for when the time is over. */
