@@ -1,10 +1,12 @@
-import { access } from 'node:fs/promises'
+import { access, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { clusterMajor } from '../src/postgres/cluster.ts'
 import { withLabConnection } from '../src/postgres/connect.ts'
 import type { Instance, InstanceSpec, PostgresRuntime } from '../src/postgres/runtime.ts'
 import { scramVerifier } from '../src/postgres/scram.ts'
+import { appears } from '../testbed/index.ts'
 
 /** A runtime, and what a test needs around it. */
 export interface OpenedRuntime extends AsyncDisposable {
@@ -20,6 +22,7 @@ export interface OpenedRuntime extends AsyncDisposable {
 }
 
 const PASSWORD = 'correct horse'
+const STANDBY = 'standby.signal'
 
 /** What every runtime promises, whatever runs its servers. */
 export function runtimeConformance(name: string, open: () => Promise<OpenedRuntime>): void {
@@ -204,8 +207,12 @@ export function runtimeConformance(name: string, open: () => Promise<OpenedRunti
       await using world = await open()
       const spec = await specOf(world, 'cut', await world.cluster())
       const abort = new AbortController()
-      setTimeout(() => abort.abort(), 5)
-      await expect(world.runtime.start(spec, { signal: abort.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+      const start = world.runtime.start({ ...spec, ...(await neverReady(spec)) }, { signal: abort.signal })
+      const refusal = expect(start).rejects.toMatchObject({ code: 'ABORTED' })
+      await appears(join(spec.dataDir, 'postmaster.pid'))
+      abort.abort()
+      await refusal
+      await rm(join(spec.dataDir, STANDBY))
       expect((await world.runtime.list()).filter(({ state }) => state === 'running')).toEqual([])
       await world.runtime.start(spec)
     })
@@ -239,6 +246,12 @@ export function runtimeConformance(name: string, open: () => Promise<OpenedRunti
 
 async function specOf(world: OpenedRuntime, id: string, dataDir: string): Promise<InstanceSpec> {
   return { id, dataDir, host: '127.0.0.1', port: await world.freePort(), users: [], settings: world.settings }
+}
+
+/** Makes the data a standby's whose source never answers, and that takes no connections meanwhile. */
+async function neverReady({ dataDir, settings }: InstanceSpec): Promise<Pick<InstanceSpec, 'settings'>> {
+  await writeFile(join(dataDir, STANDBY), '')
+  return { settings: { ...settings, restore_command: 'sleep 1000', hot_standby: 'off', wal_level: 'replica' } }
 }
 
 async function query(instance: Instance, sql: string): Promise<unknown[]> {

@@ -1,5 +1,5 @@
 export { REPOSITORY, runInside } from './inner-run.ts'
-export { command, hasProgram, isRoot, type MountedImage, mountedImage } from './machine.ts'
+export { appears, command, hasProgram, isRoot, type MountedImage, mountedImage } from './machine.ts'
 export { freePort, freePortRange, type PortRange } from './ports.ts'
 export { describeDriver } from './requirements.ts'
 export { type TestPool, testOnZfs, testPool, zfsIsHere } from './zfs.ts'

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, watch } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { searchPath } from '../src/exec.ts'
 
@@ -41,4 +41,13 @@ export function hasProgram(name: string): boolean {
   return searchPath()
     .split(':')
     .some((directory) => existsSync(join(directory, name)))
+}
+
+/** Resolves once there is something at this path, whose directory exists. */
+export async function appears(path: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const look = () => existsSync(path) && resolve()
+  const watcher = watch(dirname(path), look).on('error', reject)
+  look()
+  await promise.finally(() => watcher.close())
 }

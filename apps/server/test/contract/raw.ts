@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { connect } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 
 export interface RawAnswer {
   status: number
@@ -9,7 +7,7 @@ export interface RawAnswer {
   milliseconds: number
 }
 
-/** What no HTTP client would send: these lines, then this body, then nothing. Resolves when the server closes, or is silent for too long. */
+/** What no HTTP client would send: these lines, then this body, then nothing. Resolves when the answer is whole, the server closes, or is silent for too long. */
 export async function send(
   url: string,
   lines: string[],
@@ -21,27 +19,27 @@ export async function send(
   const socket = connect(Number(port), hostname)
   const received: Buffer[] = []
   let milliseconds = Number.POSITIVE_INFINITY
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  socket.on('close', () => resolve())
+  // A server that refuses a request may reset what is still being sent to it.
+  socket.on('error', () => socket.destroy())
   socket.on('data', (chunk) => {
     received.push(chunk)
     milliseconds = Math.min(milliseconds, performance.now() - started)
+    if (isWhole(parse(Buffer.concat(received).toString('utf8')))) socket.destroy()
   })
-  // A server that refuses a request may reset what is still being sent to it.
-  socket.on('error', () => socket.destroy())
+  const silence = setTimeout(() => socket.destroy(), silenceMs)
   socket.write(`${lines.join('\r\n')}\r\n\r\n`)
   socket.write(body)
-  await Promise.race([once(socket, 'close'), delay(silenceMs, undefined, { ref: false }), answered(received)])
-  socket.destroy()
+  await closed
+  clearTimeout(silence)
   return { ...parse(Buffer.concat(received).toString('utf8')), milliseconds }
 }
 
-/** A whole answer, whose connection stays open. */
-async function answered(received: Buffer[]): Promise<void> {
-  for (;;) {
-    const { headers, text } = parse(Buffer.concat(received).toString('utf8'))
-    const length = headers.get('Content-Length')
-    if (length !== null && Buffer.byteLength(text) >= Number(length)) return
-    await delay(20, undefined, { ref: false })
-  }
+/** An answer whose connection may stay open. */
+function isWhole({ headers, text }: Omit<RawAnswer, 'milliseconds'>): boolean {
+  const length = headers.get('Content-Length')
+  return length !== null && Buffer.byteLength(text) >= Number(length)
 }
 
 function parse(answer: string): Omit<RawAnswer, 'milliseconds'> {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openProcessTable } from '../../src/postgres/process/processes.ts'
+import { appears } from '../../testbed/index.ts'
 import { labQuery, makeTemplate, type Template } from './cluster.ts'
 import { makeWorld } from './world.ts'
 
@@ -48,8 +49,10 @@ describe('a start that does not come to an end', () => {
     const spec = await hangingSpec(await world.copyOf(template.dataDir, 'data'))
     const abort = new AbortController()
     const start = world.runtime.start({ ...(await world.spec('one', spec.dataDir)), ...spec }, { signal: abort.signal })
-    setTimeout(() => abort.abort(), 300)
-    await expect(start).rejects.toMatchObject({ code: 'ABORTED' })
+    const refusal = expect(start).rejects.toMatchObject({ code: 'ABORTED' })
+    await appears(join(spec.dataDir, 'postmaster.pid'))
+    abort.abort()
+    await refusal
     expect(await openProcessTable().inDirectory(spec.dataDir)).toEqual([])
   })
 })
