@@ -14,6 +14,8 @@ export interface StorageHarness extends AsyncDisposable {
   config: StorageConfig & { driver: Exclude<StorageConfig['driver'], 'auto'> }
   /** The program that the driver runs, where it runs one: the suite makes it fail. */
   program?: 'btrfs' | 'zfs'
+  /** Takes from the driver what it reads its lists from, until disposed of. */
+  failLists(): Promise<AsyncDisposable>
   /** Puts something unlabelled where the volume of this id would be. */
   plantVolume(id: VolumeId): Promise<ForeignThing>
   /** The same for a snapshot of a volume that may be this lab's. */

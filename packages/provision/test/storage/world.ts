@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { ForeignThing, StorageHarness } from '../../conformance/index.ts'
@@ -32,10 +32,21 @@ export function rootHarness(driver: DirectoryDriverName, root: string) {
   const [volumes, snapshots] = [join(root, 'volumes'), join(root, 'snapshots')]
   return {
     ...(driver === 'btrfs' && { program: driver }),
+    failLists: () => moveAway([volumes, snapshots]),
     plantVolume: (id: string) => plantDirectory(join(volumes, id)),
     plantSnapshot: ({ volumeId, snapshotId }: SnapshotRef) =>
       plantDirectory(join(snapshots, `${volumeId}@${snapshotId}`)),
     content: async () => [...(await readdir(volumes)), ...(await readdir(snapshots))].sort(),
+  }
+}
+
+/** What is not there any more can't be listed, and must not be taken for empty. */
+async function moveAway(paths: string[]): Promise<AsyncDisposable> {
+  for (const path of paths) await rename(path, `${path}-away`)
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const path of paths) await rename(`${path}-away`, path)
+    },
   }
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { ForeignThing, StorageHarness } from '../../conformance/index.ts'
+import { failingProgram } from '../../conformance/support.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { command } from '../../testbed/index.ts'
 import { OWNER } from './world.ts'
@@ -27,6 +28,7 @@ export async function zfsWorld(pool: string): Promise<ZfsWorld> {
     driver,
     config,
     program: 'zfs',
+    failLists: () => failingProgram('zfs', ['get', 'list']),
     plantVolume: (id) => plantDataset(`${dataset}/${id}`),
     plantSnapshot: ({ volumeId, snapshotId }) => plantSnapshot(`${dataset}/${volumeId}@${snapshotId}`),
     async content() {
