@@ -6,12 +6,12 @@ import { promisify } from 'node:util'
 import type { Clone, Instance } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
 import { afterEach, describe, expect, test } from 'vitest'
+import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 import { openSession, query } from '../support/sql.ts'
 
 const execute = promisify(execFile)
-const password = 'a password of the tests'
 
 // The embedded pool is a mounted image, which takes root to make.
 describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mounted image)', () => {
@@ -28,23 +28,13 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
   }
 
   async function create(id: string): Promise<Response> {
-    return lab.fetch('/clone', { method: 'POST', json: { id, db: { username: 'alice', password } } })
+    return lab.fetch('/clone', { method: 'POST', json: { id, db: LOGIN } })
   }
 
   async function createReady(id: string): Promise<Clone> {
-    const response = await lab.fetch('/clone?wait=60', {
-      method: 'POST',
-      json: { id, db: { username: 'alice', password } },
-    })
-    const clone = (await response.json()) as Clone
+    const clone = await createClone(lab, { id })
     expect(clone.status).toEqual({ code: 'OK', message: 'Database is ready' })
     return clone
-  }
-
-  function urlOf(clone: Clone): string {
-    const url = new URL(clone.db.connStr)
-    url.password = encodeURIComponent(password)
-    return url.href
   }
 
   /** Nothing is under way any more. */
