@@ -1,10 +1,10 @@
-import type { Clone } from '@dblab/models'
+import type { Instance } from '@dblab/models'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 import { openSession, query } from '../support/sql.ts'
 
-const password = 'a password of the tests'
 /** Two rounds of the one that looks after clones, and some. */
 const rounds = 60_000
 
@@ -17,19 +17,10 @@ describe('what a lab does while nobody asks', { timeout: 180_000 }, () => {
   })
   afterAll(async () => lab[Symbol.asyncDispose]())
 
-  async function create(fields: Record<string, unknown>): Promise<Clone> {
-    const json = { db: { username: 'alice', password }, ...fields }
-    return (await (await lab.fetch('/clone?wait=60', { method: 'POST', json })).json()) as Clone
-  }
+  const create = (fields: Record<string, unknown>) => createClone(lab, fields)
 
   async function exists(id: string): Promise<boolean> {
     return (await lab.fetch(`/clone/${id}`)).status === 200
-  }
-
-  function urlOf(clone: Clone): string {
-    const url = new URL(clone.db.connStr)
-    url.password = encodeURIComponent(password)
-    return url.href
   }
 
   test('an idle clone goes; one with an open session, however quiet, or a protected one, stays', async () => {
@@ -77,24 +68,40 @@ describe('what a lab does while nobody asks', { timeout: 180_000 }, () => {
 })
 
 describe('a lab that is short of something', { timeout: 120_000 }, () => {
-  test('warns when space is low, and refuses clones when it is critical', async () => {
+  test('warns when space is low, and still makes clones', async () => {
     await using lab = await TestLab.make({
       driver: 'copy',
       config: { storage: { lowFreePercent: 100, criticalFreePercent: 0 } },
     })
     await lab.start()
-    const low = (await (await lab.fetch('/status')).json()) as {
-      status: { code: string }
-      warnings: { code: string; hint: string }[]
-    }
-    expect(low.status.code).toBe('WARNING')
-    expect(low.warnings).toMatchObject([{ code: 'DISK_SPACE_LOW', hint: expect.stringContaining('Stop idle clones') }])
+    const { status, warnings } = await statusOf(lab)
+    expect(status.code).toBe('WARNING')
+    expect(warnings).toMatchObject([{ code: 'DISK_SPACE_LOW', hint: expect.stringContaining('Stop idle clones') }])
+    expect((await createClone(lab)).status.code).toBe('OK')
+  })
+
+  test('refuses clones when space is critical', async () => {
+    await using lab = await TestLab.make({
+      driver: 'copy',
+      config: { storage: { lowFreePercent: 100, criticalFreePercent: 100 } },
+    })
+    await lab.start()
+    expect((await statusOf(lab)).warnings).toMatchObject([{ code: 'DISK_SPACE_CRITICAL' }])
+    const refused = await lab.fetch('/clone', { method: 'POST', json: { db: LOGIN } })
+    expect([refused.status, await refused.json()]).toEqual([
+      507,
+      expect.objectContaining({ code: 'NOT_ENOUGH_DISK_SPACE' }),
+    ])
+    expect((await statusOf(lab)).clones).toEqual([])
   })
 
   test('warns when it listens beyond loopback without TLS', async () => {
     await using lab = await TestLab.make({ driver: 'copy', config: { host: '0.0.0.0' } })
     await lab.start()
-    const seen = (await (await lab.fetch('/status')).json()) as { warnings: { code: string }[] }
-    expect(seen.warnings.map(({ code }) => code)).toEqual(['INSECURE_CONNECTION'])
+    expect((await statusOf(lab)).warnings.map(({ code }) => code)).toEqual(['INSECURE_CONNECTION'])
   })
 })
+
+async function statusOf(lab: TestLab): Promise<Instance> {
+  return (await (await lab.fetch('/status')).json()) as Instance
+}
