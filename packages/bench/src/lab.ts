@@ -30,9 +30,10 @@ export async function benchLab(scale: number): Promise<BenchLab> {
   await writeFile(join(directory, 'dblab.yaml'), stringify(config))
   const env = { PATH: process.env.PATH, DBLAB_TOKEN: TOKEN }
   const server = spawn(process.execPath, [MAIN, 'start'], { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(server, 'exit')
   const remove = async () => {
     server.kill('SIGTERM')
-    if (server.exitCode === null) await once(server, 'exit')
+    await exited
     await execa(process.execPath, [MAIN, 'destroy', '--yes'], {
       cwd: directory,
       env,
@@ -42,8 +43,7 @@ export async function benchLab(scale: number): Promise<BenchLab> {
     await rm(directory, { recursive: true })
   }
   try {
-    for await (const chunk of server.stdout) if (String(chunk).includes('is ready')) break
-    if (server.exitCode !== null) throw new Error('the lab did not start')
+    if (!(await saysReady(server.stdout))) throw new Error('the lab did not start')
     const pool = join(directory, '.dblab/pool')
     const [snapshot = ''] = await readdir(join(pool, 'snapshots'))
     return {
@@ -56,4 +56,10 @@ export async function benchLab(scale: number): Promise<BenchLab> {
     await remove()
     throw error
   }
+}
+
+/** False when it ends without having said so. */
+async function saysReady(output: NodeJS.ReadableStream): Promise<boolean> {
+  for await (const chunk of output) if (String(chunk).includes('is ready')) return true
+  return false
 }
