@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
  * Two kinds of project for each package: `<name>` holds the unit tests that lie beside the code and touch no system,
  * `<name>-integration` the ones that run real storage, real Postgres and the real server.
  */
-const projects = ['packages/provision', 'packages/sdk', 'apps/server'].flatMap((root) => {
+const projects = ['packages/provision', 'packages/sdk', 'packages/bench', 'apps/server'].flatMap((root) => {
   const name = root.split('/')[1] ?? root
   const resolve = { conditions: ['source'] }
   return [

@@ -8,7 +8,10 @@ const checks = [
   ['unused code', ['knip']],
   ['generated files', ['node', 'scripts/check-generated.mjs']],
   ['OpenAPI document', ['redocly', 'lint', 'apps/server/openapi.json']],
-  ['unit tests', ['vitest', 'run', '--project', 'provision', '--project', 'sdk', '--project', 'server']],
+  [
+    'unit tests',
+    ['vitest', 'run', '--project', 'provision', '--project', 'sdk', '--project', 'bench', '--project', 'server'],
+  ],
 ]
 
 const failed = []
