@@ -4,23 +4,15 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { Agent, get } from 'node:https'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Clone, Instance } from '@dblab/models'
+import type { Instance } from '@dblab/models'
+import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
+import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 import { openSession, query } from '../support/sql.ts'
 
 const execute = promisify(execFile)
-const isRoot = process.getuid?.() === 0
-const password = 'a password of the tests'
-
-async function createClone(lab: TestLab, id: string): Promise<string> {
-  const json = { id, db: { username: 'alice', password } }
-  const clone = (await (await lab.fetch('/clone?wait=60', { method: 'POST', json })).json()) as Clone
-  const url = new URL(clone.db.connStr)
-  url.password = encodeURIComponent(password)
-  return url.href
-}
 
 describe('the commands', { timeout: 180_000 }, () => {
   const driver = isRoot ? 'btrfs' : 'copy'
@@ -28,7 +20,7 @@ describe('the commands', { timeout: 180_000 }, () => {
   test('Ctrl-C leaves the clones and their sessions; a second start is up in seconds and finds them', async () => {
     await using lab = await TestLab.make({ driver })
     await lab.start()
-    const url = await createClone(lab, 'kept')
+    const url = urlOf(await createClone(lab, { id: 'kept' }))
     const session = await openSession(url)
     await lab.interrupt()
     expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
@@ -43,7 +35,7 @@ describe('the commands', { timeout: 180_000 }, () => {
   test('stop stops the clones too, and gives the pool back; a start brings them back with their data', async () => {
     await using lab = await TestLab.make({ driver })
     await lab.start()
-    const url = await createClone(lab, 'stopped')
+    const url = urlOf(await createClone(lab, { id: 'stopped' }))
     await query(url, 'CREATE TABLE mine AS SELECT 42 AS answer')
     const { code, stdout } = await lab.run(['stop'])
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('1 clone') })
@@ -60,7 +52,7 @@ describe('the commands', { timeout: 180_000 }, () => {
   test('destroy removes all that the lab made and nothing else, but not without being told to', async () => {
     const lab = await TestLab.make({ driver })
     await lab.start()
-    const url = await createClone(lab, 'doomed')
+    const url = urlOf(await createClone(lab, { id: 'doomed' }))
     await writeFile(join(lab.directory, '.dblab', 'mine.txt'), "not the lab's")
     const asked = await lab.run(['destroy'])
     expect({ code: asked.code, stdout: asked.stdout }).toEqual({ code: 1, stdout: expect.stringContaining('--yes') })
@@ -128,7 +120,7 @@ describe('the commands', { timeout: 180_000 }, () => {
     expect(await lab.run(['start'])).toMatchObject(refused)
     await writeFile(file, good)
     await lab.start()
-    const url = await createClone(lab, 'kept')
+    const url = urlOf(await createClone(lab, { id: 'kept' }))
     const session = await openSession(url)
     await lab.interrupt()
     await writeFile(file, bad)

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Clone, CreateCloneRequest, ErrorCode, Error as WireError } from '@dblab/models'
 import { expect } from 'vitest'
+import { urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { query } from '../support/sql.ts'
 import { Document } from './document.ts'
@@ -124,7 +125,7 @@ export class TestClone implements AsyncDisposable {
 
   /** Its connection string with the password put in. */
   get login(): string {
-    return withPassword(this.answer.body.db.connStr)
+    return urlOf(this.answer.body, PASSWORD)
   }
 
   sql<T extends Record<string, unknown>>(statement: string): Promise<T[]> {
@@ -134,12 +135,6 @@ export class TestClone implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#api.remove(this.id)
   }
-}
-
-export function withPassword(connStr: string): string {
-  const url = new URL(connStr)
-  url.password = encodeURIComponent(PASSWORD)
-  return url.href
 }
 
 /** A name that no other test has. */

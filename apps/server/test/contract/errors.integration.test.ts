@@ -1,10 +1,12 @@
 import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clone, ErrorCode, Instance } from '@dblab/models'
+import { freePort } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freePort, TestLab } from '../support/lab.ts'
+import { urlOf } from '../support/clones.ts'
+import { TestLab } from '../support/lab.ts'
 import { query } from '../support/sql.ts'
-import { Api, PASSWORD, unique, withPassword } from './api.ts'
+import { Api, PASSWORD, unique } from './api.ts'
 import { badInput } from './bad-input.ts'
 import { failingApp } from './failing-app.ts'
 import { fullUp, occupy, readOnly } from './hardship.ts'
@@ -160,7 +162,7 @@ describe('the errors of a running lab', () => {
       const { body } = await api.get<Instance>('/status')
       expect(body.status.code).toBe('WARNING')
       expect(body.warnings).toMatchObject([{ code: 'CATALOGUE_LOST' }])
-      expect(await query(withPassword(running.db.connStr), 'select 1 as one')).toEqual([{ one: 1 }])
+      expect(await query(urlOf(running, PASSWORD), 'select 1 as one')).toEqual([{ one: 1 }])
     })
   })
 

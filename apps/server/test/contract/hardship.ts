@@ -4,6 +4,7 @@ import { chmod } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { promisify } from 'node:util'
 import { isSystemError } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
 import { eventually } from '../support/lab.ts'
 import type { Api } from './api.ts'
 
@@ -31,7 +32,7 @@ export async function occupy(from: number, to: number): Promise<AsyncDisposable>
 
 /** Lets nobody write to a directory: not even root, who passes over modes, writes to a file system that is mounted read-only. */
 export async function readOnly(directory: string): Promise<AsyncDisposable> {
-  if (process.getuid?.() !== 0) {
+  if (!isRoot) {
     await chmod(directory, 0o500)
     return { [Symbol.asyncDispose]: () => chmod(directory, 0o700) }
   }

@@ -7,23 +7,19 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Clone, Instance, Snapshot } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
+import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 import { query } from '../support/sql.ts'
-
-const password = 'a password of the tests'
 
 async function create(
   lab: TestLab,
   fields: Record<string, unknown> = {},
   username = 'alice',
 ): Promise<{ clone: Clone; url: string }> {
-  const json = { db: { username, password }, ...fields }
-  const clone = (await (await lab.fetch('/clone?wait=60', { method: 'POST', json })).json()) as Clone
+  const clone = await createClone(lab, { db: { ...LOGIN, username }, ...fields })
   expect(clone.status.code, clone.status.message).toBe('OK')
-  const url = new URL(clone.db.connStr)
-  url.password = encodeURIComponent(password)
-  return { clone, url: url.href }
+  return { clone, url: urlOf(clone) }
 }
 
 async function status(lab: TestLab): Promise<Instance> {

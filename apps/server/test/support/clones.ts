@@ -11,7 +11,7 @@ export async function createClone(lab: TestLab, fields: Record<string, unknown> 
 }
 
 /** Where its user logs in, password included. */
-export function urlOf(clone: Clone, password: string = LOGIN.password): string {
+export function urlOf(clone: Pick<Clone, 'db'>, password: string = LOGIN.password): string {
   const url = new URL(clone.db.connStr)
   url.password = encodeURIComponent(password)
   return url.href

@@ -9,8 +9,6 @@ import { freePort, freePortRange, type PortRange } from '@dblab/provision/testbe
 import { type Lab as Client, openLab } from '@dblab/sdk'
 import { stringify } from 'yaml'
 
-export { freePort }
-
 /** The built server, as users run it. */
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
