@@ -87,7 +87,7 @@ export class CloneMonitor {
     if (now?.status === 'OK' && now.volumeId === clone.volumeId) this.#watchUse(now, clone.volumeId, sample)
   }
 
-  /** Use is what Postgres itself has seen: an open session, or sessions and transactions since the last look. */
+  /** Use is what Postgres itself has seen: an open session, or one that came and went since the last look. */
   #watchUse(clone: CloneRecord, volumeId: string, sample: ActivitySample): void {
     const { catalogue, idleMinutes } = this.#options
     const before = this.#samples.get(volumeId)

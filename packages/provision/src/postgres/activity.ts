@@ -1,14 +1,15 @@
 import { type LabAddress, withLabConnection } from './connect.ts'
 import { LAB_DATABASE, LAB_ROLE } from './names.ts'
 
-/** What Postgres has counted of the work of users, in every database but the lab's own. */
+/**
+ * What Postgres has counted of users' sessions, in every database but the lab's own. Its counts of transactions tell no more: every user's
+ * is part of a session, and autovacuum's are among them.
+ */
 export interface ActivitySample {
   /** Connected now, busy or not, the lab's own connections left out. */
   openSessions: number
   /** Ever begun, since the counters were last reset. The lab's connections to a database of the data count too. */
   sessions: number
-  /** Of all databases; autovacuum's are among them, so a change alone does not tell of a user. */
-  transactions: number
 }
 
 /** Read over the lab's own database, so that looking does not count as use. */
@@ -21,8 +22,7 @@ export async function sampleActivity(instance: LabAddress, signal?: AbortSignal)
         `select
            (select count(*) from pg_stat_activity
              where backend_type in ('client backend', 'walsender') and usename is not null and usename <> $1) as "openSessions",
-           coalesce(sum(sessions), 0) as sessions,
-           coalesce(sum(xact_commit + xact_rollback), 0) as transactions
+           coalesce(sum(sessions), 0) as sessions
          from pg_stat_database where datname <> $2`,
         [LAB_ROLE, LAB_DATABASE],
       )
@@ -30,7 +30,6 @@ export async function sampleActivity(instance: LabAddress, signal?: AbortSignal)
       return {
         openSessions: Number(row?.openSessions ?? 0),
         sessions: Number(row?.sessions ?? 0),
-        transactions: Number(row?.transactions ?? 0),
       }
     },
     { signal, timeoutMs: 10_000 },
