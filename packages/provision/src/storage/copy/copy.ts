@@ -2,8 +2,9 @@ import type { Stats } from 'node:fs'
 import { constants, copyFile, mkdir, open } from 'node:fs/promises'
 import { fileSystemUsage } from '../access.ts'
 import type { StorageConfig, StoragePool } from '../config.ts'
-import { DirectoryDriver, type Trees } from '../directory.ts'
+import { DirectoryDriver } from '../directory.ts'
 import { copyTree, logicalBytes, removeTree, syncTree } from '../tree.ts'
+import type { Trees } from '../trees.ts'
 
 /** How much of a sparse file is read at once, and the smallest hole that a copy of it keeps. */
 const CHUNK_BYTES = 1024 * 1024

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { fileSystemUsage } from '../access.ts'
 import type { StorageConfig, StoragePool } from '../config.ts'
-import { DirectoryDriver, type Trees } from '../directory.ts'
+import { DirectoryDriver } from '../directory.ts'
 import { copyTree, logicalBytes, removeTree, syncTree } from '../tree.ts'
+import type { Trees } from '../trees.ts'
 
 /** More than a file system keeps in its metadata, and a whole number of blocks: 4 to 64 KiB of them. */
 const PROBE_BYTES = 64 * 1024

@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isSystemError, ProvisionError } from '../errors.ts'
+import { isId, parseSnapshotName } from './ids.ts'
+import { type Label, labelledName, readLabel, writeLabel } from './label.ts'
+import { exists, makeDirectory, syncPath } from './paths.ts'
+import { alreadyExists } from './report.ts'
+import { forEachBounded } from './tree.ts'
+import type { Trees } from './trees.ts'
+
+type Kind = Label['kind']
+type LabelOf<K extends Kind> = Extract<Label, { kind: K }>
+
+export interface ShelfOptions<K extends Kind> {
+  kind: K
+  labId: string
+  /** Of the shelf itself. */
+  mode: number
+  trees: Pick<Trees, 'remove'>
+}
+
+/** Passable for the account that owns the trees, readable for none but ours. */
+export const PASSABLE = 0o711
+
+/**
+ * A directory of volumes or of snapshots, each `<name>/{label.json,files}`.
+ *
+ * A directory is made under a hidden name and published by one rename, and renamed back to a hidden name before it's removed: what is
+ * listed is always whole, and what a crash leaves is known by its name. A directory without a sound label of this lab is someone
+ * else's.
+ */
+export class Shelf<K extends Kind> {
+  readonly path: string
+  readonly #options: ShelfOptions<K>
+
+  constructor(path: string, options: ShelfOptions<K>) {
+    this.path = path
+    this.#options = options
+  }
+
+  /** Makes it, and removes what calls that a crash cut off left half made. */
+  async open(): Promise<void> {
+    await makeDirectory(this.path, this.#options.mode)
+    const hidden = (await readdir(this.path)).filter((name) => name.startsWith(this.#hiddenPrefix()))
+    for (const name of hidden) await this.#discard(join(this.path, name))
+  }
+
+  /** The file tree of what bears this name. */
+  files(name: string): string {
+    return join(this.path, name, 'files')
+  }
+
+  /** The label of what bears this name, if it is a sound one of this lab. */
+  async find(name: string): Promise<LabelOf<K> | undefined> {
+    const label = await readLabel(join(this.path, name))
+    if (!label || !this.#isOfKind(label)) return undefined
+    const sound = label.lab === this.#options.labId && labelledName(label) === name
+    return sound && (await exists(this.files(name))) ? label : undefined
+  }
+
+  async list(): Promise<LabelOf<K>[]> {
+    const isName = this.#options.kind === 'volume' ? isId : (name: string) => parseSnapshotName(name) !== undefined
+    const found: LabelOf<K>[] = []
+    await forEachBounded((await readdir(this.path)).filter(isName), async (name) => {
+      const label = await this.find(name)
+      if (label) found.push(label)
+    })
+    return found.sort((a, b) => (labelledName(a) < labelledName(b) ? -1 : 1))
+  }
+
+  /** Makes the directory of this label whole or not at all. @throws ProvisionError ALREADY_EXISTS */
+  async publish(label: LabelOf<K>, fill: (files: string) => Promise<void>): Promise<void> {
+    const name = labelledName(label)
+    const target = join(this.path, name)
+    if (await exists(target)) throw alreadyExists(label.kind, name)
+    let at = join(this.path, this.#hiddenName())
+    await makeDirectory(at, PASSABLE)
+    try {
+      await writeLabel(at, label)
+      await fill(join(at, 'files'))
+      if (label.kind === 'snapshot') await syncPath(at)
+      await rename(at, target)
+      at = target
+      if (label.kind === 'snapshot') await syncPath(this.path)
+    } catch (error) {
+      await this.#discardAfter(error, at)
+      // Another call has published this name since we looked.
+      if (at !== target && isSystemError(error, 'EEXIST', 'ENOTEMPTY', 'ENOTDIR') && (await exists(target))) {
+        throw alreadyExists(label.kind, name)
+      }
+      throw error
+    }
+  }
+
+  async retire(label: LabelOf<K>): Promise<void> {
+    const hidden = join(this.path, this.#hiddenName())
+    await rename(join(this.path, labelledName(label)), hidden)
+    await this.#discard(hidden)
+  }
+
+  async #discardAfter(error: unknown, directory: string): Promise<void> {
+    try {
+      await this.#discard(directory)
+    } catch (second) {
+      const cause = new AggregateError([error, second], 'the work failed, and so did removing what it left')
+      const hint = 'What is left is hidden, and removed when the pool is opened next.'
+      throw new ProvisionError('FAILED', `a half-made directory could not be removed: ${directory}`, { cause, hint })
+    }
+  }
+
+  /** Tries again when a program that a killed server had begun still adds to the directory. */
+  async #discard(directory: string, attempts = 5): Promise<void> {
+    await this.#options.trees.remove(join(directory, 'files'))
+    await rm(join(directory, 'label.json'), { force: true })
+    try {
+      await rmdir(directory)
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return
+      if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST') || attempts <= 1) throw error
+      await this.#discard(directory, attempts - 1)
+    }
+  }
+
+  #isOfKind(label: Label): label is LabelOf<K> {
+    return label.kind === this.#options.kind
+  }
+
+  /** No id begins with a dot; the lab's id is in it, since another lab may be at work in the same directory. */
+  #hiddenPrefix(): string {
+    return `.dblab~${this.#options.labId}~`
+  }
+
+  #hiddenName(): string {
+    return `${this.#hiddenPrefix()}${randomBytes(8).toString('hex')}`
+  }
+}

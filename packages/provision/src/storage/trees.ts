@@ -1,0 +1,21 @@
+import type { ProvisionError } from '../errors.ts'
+import type { CommandError } from '../exec.ts'
+import type { PoolUsage, StorageDriver, VolumeUsage } from './driver.ts'
+
+/** What one file system can do with a file tree: all that a driver which keeps its volumes in a directory adds of its own. */
+export interface Trees {
+  readonly name: string
+  readonly capabilities: StorageDriver['capabilities']
+  /** Throws UNAVAILABLE when it can't work in this directory, which exists. */
+  check(directory: string): Promise<void>
+  /** Makes an empty tree. */
+  make(path: string): Promise<void>
+  /** Makes `to` a copy of the tree `from`. A snapshot is on disk when this resolves, and nobody will write to it. */
+  clone(from: string, to: string, as: 'volume' | 'snapshot'): Promise<void>
+  /** Removes a whole tree, or a part of one that `make` or `clone` left; absent is fine. */
+  remove(path: string): Promise<void>
+  usage(path: string): Promise<VolumeUsage>
+  poolUsage(directory: string): Promise<PoolUsage>
+  /** What the failure of a program that it ran means. */
+  explain?(error: CommandError, doing: string): ProvisionError
+}
