@@ -2,6 +2,7 @@ import { chmod, chown } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkAccess, nearestExisting } from './access.ts'
 import { Claims } from './claims.ts'
+import type { StorageConfig, StoragePool } from './config.ts'
 import type {
   Labels,
   PoolUsage,
@@ -175,4 +176,12 @@ export class DirectoryDriver implements StorageDriver {
   #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
     return reporting(doing, work, this.#trees.explain?.bind(this.#trees))
   }
+}
+
+/** A pool in the root directory itself: nothing to attach, and none of it is ours to give back. */
+export async function openDirectory(config: StorageConfig, trees: Trees): Promise<StoragePool> {
+  const driver = new DirectoryDriver(config, trees)
+  await driver.check()
+  await driver.open()
+  return { driver, embedded: false, grow: undefined, detach: async () => {}, remove: () => driver.removeLayout() }
 }

@@ -1,6 +1,6 @@
 import { nearestExisting } from '../access.ts'
 import type { StorageConfig, StoragePool } from '../config.ts'
-import { DirectoryDriver } from '../directory.ts'
+import { DirectoryDriver, openDirectory } from '../directory.ts'
 import { reporting } from '../report.ts'
 import { btrfsTrees, isBtrfs } from './btrfs.ts'
 import { explainBtrfs } from './errors.ts'
@@ -12,20 +12,13 @@ import { EmbeddedPool } from './image.ts'
  */
 export async function openBtrfs(config: StorageConfig): Promise<StoragePool> {
   const { image, root } = config
-  if (!image) return openDirectory(config)
+  if (!image) return openDirectory(config, btrfsTrees())
   const pool = new EmbeddedPool(image.path, root)
   const embedded = await reporting(
     `looking for the pool in ${image.path}`,
     async () => (await pool.exists()) || !(await isBtrfs(await nearestExisting(root))),
   )
-  return embedded ? openEmbedded(config, pool, image.sizeBytes) : openDirectory(config)
-}
-
-async function openDirectory(config: StorageConfig): Promise<StoragePool> {
-  const driver = new DirectoryDriver(config, btrfsTrees())
-  await driver.check()
-  await driver.open()
-  return { driver, embedded: false, grow: undefined, detach: async () => {}, remove: () => driver.removeLayout() }
+  return embedded ? openEmbedded(config, pool, image.sizeBytes) : openDirectory(config, btrfsTrees())
 }
 
 async function openEmbedded(config: StorageConfig, image: EmbeddedPool, sizeBytes: number): Promise<StoragePool> {

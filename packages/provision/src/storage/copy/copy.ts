@@ -1,48 +1,20 @@
 import type { Stats } from 'node:fs'
-import { constants, copyFile, mkdir, open } from 'node:fs/promises'
-import { fileSystemUsage } from '../access.ts'
+import { constants, copyFile, open } from 'node:fs/promises'
 import type { StorageConfig, StoragePool } from '../config.ts'
-import { DirectoryDriver } from '../directory.ts'
-import { copyTree, logicalBytes, removeTree, syncTree } from '../tree.ts'
-import type { Trees } from '../trees.ts'
+import { openDirectory } from '../directory.ts'
+import { plainTrees } from '../plain-trees.ts'
 
 /** How much of a sparse file is read at once, and the smallest hole that a copy of it keeps. */
 const CHUNK_BYTES = 1024 * 1024
 const HOLE_BYTES = 64 * 1024
 
 /** Plain copies: runs in any directory, takes the time and the space of the data for every clone. The reference driver. */
-export const copyTrees: Trees = {
-  name: 'copy',
-  capabilities: { atomicSnapshot: false, ownBytes: false },
-
-  async check() {
-    // Any directory that can be written to will do.
-  },
-
-  async make(path) {
-    await mkdir(path, { mode: 0o700 })
-  },
-
-  async clone(from, to, as) {
-    await copyTree(from, to, copyPlainly)
-    if (as === 'snapshot') await syncTree(to)
-  },
-
-  remove: removeTree,
-
-  async usage(path) {
-    const bytes = await logicalBytes(path)
-    return { ownBytes: bytes, logicalBytes: bytes }
-  },
-
-  poolUsage: fileSystemUsage,
+export function openCopy(config: StorageConfig): Promise<StoragePool> {
+  return openDirectory(config, plainTrees('copy', { check, copyFile: copyPlainly }))
 }
 
-export async function openCopy(config: StorageConfig): Promise<StoragePool> {
-  const driver = new DirectoryDriver(config, copyTrees)
-  await driver.check()
-  await driver.open()
-  return { driver, embedded: false, grow: undefined, detach: async () => {}, remove: () => driver.removeLayout() }
+async function check(): Promise<void> {
+  // Any directory that can be written to will do.
 }
 
 async function copyPlainly(from: string, to: string, stats: Stats): Promise<void> {

@@ -1,63 +1,35 @@
 import { randomBytes } from 'node:crypto'
-import { constants, copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
+import { constants, copyFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
-import { fileSystemUsage } from '../access.ts'
 import type { StorageConfig, StoragePool } from '../config.ts'
-import { DirectoryDriver } from '../directory.ts'
-import { copyTree, logicalBytes, removeTree, syncTree } from '../tree.ts'
-import type { Trees } from '../trees.ts'
+import { openDirectory } from '../directory.ts'
+import { plainTrees } from '../plain-trees.ts'
 
 /** More than a file system keeps in its metadata, and a whole number of blocks: 4 to 64 KiB of them. */
 const PROBE_BYTES = 64 * 1024
 
 /** Files that share their blocks (ioctl_ficlone(2)): a call for each file, but no bytes are moved. */
-export const reflinkTrees: Trees = {
-  name: 'reflink',
-  capabilities: { atomicSnapshot: false, ownBytes: false },
-
-  async check(directory) {
-    const source = join(directory, `.dblab-probe~${randomBytes(8).toString('hex')}`)
-    try {
-      await writeFile(source, Buffer.alloc(PROBE_BYTES, 1), { flag: 'wx', mode: 0o600 })
-      await shareBlocks(source, `${source}~`)
-    } catch (error) {
-      // What file systems without it answer: ENOTSUP as a rule; the others are ioctl(2)'s for "not this kind of file".
-      if (!isSystemError(error, 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOTTY', 'EINVAL', 'EXDEV')) throw error
-      throw new ProvisionError('UNAVAILABLE', `the file system of ${directory} can't share blocks between files`, {
-        cause: error,
-        hint: 'Keep the data on XFS, btrfs, bcachefs or, on macOS, APFS.',
-      })
-    } finally {
-      await rm(source, { force: true })
-      await rm(`${source}~`, { force: true })
-    }
-  },
-
-  async make(path) {
-    await mkdir(path, { mode: 0o700 })
-  },
-
-  async clone(from, to, as) {
-    await copyTree(from, to, shareBlocks)
-    if (as === 'snapshot') await syncTree(to)
-  },
-
-  remove: removeTree,
-
-  async usage(path) {
-    const bytes = await logicalBytes(path)
-    return { ownBytes: bytes, logicalBytes: bytes }
-  },
-
-  poolUsage: fileSystemUsage,
+export function openReflink(config: StorageConfig): Promise<StoragePool> {
+  return openDirectory(config, plainTrees('reflink', { check, copyFile: shareBlocks }))
 }
 
-export async function openReflink(config: StorageConfig): Promise<StoragePool> {
-  const driver = new DirectoryDriver(config, reflinkTrees)
-  await driver.check()
-  await driver.open()
-  return { driver, embedded: false, grow: undefined, detach: async () => {}, remove: () => driver.removeLayout() }
+async function check(directory: string): Promise<void> {
+  const source = join(directory, `.dblab-probe~${randomBytes(8).toString('hex')}`)
+  try {
+    await writeFile(source, Buffer.alloc(PROBE_BYTES, 1), { flag: 'wx', mode: 0o600 })
+    await shareBlocks(source, `${source}~`)
+  } catch (error) {
+    // What file systems without it answer: ENOTSUP as a rule; the others are ioctl(2)'s for "not this kind of file".
+    if (!isSystemError(error, 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOTTY', 'EINVAL', 'EXDEV')) throw error
+    throw new ProvisionError('UNAVAILABLE', `the file system of ${directory} can't share blocks between files`, {
+      cause: error,
+      hint: 'Keep the data on XFS, btrfs, bcachefs or, on macOS, APFS.',
+    })
+  } finally {
+    await rm(source, { force: true })
+    await rm(`${source}~`, { force: true })
+  }
 }
 
 /** FORCE, so that it fails rather than copy. `cp` and `cpSync` would copy all the same. */
