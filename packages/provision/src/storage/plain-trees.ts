@@ -3,8 +3,16 @@ import { fileSystemUsage } from './access.ts'
 import { type CopyFile, copyTree, logicalBytes, removeTree, syncTree } from './tree.ts'
 import type { Trees } from './trees.ts'
 
-/** Trees that are cloned file by file: how one file becomes two is all that such drivers differ in. */
-export function plainTrees(name: string, options: { check: Trees['check']; copyFile: CopyFile }): Trees {
+export interface PlainTreesOptions {
+  check: Trees['check']
+  /** How one file becomes two. */
+  copyFile: CopyFile
+  /** True where flushing the directory that a clone is in takes the clone to disk too, so that its files needn't be flushed one by one. */
+  isFlushedWithItsName?: (clone: string) => Promise<boolean>
+}
+
+/** Trees that are cloned file by file. */
+export function plainTrees(name: string, options: PlainTreesOptions): Trees {
   return {
     name,
     capabilities: { atomicSnapshot: false, ownBytes: false },
@@ -18,7 +26,8 @@ export function plainTrees(name: string, options: { check: Trees['check']; copyF
 
     async clone(from, to, as) {
       await copyTree(from, to, options.copyFile)
-      if (as === 'snapshot') await syncTree(to)
+      // Of what it doesn't change itself Postgres flushes nothing: it takes its files to have been on disk when it was started.
+      if (as === 'snapshot' || !(await options.isFlushedWithItsName?.(to))) await syncTree(to)
     },
 
     async usage(path) {

@@ -10,7 +10,10 @@ export interface Trees {
   check(directory: string): Promise<void>
   /** Makes an empty tree. */
   make(path: string): Promise<void>
-  /** Makes `to` a copy of the tree `from`. A snapshot is on disk when this resolves, and nobody will write to it. */
+  /**
+   * Makes `to` a copy of the tree `from`. A snapshot is on disk when this resolves, and nobody will write to it. A volume is on disk when
+   * the directory that it is in has been flushed, at the latest.
+   */
   clone(from: string, to: string, as: 'volume' | 'snapshot'): Promise<void>
   /** Removes a whole tree, or a part of one that `make` or `clone` left; absent is fine. */
   remove(path: string): Promise<void>
