@@ -1,5 +1,6 @@
 export { isProvisionError, isSystemError, ProvisionError, type ProvisionErrorCode } from './errors.ts'
 export { CommandError, type RunOptions, type RunResult, run, searchPath } from './exec.ts'
+export { makeDirectory, writeFileAtomically } from './files.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'
 export * from './provisioner.ts'

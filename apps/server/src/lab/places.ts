@@ -1,36 +1,27 @@
-import { mkdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { type Account, canPass, isSystemError } from '@dblab/provision'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Account, canPass, isSystemError, makeDirectory } from '@dblab/provision'
 import { ConfigError } from '../config/load.ts'
 
 /** Where the state of a lab goes whose data directory the account of Postgres can't enter. Survives a reboot, as /run and /tmp do not. */
 const ELSEWHERE = '/var/lib/dblab'
 
+/** Others may pass, but neither list nor read. */
+const PASSABLE = 0o711
+
 /**
- * Makes the data directory. Others may pass it, but neither list it nor read what lies in it.
+ * Makes the data directory.
  *
  * @throws ConfigError where it can't be made
  */
 export async function makeDataDir(dataDir: string): Promise<void> {
   try {
-    await makeDirectories(dataDir)
+    await makeDirectory(dataDir, PASSABLE)
   } catch (error) {
     if (!isSystemError(error)) throw error
     throw new ConfigError(`dataDir: ${dataDir} can't be made: ${error.message}`, { cause: error })
   }
   if (!(await stat(dataDir)).isDirectory()) throw new ConfigError(`dataDir: ${dataDir} is no directory`)
-}
-
-/** With its parents, and without `recursive`: for a directory below /proc Node then tries for ever. */
-async function makeDirectories(path: string): Promise<void> {
-  try {
-    await mkdir(path, { mode: 0o711 })
-  } catch (error) {
-    if (isSystemError(error, 'EEXIST')) return
-    if (!isSystemError(error, 'ENOENT') || dirname(path) === path) throw error
-    await makeDirectories(dirname(path))
-    await mkdir(path, { mode: 0o711 })
-  }
 }
 
 /** The data directory itself where the account can reach it, else a directory of the lab's own elsewhere. */
@@ -39,7 +30,7 @@ export async function chooseStateDir(dataDir: string, account: Account, labId: s
 }
 
 export async function makeStateDir(stateDir: string): Promise<void> {
-  await makeDirectories(stateDir)
+  await makeDirectory(stateDir, PASSABLE)
 }
 
 /**

@@ -1,8 +1,8 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
+import { writeFileAtomically } from '../files.ts'
 import type { DriverName } from './config.ts'
-import { syncPath } from './paths.ts'
 
 /** Notes which driver keeps its volumes in a root directory: another one would find nothing there, or hide it. */
 const FILE = 'dblab-storage.json'
@@ -49,10 +49,7 @@ function isDriverName(value: unknown): value is DriverName {
 }
 
 export async function writeMarker(root: string, marker: Marker): Promise<void> {
-  const half = join(root, `${FILE}.half`)
-  await writeFile(half, `${JSON.stringify(marker)}\n`, { mode: 0o644, flush: true })
-  await rename(half, join(root, FILE))
-  await syncPath(root)
+  await writeFileAtomically(join(root, FILE), `${JSON.stringify(marker)}\n`, 0o644)
 }
 
 export async function removeMarker(root: string): Promise<void> {

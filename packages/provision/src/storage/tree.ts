@@ -2,7 +2,7 @@ import type { Dirent, Stats } from 'node:fs'
 import { chmod, lchown, lstat, lutimes, mkdir, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '../errors.ts'
-import { syncPath } from './paths.ts'
+import { syncPath } from '../files.ts'
 
 /** Makes the regular file `to`, which isn't there yet, with the bytes of `from`. */
 export type CopyFile = (from: string, to: string, stats: Stats) => Promise<void>

@@ -1,6 +1,7 @@
-import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
+import { writeFileAtomically } from '../../files.ts'
 import type { Account, InstanceId } from '../runtime.ts'
 import type { ProcessIdentity } from './processes.ts'
 
@@ -57,16 +58,7 @@ export class InstanceDirectory {
   /** Replaces the record, whole or not at all, on disk when this resolves. What was known of an earlier process is forgotten first. */
   async writeRecord(record: InstanceRecord): Promise<void> {
     await rm(join(this.path, PROCESS), { force: true })
-    const temporary = join(this.path, `${RECORD}.new`)
-    const file = await open(temporary, 'w', 0o600)
-    try {
-      await file.writeFile(JSON.stringify(record))
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, join(this.path, RECORD))
-    await syncDirectory(this.path)
+    await writeFileAtomically(join(this.path, RECORD), JSON.stringify(record))
   }
 
   /** Undefined when there is none yet, or a crash left no more than the directory. */
@@ -95,7 +87,7 @@ export class InstanceDirectory {
   }
 }
 
-/** Every directory with a readable record. */
+/** Every directory whose name can be an instance's, with a readable record or without. */
 export async function instanceDirectories(parent: string): Promise<InstanceDirectory[]> {
   try {
     const names = await readdir(parent)
@@ -114,15 +106,6 @@ async function giveToGroup(path: string, account: Account, mode: number): Promis
   // Not the umask's business.
   await chmod(path, mode)
   if (process.getuid?.() === 0) await chown(path, 0, account.gid)
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
 }
 
 /** Undefined for no file, and for one that a crash cut short. */
