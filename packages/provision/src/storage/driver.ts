@@ -53,7 +53,8 @@ export interface VolumeUsage {
 }
 
 /**
- * Copy-on-write storage of one pool, seen by one lab. Answers come from the storage, never from a cache.
+ * Copy-on-write storage of one pool, seen by one lab. Answers come from the storage: a driver remembers at most that a name is this lab's,
+ * and the storage still refuses what is not there any more.
  *
  * A failed call throws a ProvisionError and leaves nothing behind. What is not this lab's (other datasets, snapshots, directories in
  * the same pool; another lab's) is neither listed, nor touched, nor an error. Calls on different ids may run at once; the caller
