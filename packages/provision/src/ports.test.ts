@@ -35,12 +35,6 @@ test('passes over a port that somebody else listens on', async () => {
   expect(await ports.lend()).toBe(21_520)
 })
 
-test('prefers the port that is asked for, while it is free', async () => {
-  const ports = pool(21_530, 4)
-  expect(await ports.lend({ preferred: 21_532 })).toBe(21_532)
-  expect(await ports.lend({ preferred: 21_532 })).toBe(21_530)
-})
-
 test('never lends a port that was taken', async () => {
   const ports = pool(21_540, 2)
   ports.take(21_540)

@@ -10,13 +10,6 @@ export interface PortPoolOptions {
   host: string
 }
 
-export interface LendOptions {
-  /** Taken if it is free. */
-  preferred?: number | undefined
-  /** Who has it: a later `release` in the name of another frees nothing. */
-  owner?: string | undefined
-}
-
 /** Lends the ports of a range, each to one borrower at a time. Knows what it has lent; asks the system about the rest of the world. */
 export class PortPool {
   readonly #options: PortPoolOptions
@@ -36,11 +29,11 @@ export class PortPool {
    * A port that is neither lent nor in use by anybody else. Goes through the range in turn, so that a port rests for as long as can be
    * before it is lent again: the last borrower's clients do not end up with the next one, and a late second release finds nothing.
    *
+   * @param options.owner who has it: a later `release` in the name of another frees nothing
    * @throws ProvisionError UNAVAILABLE when all are taken
    */
-  async lend({ preferred, owner }: LendOptions = {}): Promise<number> {
+  async lend({ owner }: { owner?: string | undefined } = {}): Promise<number> {
     const { from, to, host } = this.#options
-    if (preferred !== undefined && (await this.#tryLend(preferred, owner))) return preferred
     for (let tries = from; tries <= to; tries++) {
       const port = this.#next
       this.#next = port === to ? from : port + 1

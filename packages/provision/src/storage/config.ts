@@ -30,8 +30,6 @@ export interface StoragePool {
   driver: StorageDriver
   /** True for the embedded pool. */
   embedded: boolean
-  /** Makes the embedded pool at least this large. Undefined where a pool's size isn't ours to change. */
-  grow: ((sizeBytes: number) => Promise<void>) | undefined
   /** See `OpenedStorage.detach`. */
   detach(): Promise<void>
   /** Removes what opening made, once the lab's volumes and snapshots are gone. What others keep there stays. */

@@ -183,5 +183,5 @@ export async function openDirectory(config: StorageConfig, trees: Trees): Promis
   const driver = new DirectoryDriver(config, trees)
   await driver.check()
   await driver.open()
-  return { driver, embedded: false, grow: undefined, detach: async () => {}, remove: () => driver.removeLayout() }
+  return { driver, embedded: false, detach: async () => {}, remove: () => driver.removeLayout() }
 }

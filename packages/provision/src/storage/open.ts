@@ -23,8 +23,6 @@ export interface StorageChoice {
 export interface OpenedStorage {
   driver: StorageDriver
   choice: StorageChoice
-  /** Makes the embedded pool at least this large. Undefined where a pool's size isn't ours to change. */
-  grow: ((sizeBytes: number) => Promise<void>) | undefined
   /** Gives the pool back to the host: unmounted, loop device freed. Data stays; opening it again finds it. */
   detach(): Promise<void>
   /** Removes everything of this lab that opening made: volumes, snapshots, the image, the directories, a dataset that it made. */
@@ -120,7 +118,6 @@ async function opened(
   return {
     driver: pool.driver,
     choice: { driver: name, embedded: pool.embedded, passedOver },
-    grow: pool.grow,
     detach: () => pool.detach(),
     destroy: () => destroy(root, pool),
   }

@@ -57,19 +57,7 @@ export class EmbeddedPool {
   async attach(sizeBytes: number): Promise<void> {
     if (await this.exists()) await this.#attach()
     else await this.#makeAndAttach(sizeBytes)
-    await this.grow(sizeBytes)
-  }
-
-  /** Makes the pool at least this large, while it's in use. It never shrinks. */
-  async grow(sizeBytes: number): Promise<void> {
-    const { size } = await stat(this.path)
-    const target = Math.max(size, sizeBytes)
-    if (target > size) await truncate(this.path, target)
-    const { blocks, bsize } = await statfs(this.mountPoint)
-    // A crash may have come between the file's growth and the file system's. btrfs rounds down to its own blocks.
-    if (target - blocks * bsize < bsize) return
-    for (const device of await loopDevicesOf(this.path)) await run(['losetup', '--set-capacity', device])
-    await run(['btrfs', 'filesystem', 'resize', 'max', this.mountPoint])
+    await this.#grow(sizeBytes)
   }
 
   /** Unmounts the pool and frees its loop device; it stays as a file. @throws ProvisionError IN_USE */
@@ -121,6 +109,18 @@ export class EmbeddedPool {
     }
     const [attached] = await loopDevicesOf(this.path)
     await this.#mount(attached ?? (await attachLoop(this.path)), attached === undefined)
+  }
+
+  /** Makes the pool at least this large, while it's in use. It never shrinks. */
+  async #grow(sizeBytes: number): Promise<void> {
+    const { size } = await stat(this.path)
+    const target = Math.max(size, sizeBytes)
+    if (target > size) await truncate(this.path, target)
+    const { blocks, bsize } = await statfs(this.mountPoint)
+    // A crash may have come between the file's growth and the file system's. btrfs rounds down to its own blocks.
+    if (target - blocks * bsize < bsize) return
+    for (const device of await loopDevicesOf(this.path)) await run(['losetup', '--set-capacity', device])
+    await run(['btrfs', 'filesystem', 'resize', 'max', this.mountPoint])
   }
 
   async #make(sizeBytes: number): Promise<void> {

@@ -31,7 +31,6 @@ async function openEmbedded(config: StorageConfig, image: EmbeddedPool, sizeByte
   return {
     driver,
     embedded: true,
-    grow: (toBytes) => attempt(`growing the pool in ${image.path}`, () => image.grow(toBytes)),
     detach: () => attempt(`detaching the pool in ${image.path}`, () => image.detach()),
     remove: async () => {
       await driver.removeLayout()

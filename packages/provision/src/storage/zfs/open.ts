@@ -19,7 +19,6 @@ export async function openZfs({ labId, dataset, root, owner }: StorageConfig): P
   return {
     driver,
     embedded: false,
-    grow: undefined,
     // The pool is the host's: its datasets stay mounted, as ZFS itself would have them after a reboot.
     detach: async () => {},
     remove: () => reporting(`removing the dataset ${dataset}`, () => removeDataset(config), explainZfs),
