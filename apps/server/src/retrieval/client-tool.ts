@@ -1,19 +1,4 @@
-import { ProvisionError } from '@dblab/provision'
-
-/** One of PostgreSQL's client programs on this machine. */
-export interface ClientTool {
-  /** Absolute. */
-  path: string
-  /** As the program says it: `15.18`. */
-  version: string
-  major: number
-}
-
-/** The ones that an import may need. */
-export interface ClientTools {
-  psql?: ClientTool | undefined
-  pg_restore?: ClientTool | undefined
-}
+import { type ClientTool, type ClientTools, ProvisionError } from '@dblab/provision'
 
 /**
  * The first minor release of each major whose psql knows `\restrict`; all of 18 and later do. The releases of August 2025 brought it, with the

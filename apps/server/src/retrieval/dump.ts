@@ -1,9 +1,17 @@
 import { open, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
-import { type Account, CommandError, isSystemError, ProvisionError, run } from '@dblab/provision'
+import {
+  type Account,
+  type ClientTool,
+  type ClientTools,
+  CommandError,
+  isSystemError,
+  ProvisionError,
+  run,
+} from '@dblab/provision'
 import { oldestRestoreMajor, readArchiveHeader } from './archive-header.ts'
 import { parseArchiveListing } from './archive-listing.ts'
-import { type ClientTool, type ClientTools, needPgRestore, needPsql } from './client-tool.ts'
+import { needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
 import { checkScript } from './dump-check.ts'
 import { type DumpFile, type DumpKind, notADump, readDumpFile } from './dump-kind.ts'

@@ -88,17 +88,24 @@ export function chooseBinaries(found: FoundBinaries, major?: number): PostgresBi
   })
 }
 
-export type ClientTool = 'psql' | 'pg_dump' | 'pg_restore'
-
-export interface ClientProgram {
+/** One of PostgreSQL's client programs on this machine. */
+export interface ClientTool {
+  /** Absolute. */
   path: string
+  /** As the program says it: `15.18`. */
   version: string
   major: number
 }
 
+export interface ClientTools {
+  psql?: ClientTool
+  pg_dump?: ClientTool
+  pg_restore?: ClientTool
+}
+
 /** The newest of each client program on this machine. The npm packages have none of them. */
-export async function findClientTools(): Promise<Partial<Record<ClientTool, ClientProgram>>> {
-  const tools: Partial<Record<ClientTool, ClientProgram>> = {}
+export async function findClientTools(): Promise<ClientTools> {
+  const tools: ClientTools = {}
   for (const name of ['psql', 'pg_dump', 'pg_restore'] as const) {
     for (const directory of await systemBinDirs(name)) {
       const path = join(directory, name)

@@ -2,8 +2,8 @@ export { callerAccount, canPass, findAccount } from './account.ts'
 export { type ActivitySample, sampleActivity, wasUsed } from './activity.ts'
 export { type BaseOptions, createImportRole, dropImportRole, prepareBase } from './base.ts'
 export {
-  type ClientProgram,
   type ClientTool,
+  type ClientTools,
   chooseBinaries,
   type FoundBinaries,
   findBinaries,
