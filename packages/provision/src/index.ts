@@ -1,3 +1,4 @@
+export type { BaseSpec, ClusterFacts, ScratchSpec } from './bases.ts'
 export { isProvisionError, isSystemError, ProvisionError, type ProvisionErrorCode } from './errors.ts'
 export { CommandError, type RunOptions, type RunResult, run, searchPath } from './exec.ts'
 export { makeDirectory, writeFileAtomically } from './files.ts'

@@ -1,10 +1,8 @@
-import { chown, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type BaseSpec, Bases, type ClusterFacts, type ScratchSpec } from './bases.ts'
+import { ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
-import { prepareBase } from './postgres/base.ts'
-import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
+import { isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
-import { labSettings } from './postgres/lab-settings.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import { probeLogin } from './postgres/ready.ts'
 import { setUpUser } from './postgres/roles.ts'
@@ -50,12 +48,6 @@ export interface ProvisionerOptions {
   allowSuperusers: boolean
 }
 
-/** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
-export interface ClusterFacts {
-  databases: string[]
-  postgresVersion: number
-}
-
 /**
  * Joins storage, Postgres and port to a clone. Keeps no state: what exists is in the storage and the process table, what should is
  * its caller's to know. Each method undoes what it did when it fails; the caller keeps one volume to one call.
@@ -64,11 +56,15 @@ export class Provisioner {
   readonly storage: StorageDriver
   readonly runtime: PostgresRuntime
   readonly #options: ProvisionerOptions
+  readonly #volumes: ClusterVolumes
+  readonly #bases: Bases
 
   constructor(options: ProvisionerOptions) {
     this.storage = options.storage
     this.runtime = options.runtime
     this.#options = options
+    this.#volumes = new ClusterVolumes(options)
+    this.#bases = new Bases(this.#volumes)
   }
 
   /** A new volume of the snapshot with a running Postgres that takes the login. Ready when this resolves. */
@@ -113,10 +109,10 @@ export class Provisioner {
    * already, and is left as it is: what its user changed in the database must not keep it from coming up.
    */
   async startClone(spec: Omit<CloneSpec, 'from'>, { signal }: CloneOptions = {}): Promise<void> {
-    const { id, path } = await this.#volume(spec.volumeId)
-    const dataDir = dataDirOf({ path })
+    const { volumeId: id } = spec
+    const dataDir = await this.#volumes.dataDir(id)
+    const settings = await this.#volumes.settingsOf(dataDir)
     const { host } = this.#options
-    const settings = await this.#settings(dataDir)
     await this.runtime.start(
       { id, dataDir, host, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
       { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
@@ -125,66 +121,12 @@ export class Provisioner {
 
   /** True when a Postgres that is started on the volume needs no recovery. */
   async isShutDownCleanly(id: VolumeId): Promise<boolean> {
-    return isShutDownCleanly(dataDirOf(await this.#volume(id)))
+    return isShutDownCleanly(await this.#volumes.dataDir(id))
   }
 
   /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
   async destroyVolume(id: VolumeId): Promise<void> {
-    await this.runtime.remove(id)
-    await this.storage.destroyVolume(id)
-  }
-
-  /**
-   * An empty cluster in a new volume, run without a port for `fill`, made ready for clones, and shut down cleanly. The volume goes if
-   * anything fails.
-   *
-   * @param loginRoles who may come over TCP on `port` while it is filled
-   */
-  async createBase(
-    spec: { volumeId: VolumeId; database: string; port: number; loginRoles?: string[]; labels?: Labels },
-    fill: (instance: Instance) => Promise<void>,
-    signal?: AbortSignal,
-  ): Promise<ClusterFacts> {
-    await using undo = new AsyncDisposableStack()
-    const volume = await this.storage.createVolume(spec.volumeId, spec.labels)
-    undo.defer(() => this.destroyVolume(spec.volumeId))
-    const dataDir = dataDirOf(volume)
-    await mkdir(dataDir, { mode: 0o700 })
-    if (process.getuid?.() === 0) await chown(dataDir, this.runtime.account.uid, this.runtime.account.gid)
-    await this.runtime.initialise(dataDir, signal)
-    const instance = await this.runtime.start(
-      {
-        id: spec.volumeId,
-        dataDir,
-        host: spec.loginRoles?.length ? '127.0.0.1' : '',
-        port: spec.port,
-        users: spec.loginRoles ?? [],
-        // The clones' own, so that one that Postgres refuses is seen now, and not at every clone.
-        settings: { ...this.#options.settings, ...BULK_LOAD_SETTINGS },
-      },
-      { signal },
-    )
-    await fill(instance)
-    signal?.throwIfAborted()
-    await prepareBase(instance, { database: spec.database, signal })
-    const facts = await readFacts(instance, dataDir)
-    await this.#stopCleanly(spec.volumeId, dataDir)
-    await this.runtime.remove(spec.volumeId)
-    undo.move()
-    return facts
-  }
-
-  /** A snapshot of a volume on which nothing runs and that was shut down cleanly, such as a base. */
-  async snapshotStopped(volumeId: VolumeId, snapshotId: string, labels?: Labels): Promise<{ sizeBytes: number }> {
-    const volume = await this.#volume(volumeId)
-    if ((await this.runtime.inspect(volumeId))?.state === 'running') {
-      throw new ProvisionError('IN_USE', `a Postgres runs on volume ${volumeId}`, { users: [volumeId] })
-    }
-    if (!(await isShutDownCleanly(dataDirOf(volume)))) {
-      throw new ProvisionError('FAILED', `the Postgres of volume ${volumeId} was not shut down cleanly`)
-    }
-    await this.storage.snapshot(volumeId, snapshotId, labels)
-    return { sizeBytes: (await this.storage.volumeUsage(volumeId)).logicalBytes }
+    await this.#volumes.destroy(id)
   }
 
   /**
@@ -208,44 +150,26 @@ export class Provisioner {
     }
   }
 
-  /**
-   * What users may clone of a crash-consistent snapshot: a scratch volume of it, recovered once, its objects handed to the role that
-   * every clone's user is a member of, shut down cleanly, and snapshotted. The scratch volume stands under the new snapshot.
-   */
-  async recoverSnapshot(
-    from: SnapshotRef,
-    scratch: {
-      volumeId: VolumeId
-      snapshotId: string
-      database: string
-      labels?: Labels
-      signal?: AbortSignal
-    },
-  ): Promise<ClusterFacts & { sizeBytes: number }> {
-    await using undo = new AsyncDisposableStack()
-    const { signal } = scratch
-    const volume = await this.storage.clone(from, scratch.volumeId, scratch.labels)
-    undo.defer(() => this.destroyVolume(scratch.volumeId))
-    const dataDir = dataDirOf(volume)
-    const settings = await this.#settings(dataDir)
-    const instance = await this.runtime.start(
-      { id: scratch.volumeId, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
-      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
-    )
-    const facts = await readFacts(instance, dataDir)
-    for (const database of facts.databases) await prepareBase(instance, { database, signal })
-    await this.#stopCleanly(scratch.volumeId, dataDir)
-    await this.runtime.remove(scratch.volumeId)
-    const { sizeBytes } = await this.snapshotStopped(scratch.volumeId, scratch.snapshotId, scratch.labels)
-    undo.move()
-    return { ...facts, sizeBytes }
+  /** See `Bases.create`. */
+  createBase(spec: BaseSpec, fill: (instance: Instance) => Promise<void>, signal?: AbortSignal): Promise<ClusterFacts> {
+    return this.#bases.create(spec, fill, signal)
+  }
+
+  /** See `Bases.snapshot`. */
+  snapshotStopped(volumeId: VolumeId, snapshotId: string, labels?: Labels): Promise<{ sizeBytes: number }> {
+    return this.#bases.snapshot(volumeId, snapshotId, labels)
+  }
+
+  /** See `Bases.recover`. */
+  recoverSnapshot(from: SnapshotRef, scratch: ScratchSpec): Promise<ClusterFacts & { sizeBytes: number }> {
+    return this.#bases.recover(from, scratch)
   }
 
   /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */
   async #startForUser(volume: Volume, spec: Omit<CloneSpec, 'from'>, { signal, onStep }: CloneOptions): Promise<void> {
     const { host, allowSuperusers } = this.#options
     const dataDir = dataDirOf(volume)
-    const settings = await this.#settings(dataDir)
+    const settings = await this.#volumes.settingsOf(dataDir)
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
     onStep?.('postgres')
@@ -260,62 +184,6 @@ export class Provisioner {
     await probeLogin({ host: reachableAddress(host), port, ...login }, { signal })
     undo.move()
   }
-
-  async #stopCleanly(id: VolumeId, dataDir: string): Promise<void> {
-    await this.runtime.stop(id, 'clean')
-    if (!(await isShutDownCleanly(dataDir))) {
-      throw new ProvisionError('FAILED', `Postgres on volume ${id} did not shut down cleanly`, {
-        hint: "Its log's last lines say why; a full disk is the usual reason",
-      })
-    }
-  }
-
-  async #settings(dataDir: string): Promise<Record<string, string>> {
-    return { ...labSettings(await clusterMajor(dataDir)), ...this.#options.settings }
-  }
-
-  async #volume(id: VolumeId): Promise<Volume> {
-    const volume = (await this.storage.listVolumes()).find((candidate) => candidate.id === id)
-    if (!volume) throw new ProvisionError('NOT_FOUND', `there is no volume ${id} in the pool`)
-    return volume
-  }
-}
-
-/** Names the socket of an instance that listens nowhere else; its directory is its own, so nobody else's is in the way. */
-const SOCKET_ONLY_PORT = 5432
-
-/** Recovery replays at most what a clone wrote between two checkpoints, but that may be much. */
-const RECOVERY_TIMEOUT_MS = 15 * 60_000
-
-/** A base that is being filled can be thrown away, and ends with a clean shutdown that writes everything out. */
-const BULK_LOAD_SETTINGS = {
-  shared_buffers: '256MB',
-  maintenance_work_mem: '256MB',
-  max_wal_size: '4GB',
-  checkpoint_timeout: '30min',
-  wal_level: 'minimal',
-  max_wal_senders: '0',
-  full_page_writes: 'off',
-  fsync: 'on',
-  synchronous_commit: 'off',
-  autovacuum: 'off',
-  jit: 'off',
-} as const
-
-/** The cluster lies one level below the volume's root, which may hold other things beside it. */
-export function dataDirOf(volume: Pick<Volume, 'path'>): string {
-  return join(volume.path, 'data')
-}
-
-async function readFacts(instance: Instance, dataDir: string): Promise<ClusterFacts> {
-  const databases = await withLabConnection(instance, LAB_DATABASE, async (client) => {
-    const { rows } = await client.query<{ datname: string }>(
-      'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> $1 ORDER BY datname',
-      [LAB_DATABASE],
-    )
-    return rows.map((row) => row.datname)
-  })
-  return { databases, postgresVersion: await clusterMajor(dataDir) }
 }
 
 /** Where the server itself reaches what listens on `host`: an address for "all" is none to connect to. */

@@ -1,0 +1,161 @@
+import { chown, mkdir } from 'node:fs/promises'
+import { type ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
+import { ProvisionError } from './errors.ts'
+import { prepareBase } from './postgres/base.ts'
+import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
+import { withLabConnection } from './postgres/connect.ts'
+import { LAB_DATABASE } from './postgres/names.ts'
+import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
+import type { Labels, SnapshotRef, StorageDriver, VolumeId } from './storage/driver.ts'
+
+/** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
+export interface ClusterFacts {
+  databases: string[]
+  postgresVersion: number
+}
+
+export interface BaseSpec {
+  /** Of the volume to be made. */
+  volumeId: VolumeId
+  database: string
+  port: number
+  /** Who may come over TCP on `port` while it is filled. */
+  loginRoles?: string[]
+  labels?: Labels
+}
+
+export interface ScratchSpec {
+  /** Of the volume to be made. */
+  volumeId: VolumeId
+  /** Of the snapshot that is made of it. */
+  snapshotId: string
+  database: string
+  labels?: Labels
+  signal?: AbortSignal
+}
+
+/** Names the socket of an instance that listens nowhere else; its directory is its own, so nobody else's is in the way. */
+const SOCKET_ONLY_PORT = 5432
+
+/** A base that is being filled can be thrown away, and ends with a clean shutdown that writes everything out. */
+const BULK_LOAD_SETTINGS = {
+  shared_buffers: '256MB',
+  maintenance_work_mem: '256MB',
+  max_wal_size: '4GB',
+  checkpoint_timeout: '30min',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  full_page_writes: 'off',
+  fsync: 'on',
+  synchronous_commit: 'off',
+  autovacuum: 'off',
+  jit: 'off',
+} as const
+
+/** What clones are made of: clusters that were made ready for it and shut down cleanly, and their snapshots. */
+export class Bases {
+  readonly #volumes: ClusterVolumes
+  readonly #storage: StorageDriver
+  readonly #runtime: PostgresRuntime
+
+  constructor(volumes: ClusterVolumes) {
+    this.#volumes = volumes
+    this.#storage = volumes.storage
+    this.#runtime = volumes.runtime
+  }
+
+  /**
+   * An empty cluster in a new volume, run without a port for `fill`, made ready for clones, and shut down cleanly. The volume goes if
+   * anything fails.
+   */
+  async create(
+    spec: BaseSpec,
+    fill: (instance: Instance) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<ClusterFacts> {
+    await using undo = new AsyncDisposableStack()
+    const volume = await this.#storage.createVolume(spec.volumeId, spec.labels)
+    undo.defer(() => this.#volumes.destroy(spec.volumeId))
+    const dataDir = dataDirOf(volume)
+    await mkdir(dataDir, { mode: 0o700 })
+    if (process.getuid?.() === 0) await chown(dataDir, this.#runtime.account.uid, this.#runtime.account.gid)
+    await this.#runtime.initialise(dataDir, signal)
+    const instance = await this.#runtime.start(
+      {
+        id: spec.volumeId,
+        dataDir,
+        host: spec.loginRoles?.length ? '127.0.0.1' : '',
+        port: spec.port,
+        users: spec.loginRoles ?? [],
+        // The clones' own, so that one that Postgres refuses is seen now, and not at every clone.
+        settings: { ...this.#volumes.settings, ...BULK_LOAD_SETTINGS },
+      },
+      { signal },
+    )
+    await fill(instance)
+    signal?.throwIfAborted()
+    await prepareBase(instance, { database: spec.database, signal })
+    const facts = await readFacts(instance, dataDir)
+    await this.#stopCleanly(spec.volumeId, dataDir)
+    await this.#runtime.remove(spec.volumeId)
+    undo.move()
+    return facts
+  }
+
+  /** A snapshot of a volume on which nothing runs and that was shut down cleanly, such as a base. */
+  async snapshot(volumeId: VolumeId, snapshotId: string, labels?: Labels): Promise<{ sizeBytes: number }> {
+    const dataDir = await this.#volumes.dataDir(volumeId)
+    if ((await this.#runtime.inspect(volumeId))?.state === 'running') {
+      throw new ProvisionError('IN_USE', `a Postgres runs on volume ${volumeId}`, { users: [volumeId] })
+    }
+    if (!(await isShutDownCleanly(dataDir))) {
+      throw new ProvisionError('FAILED', `the Postgres of volume ${volumeId} was not shut down cleanly`)
+    }
+    await this.#storage.snapshot(volumeId, snapshotId, labels)
+    return { sizeBytes: (await this.#storage.volumeUsage(volumeId)).logicalBytes }
+  }
+
+  /**
+   * What users may clone of a crash-consistent snapshot: a scratch volume of it, recovered once, its objects handed to the role that
+   * every clone's user is a member of, shut down cleanly, and snapshotted. The scratch volume stands under the new snapshot.
+   */
+  async recover(from: SnapshotRef, scratch: ScratchSpec): Promise<ClusterFacts & { sizeBytes: number }> {
+    await using undo = new AsyncDisposableStack()
+    const { signal } = scratch
+    const volume = await this.#storage.clone(from, scratch.volumeId, scratch.labels)
+    undo.defer(() => this.#volumes.destroy(scratch.volumeId))
+    const dataDir = dataDirOf(volume)
+    const settings = await this.#volumes.settingsOf(dataDir)
+    const instance = await this.#runtime.start(
+      { id: scratch.volumeId, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
+      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
+    )
+    const facts = await readFacts(instance, dataDir)
+    for (const database of facts.databases) await prepareBase(instance, { database, signal })
+    await this.#stopCleanly(scratch.volumeId, dataDir)
+    await this.#runtime.remove(scratch.volumeId)
+    const { sizeBytes } = await this.snapshot(scratch.volumeId, scratch.snapshotId, scratch.labels)
+    undo.move()
+    return { ...facts, sizeBytes }
+  }
+
+  async #stopCleanly(id: VolumeId, dataDir: string): Promise<void> {
+    await this.#runtime.stop(id, 'clean')
+    if (!(await isShutDownCleanly(dataDir))) {
+      throw new ProvisionError('FAILED', `Postgres on volume ${id} did not shut down cleanly`, {
+        hint: "Its log's last lines say why; a full disk is the usual reason",
+      })
+    }
+  }
+}
+
+async function readFacts(instance: Instance, dataDir: string): Promise<ClusterFacts> {
+  const databases = await withLabConnection(instance, LAB_DATABASE, async (client) => {
+    const { rows } = await client.query<{ datname: string }>(
+      'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> $1 ORDER BY datname',
+      [LAB_DATABASE],
+    )
+    return rows.map((row) => row.datname)
+  })
+  return { databases, postgresVersion: await clusterMajor(dataDir) }
+}

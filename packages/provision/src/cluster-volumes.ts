@@ -1,0 +1,52 @@
+import { join } from 'node:path'
+import { ProvisionError } from './errors.ts'
+import { clusterMajor } from './postgres/cluster.ts'
+import { labSettings } from './postgres/lab-settings.ts'
+import type { PostgresRuntime } from './postgres/runtime.ts'
+import type { StorageDriver, Volume, VolumeId } from './storage/driver.ts'
+
+export interface ClusterVolumesOptions {
+  storage: StorageDriver
+  runtime: PostgresRuntime
+  /** Postgres settings of every cluster, over the lab's defaults. */
+  settings: Readonly<Record<string, string>>
+}
+
+/** Recovery replays at most what a clone wrote between two checkpoints, but that may be much. */
+export const RECOVERY_TIMEOUT_MS = 15 * 60_000
+
+/** The volumes of a pool, each with a cluster in it: what is true of all of them, be they clones or what clones are made of. */
+export class ClusterVolumes {
+  readonly storage: StorageDriver
+  readonly runtime: PostgresRuntime
+  readonly settings: Readonly<Record<string, string>>
+
+  constructor({ storage, runtime, settings }: ClusterVolumesOptions) {
+    this.storage = storage
+    this.runtime = runtime
+    this.settings = settings
+  }
+
+  /** @throws ProvisionError NOT_FOUND */
+  async dataDir(id: VolumeId): Promise<string> {
+    const volume = (await this.storage.listVolumes()).find((candidate) => candidate.id === id)
+    if (!volume) throw new ProvisionError('NOT_FOUND', `there is no volume ${id} in the pool`)
+    return dataDirOf(volume)
+  }
+
+  /** What the Postgres of this cluster is started with. */
+  async settingsOf(dataDir: string): Promise<Record<string, string>> {
+    return { ...labSettings(await clusterMajor(dataDir)), ...this.settings }
+  }
+
+  /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
+  async destroy(id: VolumeId): Promise<void> {
+    await this.runtime.remove(id)
+    await this.storage.destroyVolume(id)
+  }
+}
+
+/** The cluster lies one level below the volume's root, which may hold other things beside it. */
+export function dataDirOf(volume: Pick<Volume, 'path'>): string {
+  return join(volume.path, 'data')
+}
