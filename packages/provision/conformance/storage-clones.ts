@@ -105,6 +105,20 @@ export function clonesAreCopiesOfTheirOwn(open: OpenHarness): void {
       expect(await world.content()).toEqual(['empty'])
     })
 
+    test('a volume is found by its id as it is listed, and none that is gone, foreign or another lab’s', async () => {
+      await using world = await open()
+      await makeSource(world.driver)
+      await world.driver.clone(SOURCE, 'child', { note: 'x' })
+      await world.plantVolume('theirs')
+      await (await reopened({ ...world.config, labId: 'other-lab' })).createVolume('other')
+      const listed = await world.driver.listVolumes()
+      expect([await world.driver.findVolume('child'), await world.driver.findVolume('source')]).toEqual(listed)
+      expect(await (await reopened(world.config)).findVolume('child')).toEqual(listed[0])
+      await world.driver.destroyVolume('child')
+      for (const id of ['child', 'theirs', 'other', 'none'])
+        expect(await world.driver.findVolume(id), id).toBeUndefined()
+    })
+
     test('fifty clones can be made and destroyed at once', async () => {
       await using world = await open()
       await makeSource(world.driver)

@@ -31,6 +31,7 @@ function callsWith(driver: StorageDriver, id: string): (() => Promise<unknown>)[
     () => driver.clone(SOURCE, id),
     () => driver.clone({ volumeId: id, snapshotId: 'base' }, 'child'),
     () => driver.clone({ volumeId: 'source', snapshotId: id }, 'child'),
+    () => driver.findVolume(id),
     () => driver.volumeUsage(id),
     () => driver.destroyVolume(id),
     () => driver.snapshot(id, 'other'),

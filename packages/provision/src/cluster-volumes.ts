@@ -29,7 +29,7 @@ export class ClusterVolumes {
 
   /** @throws ProvisionError NOT_FOUND */
   async dataDir(id: VolumeId): Promise<string> {
-    const volume = (await this.storage.listVolumes()).find((candidate) => candidate.id === id)
+    const volume = await this.storage.findVolume(id)
     if (!volume) throw new ProvisionError('NOT_FOUND', `there is no volume ${id} in the pool`)
     return dataDirOf(volume)
   }

@@ -102,6 +102,12 @@ export class DirectoryDriver implements StorageDriver {
     return labels.map((label) => this.#volume(label))
   }
 
+  async findVolume(id: VolumeId): Promise<Volume | undefined> {
+    checkVolumeId(id)
+    const label = await this.#reporting(`looking for the volume ${id}`, () => this.#volumes.find(id))
+    return label && this.#volume(label)
+  }
+
   async volumeUsage(id: VolumeId): Promise<VolumeUsage> {
     checkVolumeId(id)
     return this.#reporting(`reading the usage of the volume ${id}`, async () => {

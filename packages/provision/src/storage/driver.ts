@@ -79,6 +79,8 @@ export interface StorageDriver {
   /** A writable volume that shares the snapshot's blocks. Mounted when this resolves. NOT_FOUND, ALREADY_EXISTS. */
   clone(from: SnapshotRef, id: VolumeId, labels?: Labels): Promise<Volume>
   listVolumes(): Promise<Volume[]>
+  /** One of `listVolumes`, at a cost that doesn't grow with their number; undefined when there is none of this id. */
+  findVolume(id: VolumeId): Promise<Volume | undefined>
   /** NOT_FOUND. May cost time that grows with the volume: for the background. */
   volumeUsage(id: VolumeId): Promise<VolumeUsage>
   /** Gone when this resolves; absent already is fine. IN_USE, naming the snapshots, while any of it stand. */

@@ -16,19 +16,12 @@ import type {
 } from '../driver.ts'
 import { checkLabels, checkSnapshotRef, checkVolumeId, parseSnapshotName, snapshotName } from '../ids.ts'
 import { inUse, notFound, reporting } from '../report.ts'
-import { clonesOf, dependentsOf, destroyDataset, getProperties, lookUp, zfs, zpool } from './commands.ts'
+import { clonesOf, dependentsOf, destroyDataset, getProperties, lookUp, zfs } from './commands.ts'
 import { checkDataset, type ZfsConfig } from './dataset.ts'
 import { codeOf, explainZfs } from './errors.ts'
 import { CALL, KIND, type Kind, LABEL_PROPERTIES, type Label, labelOptions, parseLabel } from './label.ts'
-import {
-  bytesOf,
-  localPropertyOf,
-  type Properties,
-  parsePool,
-  parseProperties,
-  parseTrouble,
-  propertyOf,
-} from './output.ts'
+import { bytesOf, localPropertyOf, type Properties, parseProperties, propertyOf } from './output.ts'
+import { poolUsage } from './usage.ts'
 
 interface OwnDataset {
   name: string
@@ -37,6 +30,9 @@ interface OwnDataset {
 }
 
 type OwnLabel = Omit<Label, 'lab'>
+
+/** What must be known of a volume beside its label. */
+const VOLUME_FACTS: readonly string[] = ['origin', 'mounted', 'mountpoint']
 
 /**
  * Datasets, snapshots and clones of OpenZFS. A volume is `<dataset>/<volumeId>`, a snapshot `<dataset>/<volumeId>@<snapshotId>`; what
@@ -73,20 +69,7 @@ export class ZfsDriver implements StorageDriver {
   }
 
   async usage(): Promise<PoolUsage> {
-    return this.#reporting('reading the usage of the pool', async () => {
-      const pool = this.#config.dataset.split('/')[0] ?? ''
-      const facts = parsePool(await zpool('list', '-Hp', '-o', 'size,alloc,free,health', pool))
-      const properties = await getProperties(this.#config.dataset, ['available', 'compressratio'])
-      const trouble = parseTrouble(await zpool('status', '-x', pool))
-      return {
-        sizeBytes: facts.sizeBytes,
-        freeBytes: Math.min(facts.freeBytes, bytesOf(properties, 'available')),
-        usedBytes: facts.allocatedBytes,
-        compressionRatio: Number.parseFloat(propertyOf(properties, 'compressratio')),
-        health: healthOf(facts.health, trouble),
-        healthDetail: trouble === '' ? facts.health : `${facts.health}: ${trouble}`,
-      }
-    })
+    return this.#reporting('reading the usage of the pool', () => poolUsage(this.#config.dataset))
   }
 
   async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
@@ -118,12 +101,15 @@ export class ZfsDriver implements StorageDriver {
 
   async listVolumes(): Promise<Volume[]> {
     const found = await this.#reporting('listing the volumes', () => this.#list('volume'))
-    return found.map(({ label: { id, labels }, properties }) => ({
-      id,
-      path: propertyOf(properties, 'mountpoint'),
-      origin: this.#originOf(properties),
-      labels,
-    }))
+    return found.map((own) => this.#volume(own))
+  }
+
+  async findVolume(id: VolumeId): Promise<Volume | undefined> {
+    checkVolumeId(id)
+    return this.#reporting(`looking for the volume ${id}`, async () => {
+      const own = await this.#find(this.#dataset(id), 'volume', VOLUME_FACTS)
+      return own && this.#volume(own)
+    })
   }
 
   async volumeUsage(id: VolumeId): Promise<VolumeUsage> {
@@ -233,7 +219,7 @@ export class ZfsDriver implements StorageDriver {
   /** Everything of this lab and kind: one command, so that labels and facts belong together. */
   async #list(kind: Kind): Promise<OwnDataset[]> {
     const [depth, type] = kind === 'snapshot' ? ['2', 'snapshot'] : ['1', 'filesystem']
-    const facts = kind === 'snapshot' ? [] : ['origin', 'mounted', 'mountpoint']
+    const facts = kind === 'snapshot' ? [] : VOLUME_FACTS
     const options = ['-Hp', '-o', 'name,property,value,source', '-d', depth, '-t', type]
     const stdout = await zfs('get', ...options, [...LABEL_PROPERTIES, ...facts].join(','), this.#config.dataset)
     const own: OwnDataset[] = []
@@ -253,18 +239,25 @@ export class ZfsDriver implements StorageDriver {
       : undefined
   }
 
-  /** False when there is none, or it's someone else's. */
-  async #find(name: string, kind: Kind): Promise<boolean> {
-    const properties = await lookUp(name, LABEL_PROPERTIES)
-    const found = properties !== undefined && this.#ownLabel(name, kind, properties) !== undefined
-    if (found) this.#seen.add(name)
-    else this.#seen.delete(name)
-    return found
+  /** Undefined when there is none, or it's someone else's. */
+  async #find(name: string, kind: Kind, facts: readonly string[] = []): Promise<OwnDataset | undefined> {
+    const properties = await lookUp(name, [...LABEL_PROPERTIES, ...facts])
+    const label = properties && this.#ownLabel(name, kind, properties)
+    if (!label) {
+      this.#seen.delete(name)
+      return undefined
+    }
+    this.#seen.add(name)
+    return { name, label, properties }
   }
 
   async #checkOurs(name: string, kind: Kind): Promise<void> {
     if (this.#seen.has(name) || (await this.#find(name, kind))) return
     throw notFound(kind, this.#shortName(name))
+  }
+
+  #volume({ label: { id, labels }, properties }: OwnDataset): Volume {
+    return { id, path: propertyOf(properties, 'mountpoint'), origin: this.#originOf(properties), labels }
   }
 
   #originOf(properties: Properties): SnapshotRef | undefined {
@@ -290,9 +283,4 @@ export class ZfsDriver implements StorageDriver {
   async #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
     return reporting(doing, work, explainZfs)
   }
-}
-
-function healthOf(health: string, trouble: string): PoolUsage['health'] {
-  if (health === 'ONLINE') return trouble === '' ? 'OK' : 'DEGRADED'
-  return health === 'DEGRADED' ? 'DEGRADED' : 'FAULTED'
 }
