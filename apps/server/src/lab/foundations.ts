@@ -73,8 +73,6 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     stateDir: places.postgres(stateDir),
     labUser: callerAccount().name,
   })
-  // Said before anything is made; a lab that has clones comes up, and says what keeps them down.
-  if (purpose === 'serve' && !identity.complete) await runtime.check()
   const whole = stack.move()
   return { identity, storage, runtime, binaries, isNew, [Symbol.asyncDispose]: () => whole.disposeAsync() }
 }

@@ -10,7 +10,7 @@ import { makeCore } from './core.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { openCatalogue } from './open-catalogue.ts'
-import { checkPostgresSettings } from './settings.ts'
+import { checkPostgres } from './settings.ts'
 
 /** How often the clones are looked at: within this time one whose Postgres died runs again. */
 const LOOK_EVERY_MS = 15_000
@@ -49,7 +49,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   const { catalogue, lost } = await openCatalogue(dataDir, identity)
   stack.defer(() => catalogue.close())
   if (lost !== undefined) log.error('the catalogue is lost; nothing will be made or removed', { reason: lost })
-  await checkPostgresSettings(runtime, catalogue, config, log)
+  else await checkPostgres(runtime, catalogue, config, log)
   const core = await makeCore({ config, foundations, catalogue, lost, log })
   const { clones, snapshots, disk, jobs, monitor, ports, provisioner } = core
   await disk.refresh()

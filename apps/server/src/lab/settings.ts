@@ -4,20 +4,28 @@ import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import type { Logger } from '../log.ts'
 
-/** A setting that Postgres refuses would keep every clone from coming up: it is refused here, before anything is started or stopped. */
-export async function checkPostgresSettings(
+/**
+ * A Postgres that can't run, or a setting that it refuses, would keep every clone from coming up: it is told here, before anything is made,
+ * started or stopped.
+ *
+ * @throws ConfigError; ProvisionError UNAVAILABLE for a lab without data that has no Postgres to make some with
+ */
+export async function checkPostgres(
   runtime: PostgresRuntime,
   { snapshots }: Catalogue,
   config: Config,
   log: Logger,
 ): Promise<void> {
+  const newest = snapshots.listPublished()[0]
   try {
-    await runtime.checkSettings(cloneSettings(config), snapshots.listPublished()[0]?.postgresVersion)
+    if (!newest) await runtime.check()
+    await runtime.checkSettings(cloneSettings(config), newest?.postgresVersion)
   } catch (error) {
     if (isProvisionError(error, 'INVALID'))
       throw new ConfigError(`postgres.settings: ${error.message}`, { cause: error })
     if (!isProvisionError(error, 'UNAVAILABLE')) throw error
     if (config.postgres.binDir) throw new ConfigError(`postgres.binDir: ${error.message}`, { cause: error })
+    if (!newest) throw error
     // The clones that run go on without it.
     log.error('there is no Postgres for the newest data', { error })
   }

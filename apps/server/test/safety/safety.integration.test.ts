@@ -146,7 +146,8 @@ describe('what must never cost anyone their data', { timeout: 120_000 }, () => {
         ),
       60_000,
     )
-    expect((await status(lab)).clones[0]?.status.code).toBe('OK')
+    // It takes connections a moment before the server has seen that it does.
+    await eventually('it is OK', async () => (await status(lab)).clones[0]?.status.code === 'OK')
   })
 
   test('what a user did to the database does not keep the clone from coming back', async () => {
