@@ -1,4 +1,4 @@
-import { isProvisionError } from '@dblab/provision'
+import { armFaults, isProvisionError, parseFaultPlan } from '@dblab/provision'
 import { Command } from 'commander'
 import { firstCause } from './cloning/explain.ts'
 import { destroy } from './commands/destroy.ts'
@@ -15,6 +15,11 @@ import { version } from './version.ts'
 
 // Postgres' account must be able to pass the lab's directories, whatever the caller's own mask; what is secret says so where it is made.
 process.umask(0o022)
+
+if (process.env.DBLAB_FAULTS) {
+  armFaults(parseFaultPlan(process.env.DBLAB_FAULTS))
+  process.stderr.write('DBLAB_FAULTS is set: this process suffers faults on purpose\n')
+}
 
 const program = new Command('dblab')
   .description('Database Lab: thin, writable, full-size PostgreSQL clones over a REST API')

@@ -1,6 +1,7 @@
 import { chown, mkdir } from 'node:fs/promises'
 import { type ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
+import { failPoint } from './faults/faults.ts'
 import { prepareBase } from './postgres/base.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
@@ -76,10 +77,12 @@ export class Bases {
     await using undo = new AsyncDisposableStack()
     const volume = await this.#storage.createVolume(spec.volumeId, spec.labels)
     undo.defer(() => this.#volumes.destroy(spec.volumeId))
+    await failPoint('import.volume-made')
     const dataDir = dataDirOf(volume)
     await mkdir(dataDir, { mode: 0o700 })
     if (process.getuid?.() === 0) await chown(dataDir, this.#runtime.account.uid, this.#runtime.account.gid)
     await this.#runtime.initialise(dataDir, signal)
+    await failPoint('import.cluster-made')
     const instance = await this.#runtime.start(
       {
         id: spec.volumeId,
@@ -92,11 +95,15 @@ export class Bases {
       },
       { signal },
     )
+    await failPoint('import.postgres-started')
     await fill(instance)
+    await failPoint('import.filled')
     signal?.throwIfAborted()
     await prepareBase(instance, { database: spec.database, signal })
+    await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)
     await this.#stopCleanly(spec.volumeId, dataDir)
+    await failPoint('import.shut-down')
     await this.#runtime.remove(spec.volumeId)
     undo.move()
     return facts
@@ -124,15 +131,19 @@ export class Bases {
     const { signal } = scratch
     const volume = await this.#storage.clone(from, scratch.volumeId, scratch.labels)
     undo.defer(() => this.#volumes.destroy(scratch.volumeId))
+    await failPoint('snapshot.scratch-made')
     const dataDir = dataDirOf(volume)
     const settings = await this.#volumes.settingsOf(dataDir)
     const instance = await this.#runtime.start(
       { id: scratch.volumeId, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
       { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
     )
+    await failPoint('snapshot.scratch-started')
     const facts = await readFacts(instance, dataDir)
     for (const database of facts.databases) await prepareBase(instance, { database, signal })
+    await failPoint('snapshot.scratch-prepared')
     await this.#stopCleanly(scratch.volumeId, dataDir)
+    await failPoint('snapshot.scratch-shut-down')
     await this.#runtime.remove(scratch.volumeId)
     const { sizeBytes } = await this.snapshot(scratch.volumeId, scratch.snapshotId, scratch.labels)
     undo.move()

@@ -1,5 +1,6 @@
 import { ExecaError, execa } from 'execa'
 import { ProvisionError } from './errors.ts'
+import { commandPoint, InjectedFault } from './faults/faults.ts'
 
 export interface RunOptions {
   /** Runs as this account. Only root can ask for it. */
@@ -44,6 +45,7 @@ export class CommandError extends Error {
 export async function run(argv: readonly [string, ...string[]], options: RunOptions = {}): Promise<RunResult> {
   const [file, ...args] = argv
   try {
+    await commandPoint('before', argv)
     const { stdout, stderr } = await execa(file, args, {
       env: { PATH: searchPath(), LC_ALL: 'C', ...options.env },
       extendEnv: false,
@@ -53,8 +55,10 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
       ...(options.timeoutMs && { timeout: options.timeoutMs }),
       ...(options.signal && { cancelSignal: options.signal }),
     })
+    await commandPoint('after', argv)
     return { stdout, stderr }
   } catch (error) {
+    if (error instanceof InjectedFault) throw new CommandError(argv, undefined, error.message, error)
     if (!(error instanceof ExecaError)) throw error
     if (error.isCanceled) throw new ProvisionError('ABORTED', `${file} was stopped on request`, { cause: error })
     if (error.timedOut)

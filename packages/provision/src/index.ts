@@ -1,6 +1,16 @@
 export type { BaseSpec, ClusterFacts, ScratchSpec } from './bases.ts'
 export { isProvisionError, isSystemError, ProvisionError, type ProvisionErrorCode } from './errors.ts'
 export { CommandError, type RunOptions, type RunResult, run, searchPath } from './exec.ts'
+export {
+  armFaults,
+  type Fault,
+  type FaultAction,
+  type FaultPlan,
+  failPoint,
+  failPointNow,
+  parseFaultPlan,
+} from './faults/faults.ts'
+export { COMMON_POINTS, DRIVER_POINTS, type FailPoint } from './faults/points.ts'
 export { makeDirectory, writeFileAtomically } from './files.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'

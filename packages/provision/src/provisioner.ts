@@ -1,6 +1,7 @@
 import { type BaseSpec, Bases, type ClusterFacts, type ScratchSpec } from './bases.ts'
 import { ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
+import { failPoint } from './faults/faults.ts'
 import { isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
@@ -73,6 +74,7 @@ export class Provisioner {
     options.onStep?.('volume')
     const volume = await this.storage.clone(spec.from, spec.volumeId, spec.labels)
     undo.defer(() => this.destroyVolume(spec.volumeId))
+    await failPoint('clone.volume-made')
     options.signal?.throwIfAborted()
     await this.#startForUser(volume, spec, options)
     undo.move()
@@ -92,12 +94,14 @@ export class Provisioner {
     options.onStep?.('volume')
     const volume = await this.storage.clone(spec.from, spec.volumeId, spec.labels)
     undo.defer(() => this.destroyVolume(spec.volumeId))
+    await failPoint('clone.volume-made')
     options.signal?.throwIfAborted()
     undo.defer(async () => {
       if (options.keepOld !== false && !options.signal?.aborted) await this.startClone({ ...spec, volumeId: old })
     })
     // At once: should the undo start it again, its recovery brings back all that was committed, but for what is in UNLOGGED tables.
     await this.runtime.stop(old, 'immediate')
+    await failPoint('reset.old-stopped')
     // The undo of a half-started instance comes before the old one's start: both want the port.
     undo.defer(() => this.runtime.remove(spec.volumeId))
     await this.#startForUser(volume, spec, options)
@@ -138,6 +142,7 @@ export class Provisioner {
     if (instance?.state !== 'running')
       throw new ProvisionError('NOT_FOUND', `no Postgres runs on volume ${clone.volumeId}`)
     await withLabConnection(instance, LAB_DATABASE, (client) => client.query('CHECKPOINT'))
+    await failPoint('snapshot.checkpointed')
     if (this.storage.capabilities.atomicSnapshot) {
       await this.storage.snapshot(clone.volumeId, snapshotId, labels)
       return
@@ -178,10 +183,13 @@ export class Provisioner {
       { signal },
     )
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
+    await failPoint('clone.postgres-started')
     onStep?.('user')
     await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
+    await failPoint('clone.user-set-up')
     onStep?.('login')
     await probeLogin({ host: reachableAddress(host), port, ...login }, { signal })
+    await failPoint('clone.login-proven')
     undo.move()
   }
 }

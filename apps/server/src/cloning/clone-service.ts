@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import type { Clone, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
-import { assertUserName, isProvisionError, type PortPool, provesPassword, scramVerifier } from '@dblab/provision'
+import {
+  assertUserName,
+  failPoint,
+  failPointNow,
+  isProvisionError,
+  type PortPool,
+  provesPassword,
+  scramVerifier,
+} from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -63,6 +71,7 @@ export class CloneService {
       ports.release(port, id)
       throw error
     }
+    await failPoint('create.promised')
     const { password } = request.db
     void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
     return this.get(id)
@@ -165,6 +174,7 @@ export class CloneService {
       resetTo: snapshot.id,
       resetFailedAt: null,
     })
+    failPointNow('reset.promised')
     void jobs.add(id, (signal) => lifecycle.reset(id, { signal }))
     return this.#view(changed)
   }
@@ -179,6 +189,7 @@ export class CloneService {
     const changed = catalogue.evenIfFull(() =>
       catalogue.clones.update(id, { status: 'DELETING', message: 'Database clone is being deleted' }),
     )
+    failPointNow('delete.promised')
     jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being deleted'))
     void jobs.add(id, () => lifecycle.delete(id), { urgent: true })
     return this.#view(changed)

@@ -1,4 +1,4 @@
-import { isProvisionError, type Provisioner } from '@dblab/provision'
+import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { refOf } from '../catalogue/snapshots.ts'
 import type { Logger } from '../log.ts'
@@ -63,6 +63,7 @@ export class GarbageCollector {
       .filter((snapshot) => snapshot.state === 'retired' && !origins.has(snapshot.id))
     return this.#removeEach(retired, async (snapshot) => {
       await this.#provisioner.storage.destroySnapshot(refOf(snapshot))
+      await failPoint('garbage.snapshot-destroyed')
       this.#catalogue.snapshots.delete(snapshot.id)
     })
   }
@@ -74,6 +75,7 @@ export class GarbageCollector {
       .filter((volume) => volume.state === 'retired' && !used.has(volume.id))
     return this.#removeEach(retired, async (volume) => {
       await this.#provisioner.destroyVolume(volume.id)
+      await failPoint('garbage.volume-destroyed')
       this.#catalogue.volumes.delete(volume.id)
     })
   }

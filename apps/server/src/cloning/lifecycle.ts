@@ -1,4 +1,4 @@
-import { isProvisionError, type PortPool, type Provisioner } from '@dblab/provision'
+import { failPoint, isProvisionError, type PortPool, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -70,10 +70,12 @@ export class CloneLifecycle {
     const volumeId = randomId()
     try {
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
+      await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
         signal: options.signal,
         onStep: (step) => log.debug('creating a clone', { clone: id, step }),
       })
+      await failPoint('create.done')
       options.signal?.throwIfAborted()
     } catch (error) {
       await this.#drop(volumeId)
@@ -89,6 +91,7 @@ export class CloneLifecycle {
       if (options.password !== undefined) catalogue.clones.recordCreation(seconds)
       return { volumeId, cloningSeconds: seconds, ...this.#madeNow() }
     })
+    await failPoint('create.settled')
     log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id })
     await this.measure(id)
   }
@@ -107,9 +110,11 @@ export class CloneLifecycle {
     const keepOld = !(await this.lostWrites(clone))
     try {
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
+      await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.
       if (old === null) await provisioner.createClone(spec, { signal })
       else await provisioner.resetClone(old, spec, { signal, keepOld })
+      await failPoint('reset.done')
     } catch (error) {
       await this.#drop(volumeId)
       if (signal?.aborted) return
@@ -122,6 +127,7 @@ export class CloneLifecycle {
       if (old !== null) catalogue.volumes.setState(old, 'retired')
       return { volumeId, snapshotId: snapshot.id, dbName, ...this.#madeNow() }
     })
+    await failPoint('reset.settled')
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     await this.measure(id)
     await collectGarbage()
@@ -134,6 +140,7 @@ export class CloneLifecycle {
     if (!clone) return
     try {
       if (clone.volumeId !== null) await provisioner.runtime.remove(clone.volumeId)
+      await failPoint('delete.postgres-removed')
       catalogue.evenIfFull(() =>
         catalogue.transaction(() => {
           if (clone.volumeId !== null) catalogue.volumes.setState(clone.volumeId, 'retired')
@@ -145,6 +152,7 @@ export class CloneLifecycle {
       this.declareFatal(id, `Deletion failed. ${explainFailure(error)} Delete it again.`)
       return
     }
+    await failPoint('delete.settled')
     this.restarts.forget(id)
     ports.release(clone.port, id)
     this.#changed(id)

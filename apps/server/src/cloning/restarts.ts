@@ -1,4 +1,4 @@
-import type { Provisioner } from '@dblab/provision'
+import { failPoint, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Logger } from '../log.ts'
 import { explainFailure } from './explain.ts'
@@ -66,7 +66,9 @@ export class Restarts {
       const instance = await provisioner.runtime.inspect(clone.volumeId)
       if (instance?.state === 'running') return
       await provisioner.startClone({ volumeId: clone.volumeId, port: clone.port, login: loginOf(clone) }, { signal })
+      await failPoint('restart.postgres-started')
       catalogue.clones.update(id, { unsafeBootId })
+      await failPoint('restart.settled')
       this.#down.delete(id)
       log.info('clone runs again', { clone: id })
     } catch (error) {

@@ -1,7 +1,7 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { isSystemError } from '@dblab/provision'
+import { failPoint, isSystemError } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
 import { identityFile, readIdentity, tokenFile, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
@@ -29,12 +29,16 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
   {
     await using foundations = await takeOver(config, 'destroy')
     await writeIdentity(dataDir, { ...foundations.identity, destroying: true })
+    await failPoint('destroy.begun')
     for (const { id } of await foundations.runtime.list()) await foundations.runtime.remove(id)
+    await failPoint('destroy.servers-removed')
     await foundations.storage.destroy()
+    await failPoint('destroy.storage-destroyed')
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
     const catalogue = places.catalogue(dataDir)
     for (const suffix of ['', '-wal', '-shm', '-reserve']) await rm(`${catalogue}${suffix}`, { force: true })
+    await failPoint('destroy.catalogue-removed')
     await rm(tokenFile(dataDir), { force: true })
     // The last: until it is gone, a destruction that was cut off can be done again.
     await rm(identityFile(dataDir), { force: true })

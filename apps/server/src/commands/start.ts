@@ -5,7 +5,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isSystemError } from '@dblab/provision'
+import { failPoint, isSystemError } from '@dblab/provision'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { createApp } from '../http/app.ts'
@@ -44,6 +44,7 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
   await using _listening = { [Symbol.asyncDispose]: () => close(server) }
   const url = urlOf(config, server.address() as AddressInfo)
   await writeServerFile(config.dataDir, url)
+  await failPoint('start.listening')
   log.info('listening', { url })
   process.stdout.write(greeting(lab, config, url, token !== undefined))
   await new Promise<void>((resolve) => {

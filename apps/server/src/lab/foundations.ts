@@ -4,6 +4,7 @@ import {
   type BinarySource,
   binarySource,
   callerAccount,
+  failPoint,
   findAccount,
   isSystemError,
   type OpenedStorage,
@@ -41,11 +42,13 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
   await using stack = new AsyncDisposableStack()
   stack.use(lockDataDir(places.lock(dataDir)))
   stack.defer(() => removeServerFile(dataDir))
+  await failPoint('start.locked')
   if (purpose === 'serve') await writeServerFile(dataDir, null)
   else await removeServerFile(dataDir)
   const account = await findAccount(config.postgres.user)
   const identity =
     (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
+  await failPoint('start.identity-written')
   const { stateDir } = identity
   if (purpose === 'serve') requireSameStorage(identity, config)
   requireUnharmed(identity, purpose)
@@ -60,11 +63,13 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     dataset: identity.storage?.dataset || wanted.dataset,
     image: { path: places.image(dataDir), sizeBytes: imageSize ?? (await defaultImageSize(dataDir)) },
   })
+  await failPoint('start.storage-opened')
   const isNew = identity.storage === undefined
   if (isNew) {
     const { driver, embedded } = storage.choice
     identity.storage = { driver, embedded, dataset: wanted.dataset ?? '' }
     await writeIdentity(dataDir, identity)
+    await failPoint('start.storage-noted')
   }
   const binaries = chosenBinaries(config, account, stateDir)
   const runtime = new ProcessRuntime({

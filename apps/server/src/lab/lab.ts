@@ -1,4 +1,4 @@
-import type { PortPool, Provisioner } from '@dblab/provision'
+import { failPoint, type PortPool, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Config } from '../config/schema.ts'
 import type { Logger } from '../log.ts'
@@ -55,6 +55,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   await disk.refresh()
   stack.defer(() => jobs.close())
   const problems = lost === undefined ? await core.reconciler.reconcile() : []
+  await failPoint('start.reconciled')
   for (const problem of problems) log.error('out of order', { problem })
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import { failPoint } from '@dblab/provision'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import { CatalogueLostError } from '../catalogue/database.ts'
 import { type Identity, writeIdentity } from './identity.ts'
@@ -16,7 +17,10 @@ export async function openCatalogue(dataDir: string, identity: Identity): Promis
   const { labId, complete, epoch } = identity
   try {
     const catalogue = complete ? Catalogue.open(file, labId, epoch) : await openNew(file, labId)
-    await writeIdentity(dataDir, { ...identity, complete: true, epoch: catalogue.nextEpoch() })
+    if (!complete) await failPoint('start.catalogue-made')
+    const counted = catalogue.nextEpoch()
+    await failPoint('start.start-counted')
+    await writeIdentity(dataDir, { ...identity, complete: true, epoch: counted })
     return { catalogue, lost: undefined }
   } catch (error) {
     if (!(error instanceof CatalogueLostError)) throw error

@@ -1,4 +1,4 @@
-import type { Instance, PortPool, Provisioner, Volume } from '@dblab/provision'
+import { failPoint, type Instance, type PortPool, type Provisioner, type Volume } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { Jobs } from '../cloning/jobs.ts'
@@ -32,8 +32,11 @@ export class Reconciler {
     const { catalogue, provisioner, ports } = this.#options
     for (const clone of catalogue.clones.list()) ports.take(clone.port, clone.id)
     const strangers = await this.#removeStrayInstances()
+    await failPoint('reconcile.strays-removed')
     this.#retireUnfinished()
+    await failPoint('reconcile.unfinished-retired')
     await this.#options.collectGarbage()
+    await failPoint('reconcile.garbage-collected')
     const volumes = new Map((await provisioner.storage.listVolumes()).map((volume) => [volume.id, volume]))
     const problems = [
       ...strangers,
@@ -42,6 +45,7 @@ export class Reconciler {
     ]
     const instances = new Map((await provisioner.runtime.list()).map((instance) => [instance.id, instance]))
     for (const clone of catalogue.clones.list()) await this.#resume(clone, volumes, instances)
+    await failPoint('reconcile.operations-resumed')
     return problems
   }
 

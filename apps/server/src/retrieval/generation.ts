@@ -1,4 +1,4 @@
-import type { Instance, PortPool, Provisioner } from '@dblab/provision'
+import { failPoint, type Instance, type PortPool, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
@@ -40,6 +40,7 @@ export async function makeGeneration(
   const port = await ports.lend({ owner: volumeId })
   catalogue.volumes.add(volumeId, 'base')
   try {
+    await failPoint('import.volume-noted')
     let dataStateAt = new Date()
     const { database, loginRoles, message, sample } = source
     const facts = await provisioner.createBase(
@@ -63,12 +64,15 @@ export async function makeGeneration(
       size: 0,
       cloneId: '',
     })
+    await failPoint('import.snapshot-noted')
     const labels = snapshotLabels('base', { database, timestamp: dataStateAt.toISOString() })
     const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, labels)
+    await failPoint('import.snapshot-taken')
     catalogue.transaction(() => {
       catalogue.snapshots.setLive(id, { database, databases: facts.databases, size: sizeBytes })
       catalogue.volumes.setFilled(volumeId, { ...facts, database, sample, timestamp: dataStateAt.toISOString() })
     })
+    await failPoint('import.published')
     log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })
     return id
   } catch (error) {

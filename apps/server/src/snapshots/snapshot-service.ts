@@ -1,5 +1,5 @@
 import type { CreateSnapshotRequest, Snapshot } from '@dblab/models'
-import { isProvisionError, type Provisioner } from '@dblab/provision'
+import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -67,6 +67,7 @@ export class SnapshotService {
     const users = usersOf(id, catalogue.clones.list())
     if (users.length > 0) throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.join(', ')}`)
     catalogue.snapshots.setState(id, 'retired')
+    await failPoint('snapshot-delete.retired')
     log.info('snapshot is deleted', { snapshot: id })
     await collectGarbage()
   }
@@ -128,6 +129,7 @@ export class SnapshotService {
     const scratch = randomId()
     catalogue.volumes.add(scratch, 'scratch', inner.id)
     try {
+      await failPoint('snapshot.scratch-noted')
       await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
         const labels = { ...snapshotLabels('scratch', source), clone: cloneId }
         const facts = await provisioner.recoverSnapshot(refOf({ ...inner, state: 'live' }), {
@@ -165,7 +167,9 @@ export class SnapshotService {
       catalogue.snapshots.add(snapshot)
     })
     try {
+      await failPoint('snapshot.noted')
       const facts = await work()
+      await failPoint('snapshot.taken')
       catalogue.transaction(() => {
         catalogue.snapshots.setLive(snapshot.id, facts)
         catalogue.volumes.setState(snapshot.volumeId, 'live')
@@ -182,6 +186,7 @@ export class SnapshotService {
       }
       throw explained(error)
     }
+    await failPoint('snapshot.published')
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
+import { failPoint } from '../faults/faults.ts'
 import { exists, makeDirectory, syncPath } from '../files.ts'
 import { isId, parseSnapshotName } from './ids.ts'
 import { type Label, labelledName, readLabel, writeLabel } from './label.ts'
@@ -84,11 +85,15 @@ export class Shelf<K extends Kind> {
     await makeDirectory(at, PASSABLE)
     try {
       await writeLabel(at, label)
+      await failPoint('shelf.labelled')
       await fill(join(at, 'files'))
+      await failPoint('shelf.filled')
       await syncPath(at)
       await rename(at, target)
       at = target
+      await failPoint('shelf.named')
       await syncPath(this.path)
+      await failPoint('shelf.published')
     } catch (error) {
       await this.#discardAfter(error, at)
       // Another call has published this name since we looked.
@@ -102,6 +107,7 @@ export class Shelf<K extends Kind> {
   async retire(label: LabelOf<K>): Promise<void> {
     const hidden = join(this.path, this.#hiddenName())
     await rename(join(this.path, labelledName(label)), hidden)
+    await failPoint('shelf.hidden')
     await this.#discard(hidden)
   }
 
@@ -118,6 +124,7 @@ export class Shelf<K extends Kind> {
   /** Tries again when a program that a killed server had begun still adds to the directory. */
   async #discard(directory: string, attempts = 5): Promise<void> {
     await this.#options.trees.remove(join(directory, 'files'))
+    await failPoint('shelf.emptied')
     await rm(join(directory, 'label.json'), { force: true })
     try {
       await rmdir(directory)

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
+import { failPoint } from '../../faults/faults.ts'
 import { canPass } from '../account.ts'
 import type { BinarySource } from '../binary-source.ts'
 import { clusterMajor, isShutDownCleanly } from '../cluster.ts'
@@ -98,7 +99,9 @@ export class ProcessRuntime implements PostgresRuntime {
     await this.#turns.take(id, async () => {
       const record = await this.#stop(directory, 'immediate')
       // A start that was cut off before its record was written may have made the directory already.
+      await failPoint('postgres.stopped')
       await removeSocketDir(record?.socketDir ?? this.#socketDir(id))
+      await failPoint('postgres.socket-removed')
       await directory.remove()
     })
   }
@@ -129,14 +132,18 @@ export class ProcessRuntime implements PostgresRuntime {
     const args = await this.#prepare(directory, spec, { major, socketDir })
     const logFile = directory.file('postgres.log')
     const logOffset = await logSize(logFile)
+    await failPoint('postgres.record-written')
     await using undo = new AsyncDisposableStack()
     const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account })
     undo.defer(async () => void (await this.#stop(directory, 'immediate')))
+    await failPoint('postgres.launched')
     const identity = await this.#note(directory, child)
+    await failPoint('postgres.process-noted')
     await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
     if (identity !== undefined) {
       await directory.writeProcess({ ...identity, sharedMemory: await this.#processes.sharedMemory(identity.pid) })
     }
+    await failPoint('postgres.ready')
     undo.move()
     return { id: spec.id, state: 'running', pid: child.pid, dataDir: spec.dataDir, port: spec.port, socketDir, logFile }
   }

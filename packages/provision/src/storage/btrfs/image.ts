@@ -2,6 +2,7 @@ import { chmod, link, open, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
+import { failPoint } from '../../faults/faults.ts'
 import { isEmptyDirectory, makeDirectory, removeIfEmpty, syncPath } from '../../files.ts'
 import { checkProgram } from './btrfs.ts'
 import { attachLoop, detachLoop, loopDevicesOf, mountBtrfs, unmount } from './loop.ts'
@@ -108,14 +109,20 @@ export class EmbeddedPool {
       )
     }
     const [attached] = await loopDevicesOf(this.path)
-    await this.#mount(attached ?? (await attachLoop(this.path)), attached === undefined)
+    const device = attached ?? (await attachLoop(this.path))
+    await failPoint('pool.attached')
+    await this.#mount(device, attached === undefined)
+    await failPoint('pool.mounted')
   }
 
   /** Makes the pool at least this large, while it's in use. It never shrinks. */
   async #grow(sizeBytes: number): Promise<void> {
     const { size } = await stat(this.path)
     const target = Math.max(size, sizeBytes)
-    if (target > size) await truncate(this.path, target)
+    if (target > size) {
+      await truncate(this.path, target)
+      await failPoint('pool.file-grown')
+    }
     const { blocks, bsize } = await statfs(this.mountPoint)
     // A crash may have come between the file's growth and the file system's. btrfs rounds down to its own blocks.
     if (target - blocks * bsize < bsize) return
@@ -134,11 +141,14 @@ export class EmbeddedPool {
     await rm(this.#making, { force: true })
     try {
       await makeSparse(this.#making, sizeBytes)
+      await failPoint('pool.file-made')
       await run(['mkfs.btrfs', '--quiet', '--label', LABEL, this.#making])
       await syncPath(this.#making)
+      await failPoint('pool.formatted')
       // The empty file of someone who reserved the name. A link, unlike a rename, replaces nothing that comes after this.
       if ((await this.#content()) === 'empty') await rm(this.path)
       await link(this.#making, this.path)
+      await failPoint('pool.linked')
       await syncPath(dirname(this.path))
     } finally {
       await rm(this.#making, { force: true })

@@ -1,0 +1,129 @@
+/**
+ * Where a fault can be made to strike: just after the step that the name says, for each operation of the lab in the order in which it
+ * takes them. A step that only some drivers take is in `DRIVER_POINTS`.
+ */
+const POINTS = {
+  /** A lab that starts, for the first time or again. */
+  start: [
+    'locked',
+    'identity-written',
+    'storage-opened',
+    'storage-noted',
+    'catalogue-made',
+    'start-counted',
+    'reconciled',
+    'listening',
+  ],
+  /** Bringing together the catalogue, the storage and the processes. */
+  reconcile: ['strays-removed', 'unfinished-retired', 'garbage-collected', 'operations-resumed'],
+  /** Data that comes in, as a dump or as the sample: a base, and its first snapshot. */
+  import: [
+    'volume-noted',
+    'volume-made',
+    'cluster-made',
+    'postgres-started',
+    'filled',
+    'prepared',
+    'shut-down',
+    'snapshot-noted',
+    'snapshot-taken',
+    'published',
+  ],
+  create: ['promised', 'volume-noted', 'done', 'settled'],
+  reset: ['promised', 'volume-noted', 'old-stopped', 'done', 'settled'],
+  /** What creations and resets have in common. */
+  clone: ['volume-made', 'postgres-started', 'user-set-up', 'login-proven'],
+  restart: ['postgres-started', 'settled'],
+  delete: ['promised', 'postgres-removed', 'settled'],
+  /** Of a clone that runs; the first two and the last of the lab's own data too. */
+  snapshot: [
+    'noted',
+    'taken',
+    'checkpointed',
+    'scratch-noted',
+    'scratch-made',
+    'scratch-started',
+    'scratch-prepared',
+    'scratch-shut-down',
+    'published',
+  ],
+  'snapshot-delete': ['retired'],
+  garbage: ['snapshot-destroyed', 'volume-destroyed'],
+  /** Removing the whole lab. */
+  destroy: ['begun', 'servers-removed', 'storage-destroyed', 'catalogue-removed'],
+  /** A server of the process runtime. */
+  postgres: ['record-written', 'launched', 'process-noted', 'ready', 'stopped', 'socket-removed'],
+} as const
+
+/** Of the drivers that keep trees in directories: how one is made, and how it goes. */
+const SHELF = [
+  'shelf.labelled',
+  'shelf.filled',
+  'shelf.named',
+  'shelf.published',
+  'shelf.hidden',
+  'shelf.emptied',
+] as const
+
+/** How the embedded pool is made, attached and grown. */
+const POOL = [
+  'pool.file-made',
+  'pool.formatted',
+  'pool.linked',
+  'pool.attached',
+  'pool.mounted',
+  'pool.file-grown',
+] as const
+
+type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
+  string]
+
+export type FailPoint = Names<typeof POINTS> | (typeof SHELF)[number] | (typeof POOL)[number]
+
+const BTRFS_COMMANDS = [
+  'btrfs subvolume create',
+  'btrfs subvolume snapshot',
+  'btrfs subvolume delete',
+  'btrfs filesystem du',
+  'btrfs filesystem resize',
+  'btrfs device stats',
+  'mkfs.btrfs',
+  'losetup --associated',
+  'losetup --find',
+  'losetup --set-capacity',
+  'losetup --detach',
+  'mount',
+  'umount',
+]
+const ZFS_COMMANDS = [
+  'zfs create',
+  'zfs clone',
+  'zfs snapshot',
+  'zfs destroy',
+  'zfs get',
+  'zfs set',
+  'zpool list',
+  'zpool status',
+]
+
+/** Around each program that a driver runs. */
+const around = (commands: readonly string[]) => commands.flatMap((command) => [`before ${command}`, `after ${command}`])
+
+/** The points that only labs on this driver come to. */
+export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {
+  btrfs: [...SHELF, ...POOL, ...around(BTRFS_COMMANDS)],
+  zfs: around(ZFS_COMMANDS),
+  reflink: SHELF,
+  copy: SHELF,
+}
+
+/** The points of every lab. */
+export const COMMON_POINTS: readonly string[] = Object.entries(POINTS).flatMap(([operation, steps]) =>
+  steps.map((step) => `${operation}.${step}`),
+)
+
+/** How a program is called here: as many of its first words as tell what it does. */
+export function commandName([file, ...args]: readonly [string, ...string[]]): string {
+  const words = { btrfs: 2, zfs: 1, zpool: 1, losetup: 1 }[file] ?? 0
+  return [file, ...args.slice(0, words)].join(' ')
+}
