@@ -10,7 +10,20 @@ const checks = [
   ['OpenAPI document', ['redocly', 'lint', 'apps/server/openapi.json']],
   [
     'unit tests',
-    ['vitest', 'run', '--project', 'provision', '--project', 'sdk', '--project', 'bench', '--project', 'server'],
+    [
+      'vitest',
+      'run',
+      '--project',
+      'provision',
+      '--project',
+      'sdk',
+      '--project',
+      'bench',
+      '--project',
+      'torture',
+      '--project',
+      'server',
+    ],
   ],
 ]
 

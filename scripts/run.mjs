@@ -111,6 +111,13 @@ const commands = {
       cwd: process.env.INIT_CWD ?? process.cwd(),
     })
   },
+  torture: async (args) => {
+    await install()
+    await build()
+    return run([node24(), join(root, 'packages/torture/src/main.ts'), ...args], {
+      cwd: process.env.INIT_CWD ?? process.cwd(),
+    })
+  },
 }
 
 const [name, ...args] = process.argv.slice(2)

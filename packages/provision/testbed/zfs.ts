@@ -1,26 +1,12 @@
-import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'vitest'
-import { searchPath } from '../src/exec.ts'
-import { InnerRunError, type InnerTests, REPOSITORY, runInside } from './inner-run.ts'
-import { command, hasProgram, isRoot } from './machine.ts'
+import { InnerRunError, type InnerTests, runInside } from './inner-run.ts'
+import { command } from './machine.ts'
 import { describeDriver } from './requirements.ts'
-
-/** Runs a command on a kernel that has ZFS (`RUNNER run --rw DIRECTORY -- COMMAND`), for a machine that has none. */
-const RUNNER = process.env.ZFS_RUNNER ?? join(REPOSITORY, '../shared/zfs-vm/zfs-vm')
-
-/** Its kernel crashed, or never came up: says nothing about what was tested. */
-const RUNNER_FAILED = 125
-
-/** True where this process can make and use ZFS datasets. */
-export function zfsIsHere(): boolean {
-  if (!isRoot || !hasProgram('zpool')) return false
-  return spawnSync('zpool', ['list'], { stdio: 'ignore', env: { PATH: searchPath() } }).status === 0
-}
+import { RUNNER, RUNNER_FAILED, runnerIsHere } from './zfs-runner.ts'
 
 /**
  * Declares a test that runs a test file again on a kernel that has ZFS, for a machine that has none; skipped, with the reason, where
@@ -29,7 +15,7 @@ export function zfsIsHere(): boolean {
  * @param check what is to be true of the number of tests that passed there
  */
 export function testOnZfs(title: string, inner: InnerTests, check: (passed: number) => void): void {
-  const missing = existsSync(RUNNER)
+  const missing = runnerIsHere()
     ? undefined
     : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
   describeDriver('zfs', missing, () => {

@@ -15,7 +15,7 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
-import { chooseSnapshot, snapshotNotFound } from '../snapshots/choose.ts'
+import { chooseSnapshot } from '../snapshots/choose.ts'
 import { requireFuture, requireTime } from '../time.ts'
 import { databaseAfter } from './databases.ts'
 import type { Jobs } from './jobs.ts'
@@ -114,13 +114,16 @@ export class CloneService {
     }
   }
 
-  /** Writes the clone down. False when the key has another by now: others may have come while the port and the verifier were awaited. */
+  /**
+   * Writes the clone down. False when the key has another by now, or the snapshot is gone: others may have come while the port and the
+   * verifier were awaited.
+   */
   #promise(record: CloneRecord, request: CreateCloneRequest, key: string | undefined): boolean {
     const { catalogue } = this.#options
     return catalogue.transaction(() => {
       if (key !== undefined && catalogue.idempotency.get(key)) return false
       if (catalogue.clones.get(record.id)) throw idTaken()
-      if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') throw snapshotNotFound()
+      if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') return false
       catalogue.clones.add(record)
       if (key !== undefined) catalogue.idempotency.add(key, requestHash(request), record.id)
       return true

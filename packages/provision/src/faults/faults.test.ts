@@ -30,18 +30,12 @@ describe('fail points', () => {
     expect(() => failPointNow('delete.promised')).toThrow(InjectedFault)
   })
 
-  test('have a program fail without having run, or though it did its work', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'faults-'))
-    const file = join(directory, 'made')
-    for (const [when, content] of [
-      ['before', undefined],
-      ['after', ''],
-    ] as const) {
-      once(`${when} touch`, 'throw')
-      await expect(run(['touch', file])).rejects.toThrow(CommandError)
-      expect(spawnSync('cat', [file]).status === 0 ? readFileSync(file, 'utf8') : undefined).toBe(content)
-    }
-    rmSync(directory, { recursive: true })
+  test('have a driver’s program fail without having run, or though it did its work', async () => {
+    once('before btrfs --version', 'throw')
+    await expect(run(['btrfs', '--version'])).rejects.toThrow('a fault was injected at before btrfs --version')
+    once('after btrfs --version', 'throw')
+    await expect(run(['btrfs', '--version'])).rejects.toThrow(CommandError)
+    expect(await run(['true'])).toMatchObject({ stdout: '' })
   })
 
   test('kill the process, and tell of it before', () => {
@@ -75,5 +69,6 @@ describe('fail points', () => {
     expect(commandName(['btrfs', 'subvolume', 'snapshot', '-r', '/a', '/b'])).toBe('btrfs subvolume snapshot')
     expect(commandName(['zfs', 'clone', '-o', 'x=y', 'a@b', 'c'])).toBe('zfs clone')
     expect(commandName(['umount', '/a'])).toBe('umount')
+    expect(commandName(['psql', '--version'])).toBeUndefined()
   })
 })

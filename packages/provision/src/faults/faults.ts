@@ -100,12 +100,13 @@ export function failPointNow(point: FailPoint): void {
   armed?.reach(point)
 }
 
-/** The same around a program. */
+/** The same around a program that a driver runs. */
 export function commandPoint(
   when: 'before' | 'after',
   argv: readonly [string, ...string[]],
 ): Promise<void> | undefined {
-  return armed && strike(`${when} ${commandName(argv)}`)
+  const name = armed && commandName(argv)
+  return name === undefined ? undefined : strike(`${when} ${name}`)
 }
 
 async function strike(point: string): Promise<void> {

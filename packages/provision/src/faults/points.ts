@@ -81,6 +81,7 @@ type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & stri
 export type FailPoint = Names<typeof POINTS> | (typeof SHELF)[number] | (typeof POOL)[number]
 
 const BTRFS_COMMANDS = [
+  'btrfs --version',
   'btrfs subvolume create',
   'btrfs subvolume snapshot',
   'btrfs subvolume delete',
@@ -96,6 +97,7 @@ const BTRFS_COMMANDS = [
   'umount',
 ]
 const ZFS_COMMANDS = [
+  'zfs version',
   'zfs create',
   'zfs clone',
   'zfs snapshot',
@@ -122,8 +124,22 @@ export const COMMON_POINTS: readonly string[] = Object.entries(POINTS).flatMap((
   steps.map((step) => `${operation}.${step}`),
 )
 
-/** How a program is called here: as many of its first words as tell what it does. */
-export function commandName([file, ...args]: readonly [string, ...string[]]): string {
-  const words = { btrfs: 2, zfs: 1, zpool: 1, losetup: 1 }[file] ?? 0
-  return [file, ...args.slice(0, words)].join(' ')
+/** The programs of drivers, and how many of their words after the first tell what they do. */
+const WORDS: Readonly<Record<string, number>> = {
+  btrfs: 2,
+  'mkfs.btrfs': 0,
+  losetup: 1,
+  mount: 0,
+  umount: 0,
+  zfs: 1,
+  zpool: 1,
+}
+
+/** How a driver's program is called here: as many of its first words as tell what it does. Undefined for any other program. */
+export function commandName([file, ...args]: readonly [string, ...string[]]): string | undefined {
+  const words = WORDS[file]
+  if (words === undefined) return undefined
+  // Options that come after the verb are no part of it.
+  const verb = args.slice(0, words).filter((word, index) => index === 0 || !word.startsWith('-'))
+  return [file, ...verb].join(' ')
 }

@@ -1,0 +1,68 @@
+import { Violation } from './violation.ts'
+
+/** Rows of a clone's table: those that were acknowledged must be there, those that were only sent may be. */
+export interface Rows {
+  must: ReadonlySet<number>
+  may: ReadonlySet<number>
+}
+
+export const NO_ROWS: Rows = { must: new Set(), may: new Set() }
+
+/** Whether something is there, as far as the answers say; `unsure` where an answer never came. */
+export type Presence = 'absent' | 'present' | 'unsure'
+
+/** A snapshot that a client has asked for. */
+export interface SnapshotModel {
+  id: string
+  presence: Presence
+  rows: Rows
+}
+
+/** What a client knows of a clone that it has asked for, from nothing but the answers that it got. */
+export class CloneModel {
+  readonly id: string
+  presence: Presence = 'absent'
+  /** A deletion was promised. */
+  deleting = false
+  /** What it holds is one of these; more than one where the answer to a reset never came. */
+  data: Rows[] = [NO_ROWS]
+  /** A reset was promised: what the data becomes, unless the clone says that the reset failed. */
+  promised: Rows | undefined
+  /** As the last answer said it; undefined where none did. */
+  isProtected: boolean | undefined = false
+  /** True when nothing has happened to it since it was last seen whole. */
+  settled = true
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  /** Compares what is there with what may be, and goes on from that. */
+  see(rows: ReadonlySet<number>): void {
+    const fits = this.data.some(({ must, may }) => isSubset(must, rows) && isSubset(rows, may))
+    if (!fits) {
+      const expected = this.data.map(({ must, may }) => `${show(must)} to ${show(may)}`).join(', or ')
+      throw new Violation('lost', `clone ${this.id} holds ${show(rows)}, and should hold ${expected}`)
+    }
+    this.data = [{ must: rows, may: rows }]
+    this.settled = true
+  }
+
+  gone(): void {
+    this.presence = 'absent'
+    this.deleting = false
+    this.data = [NO_ROWS]
+    this.promised = undefined
+    this.isProtected = false
+    this.settled = true
+  }
+}
+
+function isSubset(some: ReadonlySet<number>, all: ReadonlySet<number>): boolean {
+  for (const each of some) if (!all.has(each)) return false
+  return true
+}
+
+function show(rows: ReadonlySet<number>): string {
+  return `{${[...rows].sort((a, b) => a - b).join(' ')}}`
+}

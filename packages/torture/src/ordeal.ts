@@ -1,0 +1,207 @@
+import { appendFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Fault } from '@dblab/provision'
+import { checkGone, checkMachine } from './check.ts'
+import { Client } from './client.ts'
+import type { Blow, History, Round } from './history.ts'
+import { type Ended, type LabOptions, TorturedLab } from './lab.ts'
+import { unusedSharedMemory } from './machine.ts'
+import type { Tally } from './tally.ts'
+import { Violation } from './violation.ts'
+
+/** A lab gets so many imports before another takes its place: their data stays as long as anything stands on it. */
+const IMPORTS_PER_LAB = 12
+
+const DUMP = `CREATE TABLE imported AS SELECT n FROM generate_series(1, 1000) AS n;\n`
+
+/** One lab and its clients, and what happens to them. */
+export class Ordeal {
+  readonly lab: TorturedLab
+  readonly #tally: Tally
+  readonly #before: ReadonlySet<string>
+  readonly #clients: Client[]
+  readonly #around = { failuresAllowed: false }
+  #imports = 0
+
+  private constructor(lab: TorturedLab, tally: Tally, before: ReadonlySet<string>) {
+    this.lab = lab
+    this.#tally = tally
+    this.#before = before
+    this.#clients = ['ann', 'ben', 'cyd', 'dan', 'eve'].map((name) => new Client(name, lab, this.#around))
+  }
+
+  /** Makes the lab, with nothing happening to it. */
+  static async begin(options: LabOptions, tally: Tally): Promise<Ordeal> {
+    const before = await unusedSharedMemory()
+    const lab = await TorturedLab.make(options)
+    await writeFile(join(lab.directory, 'dump.sql'), DUMP)
+    const ordeal = new Ordeal(lab, tally, before)
+    await ordeal.#startInPeace()
+    return ordeal
+  }
+
+  /** True when another lab should take its place. */
+  get isWornOut(): boolean {
+    return this.#imports >= IMPORTS_PER_LAB
+  }
+
+  /**
+   * Goes through the rounds, one after the other, and then sees in peace what became of everything.
+   *
+   * @throws Violation
+   */
+  async suffer(history: History): Promise<void> {
+    this.#around.failuresAllowed = false
+    for (const round of history) {
+      const started = Date.now()
+      await this.#write(JSON.stringify(round))
+      await this.#round(round)
+      await this.#write(`  ${Date.now() - started} ms`)
+      this.#tally.take(this.lab.faultLog)
+    }
+    await this.#stopServer('SIGKILL')
+    await this.#startInPeace()
+    for (const client of this.#clients) await client.verify()
+    await checkMachine(this.lab, this.#before)
+    for (const client of this.#clients) await client.deleteClones()
+    // One of the lab's own data is what others get who name none.
+    for (const client of this.#clients) await client.deleteSnapshots()
+    await checkMachine(this.lab, this.#before)
+    this.#tally.histories++
+    this.#tally.operations += this.#clients.reduce((sum, { operations }) => sum + operations, 0)
+    for (const client of this.#clients) client.operations = 0
+  }
+
+  /** Destroys the lab, and sees that nothing is left. */
+  async end(): Promise<void> {
+    await this.#stopServer('SIGTERM')
+    await this.#destroyInPeace(this.lab)
+    await this.lab.remove()
+  }
+
+  /** A lab that broke: left as it is, for a person to look at, or removed as far as it goes. */
+  async giveUp(keep: boolean): Promise<void> {
+    await this.lab.abandon()
+    if (keep) return
+    await this.lab.run(['destroy', '--yes'])
+  }
+
+  /** So that whoever looks at a broken lab knows what happened to it. */
+  async #write(line: string): Promise<void> {
+    await appendFile(join(this.lab.directory, 'history.log'), `${line}\n`)
+  }
+
+  async #round({ kind, blow, scripts }: Round): Promise<void> {
+    if (blow.from === 'inside' && blow.action === 'throw') this.#around.failuresAllowed = true
+    if (kind === 'birth' || kind === 'death') return this.#another(kind, blow)
+    if (kind === 'serve') return this.#serve(blow, scripts)
+    await this.#stopServer(kind === 'import' ? 'SIGTERM' : 'SIGKILL')
+    if (kind === 'stop') {
+      this.#note(await this.lab.run(['stop'], faultsOf(blow), killTimeOf(blow)), blow)
+      return
+    }
+    if (kind === 'restart') await this.#runInPeace('stop')
+    if (kind === 'grow' && this.lab.options.driver === 'btrfs') await this.lab.grow()
+    if (kind === 'import') this.#imports++
+    const args = kind === 'import' ? ['--import', join(this.lab.directory, 'dump.sql')] : []
+    await this.#serve(blow, kind === 'import' ? [] : scripts, args)
+  }
+
+  /** Clients at work on a server that starts, until it goes down, or they are done. */
+  async #serve(blow: Blow, scripts: Round['scripts'], args: readonly string[] = []): Promise<void> {
+    await this.#stopServer('SIGKILL')
+    const after = killTimeOf(blow)
+    const timer = after === undefined ? undefined : setTimeout(() => this.lab.kill(), after)
+    const ended = await this.lab.start(faultsOf(blow), args)
+    if (!ended) await Promise.all(scripts.map((script, index) => this.#clients[index]?.play(script)))
+    clearTimeout(timer)
+    if (ended) this.#note(ended, blow)
+    else await this.#endRound(blow)
+  }
+
+  /** Nobody else ends a server whose fault did not strike, or did not kill. */
+  async #endRound(blow: Blow): Promise<void> {
+    if (!this.lab.isUp) return this.#note(await this.lab.ended(), blow)
+    // What is under way for the hasty goes on for a moment.
+    await delay(blow.from === 'outside' ? 0 : 150)
+    if (!this.lab.isUp) return this.#note(await this.lab.ended(), blow)
+    const inGoodOrder = blow.from === 'inside' && blow.action !== 'kill' && blow.skip % 2 === 0
+    await this.#stopServer(inGoodOrder ? 'SIGTERM' : 'SIGKILL')
+    if (!inGoodOrder) this.#tally.outside++
+  }
+
+  /** A lab beside the main one, that is made or removed, and cut off in it. */
+  async #another(kind: 'birth' | 'death', blow: Blow): Promise<void> {
+    const lab = await TorturedLab.make(this.lab.options)
+    try {
+      if (kind === 'birth') {
+        const after = killTimeOf(blow)
+        const timer = after === undefined ? undefined : setTimeout(() => lab.kill(), after)
+        const ended = await lab.start(faultsOf(blow))
+        clearTimeout(timer)
+        if (ended) this.#note(ended, blow)
+        lab.kill()
+        await lab.ended()
+      }
+      const again = await lab.start()
+      if (again)
+        throw new Violation('stuck', `a lab whose making was cut off does not start: it ended with ${again.code}`)
+      const db = { username: 'newborn', password: 'its password' }
+      const { status, body } = await lab.request('POST', '/clone?wait=60', { id: 'newborn', db })
+      const code = (body as { status?: { code?: string } }).status?.code
+      if (status !== 201 || code !== 'OK')
+        throw new Violation('wrong', `the first clone of a new lab is ${status} ${code}`)
+      lab.kill()
+      await lab.ended()
+      if (kind === 'death') this.#note(await lab.run(['destroy', '--yes'], faultsOf(blow), killTimeOf(blow)), blow)
+      await this.#destroyInPeace(lab)
+    } catch (error) {
+      await lab.abandon()
+      throw error
+    } finally {
+      this.#tally.take(lab.faultLog)
+    }
+    await lab.remove()
+  }
+
+  async #destroyInPeace(lab: TorturedLab): Promise<void> {
+    const { code } = await lab.run(['destroy', '--yes'])
+    if (code !== 0) throw new Violation('stuck', `the destruction of the lab in ${lab.directory} ended with ${code}`)
+    this.#tally.take(lab.faultLog)
+    await checkGone(lab, this.#before)
+  }
+
+  async #startInPeace(): Promise<void> {
+    const ended = await this.lab.start()
+    if (ended) throw new Violation('stuck', `the server does not start: it ended with ${ended.code}`)
+    this.#tally.take(this.lab.faultLog)
+  }
+
+  async #runInPeace(command: string): Promise<void> {
+    const { code } = await this.lab.run([command])
+    if (code !== 0) throw new Violation('stuck', `"${command}" ended with ${code}`)
+  }
+
+  async #stopServer(signal: NodeJS.Signals): Promise<void> {
+    this.lab.kill(signal)
+    await this.lab.ended()
+    for (const client of this.#clients) for (const clone of client.clones) clone.settled = false
+  }
+
+  /** Kills from inside are counted by what the process wrote before. */
+  #note({ killed, code }: Ended, blow: Blow): void {
+    for (const client of this.#clients) for (const clone of client.clones) clone.settled = false
+    if (killed && blow.from === 'outside') this.#tally.outside++
+    const failed = blow.from === 'inside' && blow.action === 'throw'
+    if (!killed && code !== 0 && !failed) throw new Violation('stuck', `a command of the server ended with ${code}`)
+  }
+}
+
+function faultsOf(blow: Blow): Fault[] {
+  return blow.from === 'inside' ? [{ point: blow.point, action: blow.action, skip: blow.skip }] : []
+}
+
+function killTimeOf(blow: Blow): number | undefined {
+  return blow.from === 'outside' ? blow.afterMs : undefined
+}

@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describeDriver, isRoot } from '@dblab/provision/testbed'
+import { runnerIsHere, zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
+import { expect, test } from 'vitest'
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+async function torture(...args: string[]): Promise<{ code: number; output: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'torture-run-'))
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
+  const [code] = await once(child, 'close')
+  await rm(directory, { recursive: true })
+  return { code, output }
+}
+
+// The long form is a command of its own, with as many kills as one has time for.
+describeDriver('btrfs', isRoot ? undefined : 'its pool takes root', () => {
+  test('a lab on btrfs loses nothing and leaves nothing in a short torture', { timeout: 1_200_000 }, async () => {
+    const { code, output } = await torture('--kills', '40')
+    console.log(output)
+    expect(output).toMatch(/0 lost, 0 orphaned, 0 stuck after \d+ kills/)
+    expect(code).toBe(0)
+  })
+})
+
+const zfsMissing =
+  zfsIsHere() || runnerIsHere()
+    ? undefined
+    : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
+describeDriver('zfs', zfsMissing, () => {
+  test('a lab on OpenZFS loses nothing and leaves nothing in a short torture', { timeout: 1_200_000 }, async () => {
+    const { code, output } = await torture('--kills', '8', '--driver', 'zfs')
+    console.log(output)
+    expect(output).toMatch(/0 lost, 0 orphaned, 0 stuck after \d+ kills/)
+    expect(code).toBe(0)
+  })
+})
