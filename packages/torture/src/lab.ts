@@ -71,6 +71,10 @@ export class TorturedLab {
     return this.#ports
   }
 
+  get snapshotsAreAtomic(): boolean {
+    return this.options.driver === 'btrfs' || this.options.driver === 'zfs'
+  }
+
   get dataDir(): string {
     return join(this.directory, '.dblab')
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
 import { Command, InvalidArgumentError } from 'commander'
 import fc from 'fast-check'
+import { mustGoApart, runApart } from './apart.ts'
 import { type History, histories } from './history.ts'
 import type { LabOptions } from './lab.ts'
 import { Ordeal } from './ordeal.ts'
@@ -40,6 +41,7 @@ const dataset = driver === 'zfs' ? (named ?? process.env.ZFS_VM_POOL) : undefine
 if (driver === 'zfs' && dataset === undefined) program.error('torture: zfs needs --dataset')
 const needsRoot = driver === 'btrfs' || driver === 'zfs'
 if (needsRoot && process.getuid?.() !== 0) program.error(`torture: ${driver} needs root, for the pool of the lab`)
+if (driver !== 'zfs' && mustGoApart()) process.exit(runApart())
 
 const lab: LabOptions = { driver, dataset }
 const tally = new Tally(driver)

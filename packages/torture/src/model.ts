@@ -37,17 +37,38 @@ export class CloneModel {
     this.id = id
   }
 
-  /** Compares what is there with what may be, and goes on from that. */
-  see(rows: ReadonlySet<number>): void {
+  /** A creation is about to be asked for. */
+  asked(rows: Rows): void {
+    this.presence = 'unsure'
+    this.settled = false
+    this.data = [rows]
+  }
+
+  /** They may be there from now on. */
+  sent(rows: readonly number[]): void {
+    this.data = this.data.map(({ must, may }) => ({ must, may: new Set([...may, ...rows]) }))
+  }
+
+  /** They must be there from now on. */
+  acknowledged(rows: readonly number[]): void {
+    this.data = this.data.map(({ must, may }) => ({ must: new Set([...must, ...rows]), may }))
+  }
+
+  /** Compares what is there with what may be, and goes on from that. @throws Violation */
+  see(rows: ReadonlySet<number>, isProtected: boolean): void {
     const fits = this.data.some(({ must, may }) => isSubset(must, rows) && isSubset(rows, may))
     if (!fits) {
       const expected = this.data.map(({ must, may }) => `${show(must)} to ${show(may)}`).join(', or ')
       throw new Violation('lost', `clone ${this.id} holds ${show(rows)}, and should hold ${expected}`)
     }
+    this.presence = 'present'
     this.data = [{ must: rows, may: rows }]
+    this.promised = undefined
+    this.isProtected = isProtected
     this.settled = true
   }
 
+  /** It is not there, and may be asked for again. */
   gone(): void {
     this.presence = 'absent'
     this.deleting = false

@@ -2,6 +2,7 @@ import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Fault } from '@dblab/provision'
+import type { Circumstances } from './answers.ts'
 import { checkGone, checkMachine } from './check.ts'
 import { Client } from './client.ts'
 import type { Blow, History, Round } from './history.ts'
@@ -21,7 +22,7 @@ export class Ordeal {
   readonly #tally: Tally
   readonly #before: ReadonlySet<string>
   readonly #clients: Client[]
-  readonly #around = { failuresAllowed: false }
+  readonly #around: Circumstances = { failuresAllowed: false }
   #imports = 0
 
   private constructor(lab: TorturedLab, tally: Tally, before: ReadonlySet<string>) {
@@ -62,11 +63,11 @@ export class Ordeal {
     }
     await this.#stopServer('SIGKILL')
     await this.#startInPeace()
-    for (const client of this.#clients) await client.verify()
+    await Promise.all(this.#clients.map((client) => client.verify()))
     await checkMachine(this.lab, this.#before)
-    for (const client of this.#clients) await client.deleteClones()
-    // One of the lab's own data is what others get who name none.
-    for (const client of this.#clients) await client.deleteSnapshots()
+    await Promise.all(this.#clients.map((client) => client.deleteClones()))
+    // After all clones: one of the lab's own data is what others get who name none.
+    await Promise.all(this.#clients.map((client) => client.deleteSnapshots()))
     await checkMachine(this.lab, this.#before)
     this.#tally.histories++
     this.#tally.operations += this.#clients.reduce((sum, { operations }) => sum + operations, 0)
@@ -97,6 +98,7 @@ export class Ordeal {
     if (kind === 'birth' || kind === 'death') return this.#another(kind, blow)
     if (kind === 'serve') return this.#serve(blow, scripts)
     await this.#stopServer(kind === 'import' ? 'SIGTERM' : 'SIGKILL')
+    if (kind === 'stop' || kind === 'restart') await Promise.all(this.#clients.map((client) => client.endSessions()))
     if (kind === 'stop') {
       this.#note(await this.lab.run(['stop'], faultsOf(blow), killTimeOf(blow)), blow)
       return

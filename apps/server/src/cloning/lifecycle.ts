@@ -128,6 +128,8 @@ export class CloneLifecycle {
       return { volumeId, snapshotId: snapshot.id, dbName, ...this.#madeNow() }
     })
     await failPoint('reset.settled')
+    // Its volume may stand for long, for the sake of its snapshots.
+    if (old !== null) await provisioner.runtime.remove(old)
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     await this.measure(id)
     await collectGarbage()
