@@ -1,4 +1,5 @@
 import { Client } from 'pg'
+import { afterAll } from 'vitest'
 import { type Instance, prepareBase, scramVerifier, setUpUser, withLabConnection } from '../../src/postgres/index.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -62,9 +63,23 @@ export async function asUser<T>(
 /** A running clone of what `fill` made, ready for its user. */
 export async function cloneWithUser(world: World, dataDir: string, username = 'ann', id = 'clone'): Promise<Instance> {
   const instance = await world.runtime.start(await world.spec(id, dataDir, { users: [username] }))
+  await giveUser(instance, username)
+  return instance
+}
+
+export async function giveUser(instance: Instance, username: string): Promise<void> {
   const verifier = await scramVerifier(PASSWORD)
   await setUpUser(instance, { database: 'postgres', username, verifier, allowSuperuser: false })
-  return instance
+}
+
+/** Opened once, by the first test that wants it, for all in the file that leave it as it was. */
+export function oneForAll<T extends AsyncDisposable>(open: () => Promise<T>): () => Promise<T> {
+  let kept: Promise<T> | undefined
+  afterAll(async () => (await kept)?.[Symbol.asyncDispose]())
+  return () => {
+    kept ??= open()
+    return kept
+  }
 }
 
 export async function preparedTemplate(

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Instance, scramVerifier, setUpUser } from '../../src/postgres/index.ts'
-import { asUser, labQuery, labScript, PASSWORD, preparedTemplate, type Template } from './cluster.ts'
+import type { Instance } from '../../src/postgres/index.ts'
+import { asUser, giveUser, labQuery, labScript, oneForAll, preparedTemplate, type Template } from './cluster.ts'
 import { makeWorld } from './world.ts'
 
 /** Roles as a careless source has them: what they log is all there is. */
@@ -29,12 +29,11 @@ async function open(settings: Record<string, string> = {}) {
   const instance = await world.runtime.start(
     await world.spec('clone', await world.copyOf(template.dataDir, 'data'), { users, settings }),
   )
-  for (const username of users) {
-    const verifier = await scramVerifier(PASSWORD)
-    await setUpUser(instance, { database: 'postgres', username, verifier, allowSuperuser: false })
-  }
+  for (const username of users) await giveUser(instance, username)
   return { world, instance, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
 }
+
+const shared = oneForAll(() => open())
 
 /** What a hundred refused logins may leave; each of the attempts below would leave more. */
 const SMALL_BYTES = 20_000
@@ -59,7 +58,7 @@ describe.each(['ann', 'app'])('the log of a clone whose user is %s', (user) => {
       `do $$ begin execute 'select pg_terminate_backend(pg_backend_pid()), pg_sleep(1), $q$${long}$q$'; end $$`,
     ],
   ])('takes no %s', async (_what, sql) => {
-    await using clone = await shared()
+    const clone = await shared()
     const bytes = await growth(clone.instance, async () => {
       const attempt = asUser(clone.instance, { user }, (query) => query(sql))
       await attempt.catch((error: unknown) =>
@@ -79,12 +78,12 @@ describe.each(['ann', 'app'])('the log of a clone whose user is %s', (user) => {
     `alter database postgres set log_min_messages = 'log'`,
     `create function loud() returns void language sql set log_min_messages = 'log' as ''`,
   ])('is not opened by: %s', async (sql) => {
-    await using clone = await shared()
+    const clone = await shared()
     await expect(asUser(clone.instance, { user }, (query) => query(sql))).rejects.toMatchObject({ code: '42501' })
   })
 
   test('stays closed when everything is reset', async () => {
-    await using clone = await shared()
+    const clone = await shared()
     await asUser(clone.instance, { user }, (query) => query('alter role CURRENT_USER reset all'))
     await asUser(clone.instance, { user }, async (query) => {
       for (const statement of ['discard all', 'reset all', 'set role dblab_owner', 'reset session authorization'])
@@ -118,19 +117,10 @@ test('the log takes nothing that autovacuum meets in the functions of a user', a
 })
 
 test('only what would open the log is taken from the settings that the data has for roles in databases', async () => {
-  await using clone = await shared()
+  const clone = await shared()
   const rows = await labQuery(
     clone.instance,
     `select setrole::regrole::text as role, setconfig as settings from pg_db_role_setting where setdatabase <> 0 and setrole <> 0`,
   )
   expect(rows).toEqual([{ role: 'app', settings: ['work_mem=8MB'] }])
 })
-
-let kept: Promise<Awaited<ReturnType<typeof open>>> | undefined
-/** One clone for what bounds its log, and changes nothing else. */
-async function shared() {
-  kept ??= open()
-  const { world, instance } = await kept
-  return { world, instance, [Symbol.asyncDispose]: async () => undefined }
-}
-afterAll(async () => (await kept)?.[Symbol.asyncDispose]())
