@@ -1,7 +1,7 @@
 import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
-import { disarmRoles, ensureOwnerRole } from './disarm.ts'
+import { disarmRoles, ensureOwnerRoles } from './disarm.ts'
 import { handOver } from './hand-over.ts'
 import { IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { quietLog } from './quiet.ts'
@@ -31,7 +31,7 @@ export async function prepareBase(instance: LabAddress, { database, signal }: Ba
       database,
       async (client) => {
         await ensureLabDatabase(client)
-        await ensureOwnerRole(client)
+        await ensureOwnerRoles(client)
         // Told before they are disarmed: whose parts of extensions the lab takes over hangs on it.
         const superusers = await superuserIds(client)
         await disarmRoles(client)
@@ -86,7 +86,7 @@ export async function dropImportRole(instance: LabAddress, signal?: AbortSignal)
       instance,
       database,
       async (client) => {
-        await ensureOwnerRole(client)
+        await ensureOwnerRoles(client)
         // It was one when it made what it has, if it is none any more.
         const superusers = await superuserIds(client, IMPORT_ROLE)
         if (database !== LAB_DATABASE) await handOver(client, database, superusers)

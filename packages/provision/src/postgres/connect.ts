@@ -30,6 +30,8 @@ const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES', 
 const SESSION = {
   default_transaction_read_only: 'off',
   default_transaction_isolation: 'read committed',
+  // Else a backslash in a text of the lab's statements would mean something.
+  standard_conforming_strings: 'on',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',

@@ -1,5 +1,5 @@
 import { type Client, escapeIdentifier } from 'pg'
-import { LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { EXTENSION_ROLE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { runAll } from './statements.ts'
 
 /** Predefined roles that reach out of the database: to files and programs of the machine, and to other servers. */
@@ -39,6 +39,7 @@ export async function disarmRoles(client: Client): Promise<void> {
   await runAll(client, await statements(client, TRUSTING_FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS]))
   if (await hasCatalog(client, 'pg_parameter_acl'))
     await runAll(client, await statements(client, PARAMETER_GRANTS, [LAB_ROLE]))
+  await runAll(client, await statements(client, SCHEMA_GRANTS, [LAB_ROLE]))
   await runAll(client, await statements(client, EVENT_TRIGGERS, []))
 }
 
@@ -56,7 +57,7 @@ async function roleStatements(client: Client): Promise<string[]> {
   })
 }
 
-/** Memberships in the roles above and in superusers, whom a member could become. */
+/** Memberships in the roles above, in the one of extensions' parts, and in superusers, whom a member could become. */
 async function membershipStatements(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ role: string; member: string; grantor: string | null; major: number }>(
     `select r.rolname as role, u.rolname as member, g.rolname as grantor,
@@ -66,7 +67,7 @@ async function membershipStatements(client: Client): Promise<string[]> {
      join pg_authid u on u.oid = m.member
      left join pg_authid g on g.oid = m.grantor
      where (r.rolsuper or r.rolname = any ($2)) and u.rolname <> $1`,
-    [LAB_ROLE, REACHING_OUT],
+    [LAB_ROLE, [...REACHING_OUT, EXTENSION_ROLE]],
   )
   return rows.map(({ role, member, grantor, major }) => {
     // Since PostgreSQL 16 each grantor's grant stands by itself.
@@ -112,6 +113,16 @@ const PARAMETER_GRANTS = `
   left join pg_authid grantee on grantee.oid = a.grantee
   where a.grantee <> ${BOOTSTRAP_OID} and grantee.rolname is distinct from $1`
 
+/** The lab's superuser takes what it finds in these for Postgres' own; pg_dump brings such a grant along. */
+const SCHEMA_GRANTS = `
+  select distinct format('revoke create on schema %I from %s cascade', n.nspname,
+    case when a.grantee = 0 then 'public' else quote_ident(grantee.rolname) end) as statement
+  from pg_namespace n
+  cross join lateral aclexplode(n.nspacl) a
+  left join pg_authid grantee on grantee.oid = a.grantee
+  where n.nspname in ('pg_catalog', 'information_schema') and a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
+    and grantee.rolname is distinct from $1`
+
 /** Those that fire for replicas too would fire for the lab's own sessions, as its superuser, with a body that users can change. */
 const EVENT_TRIGGERS = `
   select format('alter event trigger %I %s', evtname, case evtenabled when 'A' then 'enable' else 'disable' end) as statement
@@ -130,11 +141,13 @@ async function statements(client: Client, query: string, values: unknown[]): Pro
   return rows.map(({ statement }) => statement)
 }
 
-/** Makes the role that owns what a clone's users may alter, or makes sure that it is no more than that. */
-export async function ensureOwnerRole(client: Client): Promise<void> {
-  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [OWNER_ROLE])
-  const verb = rowCount === 0 ? 'create' : 'alter'
-  await client.query(
-    `${verb} role ${escapeIdentifier(OWNER_ROLE)} nologin nosuperuser noreplication nobypassrls nocreaterole nocreatedb inherit`,
-  )
+/** Makes the roles that own what is in the data, or makes sure that they are no more than that. */
+export async function ensureOwnerRoles(client: Client): Promise<void> {
+  for (const role of [OWNER_ROLE, EXTENSION_ROLE]) {
+    const { rowCount } = await client.query('select from pg_authid where rolname = $1', [role])
+    const verb = rowCount === 0 ? 'create' : 'alter'
+    await client.query(
+      `${verb} role ${escapeIdentifier(role)} nologin nosuperuser noreplication nobypassrls nocreaterole nocreatedb inherit`,
+    )
+  }
 }

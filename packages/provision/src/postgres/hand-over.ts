@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from 'pg'
 import { inTrustingLibrary } from './disarm.ts'
-import { LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { EXTENSION_ROLE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { runAll } from './statements.ts'
 
 /** FirstNormalObjectId (src/include/access/transam.h): what has a lower number came with the cluster. */
@@ -72,9 +72,11 @@ const KINDS: readonly Kind[] = [
 
 /**
  * Gives what the client's database holds to the owner role, and the database itself, whoever had it before. What must belong to a
- * superuser goes to the lab's role; so do the parts of extensions that a superuser has, some of which trust their owner with the
- * server's files. What an ordinary role has never does: it may have made itself a part of an extension, to be lifted with it. The
- * extensions themselves go to the owner role where they can, so that a clone's user may drop them.
+ * superuser goes to the lab's role. The parts of extensions that a superuser has go to a role of their own: some trust their owner, who
+ * must be none of the users, and some call what users may change (a function with SECURITY DEFINER, the expression of an index that
+ * autovacuum evaluates as the table's owner), which must never happen as a superuser. What an ordinary role has stays out of that: it may
+ * have made itself a part of an extension, to be lifted with it. The extensions themselves go to the owner role where they can, so that a
+ * clone's user may drop them.
  *
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
  */
@@ -82,6 +84,7 @@ export async function handOver(client: Client, database: string, superusers: rea
   const { rows } = await client.query<{ statement: string }>(KINDS.map(statementsOf).join(' union all '), [
     LAB_ROLE,
     OWNER_ROLE,
+    EXTENSION_ROLE,
     superusers,
   ])
   await runAll(
@@ -99,7 +102,9 @@ function statementsOf({ catalog, ownerColumn, alter, where, superuser }: Kind): 
     select format('alter ${alter.toLowerCase()} %s owner to %I', identity, target) as statement
     from (
       select i.identity, owner.oid as owner, owner.rolsuper as owner_is_superuser, member.is_member,
-        case when (member.is_member and owner.oid = any($3::oid[])) or (${superuser ?? 'false'}) then $1::text else $2::text end as target
+        case when ${superuser ?? 'false'} then $1::text
+          when member.is_member and (owner.oid = any($4::oid[]) or owner.rolname = $3) then $3::text
+          else $2::text end as target
       from ${catalog} o
       join pg_authid owner on owner.oid = o.${ownerColumn}
       cross join lateral (select exists (
@@ -133,8 +138,8 @@ async function reassignTheRest(client: Client): Promise<void> {
      from pg_shdepend s join pg_authid r on r.oid = s.refobjid
      where s.refclassid = 'pg_authid'::regclass and s.deptype = 'o'
        and s.dbid in (0, (select d.oid from pg_database d where d.datname = current_database()))
-       and r.oid <> 10 and r.rolname !~ '^pg_' and r.rolname not in ($1, $2)`,
-    [LAB_ROLE, OWNER_ROLE],
+       and r.oid <> 10 and r.rolname !~ '^pg_' and r.rolname not in ($1, $2, $3)`,
+    [LAB_ROLE, OWNER_ROLE, EXTENSION_ROLE],
   )
   await runAll(
     client,

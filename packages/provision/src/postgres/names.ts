@@ -6,6 +6,11 @@ export const LAB_ROLE = 'dblab'
 export const LAB_DATABASE = 'dblab'
 /** Owns what a clone's users must be able to alter. Nobody logs in as it; each clone's user is a member. */
 export const OWNER_ROLE = 'dblab_owner'
+/**
+ * Has what superusers of the data made as parts of extensions: plain, so that none of its code ever runs with a superuser's rights, and
+ * without members, so that nobody alters it or opens it to others.
+ */
+export const EXTENSION_ROLE = 'dblab_extensions'
 /** A temporary superuser that imports run as, so that what they make can be told from what the system made, and handed over. */
 export const IMPORT_ROLE = 'dblab_import'
 
@@ -33,7 +38,7 @@ function refuse(problem: string | undefined): void {
 }
 
 function isReserved(name: string): boolean {
-  const reserved: string[] = [LAB_ROLE, OWNER_ROLE, IMPORT_ROLE, 'public', 'none']
+  const reserved: string[] = [LAB_ROLE, OWNER_ROLE, EXTENSION_ROLE, IMPORT_ROLE, 'public', 'none']
   return reserved.includes(name)
 }
 

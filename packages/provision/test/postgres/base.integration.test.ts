@@ -43,7 +43,7 @@ describe('a prepared base', () => {
     expect(others).toEqual([
       { owner: 'dblab', state: 'O' },
       { owner: 'dblab', state: 'everything' },
-      { owner: 'dblab', state: 'file_fdw_handler' },
+      { owner: 'dblab_extensions', state: 'file_fdw_handler' },
       { owner: 'dblab_owner', state: 'parts' },
     ])
   })

@@ -42,6 +42,7 @@ describe("a clone's user", () => {
     for (const username of [
       'dblab',
       'dblab_owner',
+      'dblab_extensions',
       'dblab_import',
       'pg_monitor',
       'pg_x',
