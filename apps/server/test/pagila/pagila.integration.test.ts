@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { findBinaries } from '@dblab/provision'
 import {
   describeDriver,
   hasProgram,
@@ -11,23 +10,13 @@ import {
 } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { TestLab, type TestLabOptions } from '../support/lab.ts'
+import { binDirOf, MAJORS, type Major } from '../support/majors.ts'
 import { pagilaMissing } from '../support/pagila.ts'
 import { doTheMainJob } from './main-job.ts'
 
-const { usable } = await findBinaries()
 const timeout = 300_000
 
-/** The two that users have: Debian's 15, and the one that comes from npm. */
-const versions = [
-  { version: 15, source: 'system' },
-  { version: 18, source: 'embedded' },
-] as const
-
-function binDirOf({ version, source }: (typeof versions)[number]): string | undefined {
-  return usable.find((binaries) => binaries.major === version && binaries.source === source)?.binDir
-}
-
-async function runOn(options: TestLabOptions, version: (typeof versions)[number]): Promise<void> {
+async function runOn(options: TestLabOptions, version: Major): Promise<void> {
   const binDir = binDirOf(version)
   if (binDir === undefined) throw new Error(`there is no PostgreSQL ${version.version} on this machine`)
   await using lab = await TestLab.make({
@@ -39,7 +28,7 @@ async function runOn(options: TestLabOptions, version: (typeof versions)[number]
 
 const skipped = pagilaMissing === undefined ? '' : ` (skipped: ${pagilaMissing})`
 
-describe.skipIf(skipped !== '').each(versions)(`Pagila on PostgreSQL $version${skipped}`, (version) => {
+describe.skipIf(skipped !== '').each(MAJORS)(`Pagila on PostgreSQL $version${skipped}`, (version) => {
   const absent =
     (hasProgram('psql') ? undefined : 'there is no psql') ??
     (binDirOf(version) ? undefined : `there is no PostgreSQL ${version.version}`)
@@ -79,7 +68,7 @@ if (skipped === '' && !zfsIsHere()) {
     'the main job on zfs',
     { project: 'server-integration', file: 'test/pagila/pagila.integration.test.ts' },
     (passed) => {
-      expect(passed).toBe(versions.length)
+      expect(passed).toBe(MAJORS.length)
     },
   )
 }
