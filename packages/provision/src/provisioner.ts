@@ -7,7 +7,7 @@ import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import { probeLogin } from './postgres/ready.ts'
 import { setUpUser } from './postgres/roles.ts'
-import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
+import type { Certificate, Instance, PostgresRuntime } from './postgres/runtime.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 /** Who may log in to a clone, and where. */
@@ -43,6 +43,8 @@ export interface ProvisionerOptions {
   runtime: PostgresRuntime
   /** Address that clones listen on. */
   host: string
+  /** With it, clones take connections over TLS alone. */
+  tls?: Certificate | undefined
   /** Postgres settings of every clone, over the lab's defaults. */
   settings: Readonly<Record<string, string>>
   /** Let a clone's user be one of the data's own superusers. */
@@ -116,9 +118,9 @@ export class Provisioner {
     const { volumeId: id } = spec
     const dataDir = await this.#volumes.dataDir(id)
     const settings = await this.#volumes.settingsOf(dataDir)
-    const { host } = this.#options
+    const { host, tls } = this.#options
     await this.runtime.start(
-      { id, dataDir, host, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
+      { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
       { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
     )
   }
@@ -172,14 +174,14 @@ export class Provisioner {
 
   /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */
   async #startForUser(volume: Volume, spec: Omit<CloneSpec, 'from'>, { signal, onStep }: CloneOptions): Promise<void> {
-    const { host, allowSuperusers } = this.#options
+    const { host, tls, allowSuperusers } = this.#options
     const dataDir = dataDirOf(volume)
     const settings = await this.#volumes.settingsOf(dataDir)
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
     onStep?.('postgres')
     const instance = await this.runtime.start(
-      { id: volume.id, dataDir, host, port, database: login.database, users: [login.username], settings },
+      { id: volume.id, dataDir, host, tls, port, database: login.database, users: [login.username], settings },
       { signal },
     )
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
@@ -188,7 +190,7 @@ export class Provisioner {
     await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
     await failPoint('clone.user-set-up')
     onStep?.('login')
-    await probeLogin({ host: reachableAddress(host), port, ...login }, { signal })
+    await probeLogin({ host: reachableAddress(host), port, tls: tls !== undefined, ...login }, { signal })
     await failPoint('clone.login-proven')
     undo.move()
   }

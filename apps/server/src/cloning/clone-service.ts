@@ -29,6 +29,8 @@ export interface CloneServiceOptions {
   ports: PortPool
   /** Host name in connection strings. */
   publicHost: string
+  /** Clones take connections over TLS alone. */
+  tls: boolean
   /** @throws LabError when there is too little space, or the catalogue is lost. */
   requireWritable: (growing: boolean) => void
 }
@@ -221,11 +223,15 @@ export class CloneService {
   }
 
   #view(record: CloneRecord): Clone {
-    const { lifecycle, publicHost } = this.#options
-    return toClone(record, publicHost, {
-      starting: lifecycle.restarts.isStarting(record.id),
-      down: lifecycle.restarts.whyDown(record.id),
-    })
+    const { lifecycle, publicHost, tls } = this.#options
+    return toClone(
+      record,
+      { publicHost, tls },
+      {
+        starting: lifecycle.restarts.isStarting(record.id),
+        down: lifecycle.restarts.whyDown(record.id),
+      },
+    )
   }
 
   async #findEarlier(key: string, request: CreateCloneRequest): Promise<Clone | undefined> {

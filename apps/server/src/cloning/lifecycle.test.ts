@@ -64,7 +64,15 @@ beforeEach(() => {
   const collectGarbage = async () => {}
   lifecycle = new CloneLifecycle({ catalogue, provisioner, ports, log, collectGarbage, bootId: 'now', unsafe: false })
   jobs = new Jobs({ concurrency: 4, queue: 4 }, (error, id) => lifecycle.endedInDefect(id, error))
-  clones = new CloneService({ catalogue, lifecycle, jobs, ports, publicHost: 'localhost', requireWritable: () => {} })
+  clones = new CloneService({
+    catalogue,
+    lifecycle,
+    jobs,
+    ports,
+    publicHost: 'localhost',
+    tls: false,
+    requireWritable: () => {},
+  })
   monitor = new CloneMonitor({ catalogue, provisioner, clones, lifecycle, jobs, log, idleMinutes: 0 })
   catalogue.volumes.add('base', 'base')
   catalogue.snapshots.add({

@@ -4,7 +4,7 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 /** A record as the wire has it: field by field, so that nothing else ever goes out. */
 export function toClone(
   record: CloneRecord,
-  publicHost: string,
+  { publicHost, tls }: { publicHost: string; tls: boolean },
   { starting, down }: { starting: boolean; down: string | undefined },
 ): Clone {
   const status = statusOf(record, starting, down)
@@ -19,7 +19,7 @@ export function toClone(
       host: publicHost,
       port: String(record.port),
       dbName: record.dbName,
-      connStr: connectionString({ ...record, host: publicHost }),
+      connStr: connectionString({ ...record, host: publicHost, tls }),
     },
     protected: record.protected,
     deleteAt: record.deleteAt ?? '',
@@ -40,8 +40,17 @@ function statusOf(record: CloneRecord, starting: boolean, down: string | undefin
   return { code: record.status, message: record.message }
 }
 
-/** A URI that libpq, node-postgres and their kind take as it is; never with a password. */
-function connectionString(of: { dbUsername: string; dbName: string; host: string; port: number }): string {
+/**
+ * A URI that libpq, node-postgres and their kind take as it is; never with a password. Where the clone wants TLS, those that do not try it
+ * by themselves are told to: `require` is the one word that all of them know, though node-postgres takes it for `verify-full`.
+ */
+function connectionString(of: {
+  dbUsername: string
+  dbName: string
+  host: string
+  port: number
+  tls: boolean
+}): string {
   const host = of.host.includes(':') ? `[${of.host}]` : of.host
-  return `postgresql://${encodeURIComponent(of.dbUsername)}@${host}:${of.port}/${encodeURIComponent(of.dbName)}`
+  return `postgresql://${encodeURIComponent(of.dbUsername)}@${host}:${of.port}/${encodeURIComponent(of.dbName)}${of.tls ? '?sslmode=require' : ''}`
 }

@@ -10,6 +10,7 @@ import { ConfigError, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { createApp } from '../http/app.ts'
 import { answerUnreadable } from '../http/unreadable.ts'
+import { checkCloneCertificate } from '../lab/certificate.ts'
 import { tokenFile } from '../lab/identity.ts'
 import { type Lab, openLab } from '../lab/lab.ts'
 import { writeServerFile } from '../lab/server-file.ts'
@@ -26,6 +27,7 @@ export interface StartOptions {
 export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
   const stopping = stopSignal(log)
   await requireAddress(config.clones.host)
+  checkCloneCertificate(config)
   await using lab = await openLab({ config, token, version, log })
   // What is wrong with the address is said now, not after an import of hours.
   if (config.port !== 0) await close(await listening(createServer(config), config))

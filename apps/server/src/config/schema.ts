@@ -39,6 +39,15 @@ const tls = z
   })
   .describe('Answer HTTPS with this certificate')
 
+const clonesTls = z
+  .union([z.literal(false), z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1) })], {
+    error: 'must be false, or a map with certFile and keyFile',
+  })
+  .optional()
+  .describe(
+    'Certificate of the clones, as `{ certFile, keyFile }`: then they take connections over TLS alone. Left out: that of the API, unless `postgres.allowSuperusers` lets clones read its key; false: none. A clone that runs without one gets it when it is started again or reset',
+  )
+
 const storage = z
   .strictObject({
     driver: z
@@ -128,6 +137,7 @@ const clones = z
       .describe(
         'Host name in the connection strings; left out: `clones.host`, or the name of the machine where that is an address of all',
       ),
+    tls: clonesTls,
     portFrom: tcpPort.default(16000).describe('First port that a clone may get'),
     portTo: tcpPort.default(16999).describe('Last port that a clone may get'),
     idleMinutes: z

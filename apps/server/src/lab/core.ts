@@ -13,6 +13,7 @@ import { Reconciler } from '../reconciler/reconciler.ts'
 import { SnapshotService } from '../snapshots/snapshot-service.ts'
 import { DiskMonitor } from '../status/disk.ts'
 import { readBootId } from './boot-id.ts'
+import { cloneCertificate } from './certificate.ts'
 import type { Foundations } from './foundations.ts'
 import { cloneSettings, isUnsafe } from './settings.ts'
 
@@ -28,10 +29,12 @@ export interface CoreOptions {
 /** What works in a lab, put together: nothing of it has begun yet. */
 export async function makeCore({ config, foundations, catalogue, lost, log }: CoreOptions) {
   const { portFrom, portTo, host, concurrency, queue, idleMinutes, publicHost } = config.clones
+  const tls = cloneCertificate(config)
   const provisioner = new Provisioner({
     storage: foundations.storage.driver,
     runtime: foundations.runtime,
     host,
+    tls,
     settings: cloneSettings(config),
     allowSuperusers: config.postgres.allowSuperusers,
   })
@@ -45,7 +48,10 @@ export async function makeCore({ config, foundations, catalogue, lost, log }: Co
   const common = { catalogue, provisioner, ports, log, requireWritable, collectGarbage: () => garbage.collect() }
   const lifecycle = new CloneLifecycle({ ...common, bootId: await readBootId(), unsafe: isUnsafe(config) })
   const jobs = new Jobs({ concurrency, queue }, (error, id) => noteDefect(lifecycle, id, error, log))
-  const clones = new CloneService({ ...common, lifecycle, jobs, publicHost: publicHost ?? reachableName(host) })
+  const clones = new CloneService({
+    ...common,
+    ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
+  })
   return {
     ...{ provisioner, ports, disk, jobs, clones },
     snapshots: new SnapshotService({ ...common, jobs }),

@@ -6,6 +6,7 @@ import type { Services } from '../services.ts'
 import { standingWarnings } from '../status/standing-warnings.ts'
 import { StatusService } from '../status/status-service.ts'
 import { repeat } from './background.ts'
+import { renewCertificates } from './certificate.ts'
 import { makeCore } from './core.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
@@ -57,6 +58,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   const problems = lost === undefined ? await core.reconciler.reconcile() : []
   await failPoint('start.reconciled')
   for (const problem of problems) log.error('out of order', { problem })
+  await renewCertificates(runtime, config, log)
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))

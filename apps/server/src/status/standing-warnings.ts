@@ -1,5 +1,6 @@
 import type { Warning } from '@dblab/models'
 import type { Config } from '../config/schema.ts'
+import { cloneCertificate } from '../lab/certificate.ts'
 
 /**
  * Reasons for WARNING that last as long as the server runs.
@@ -23,11 +24,11 @@ export function standingWarnings(config: Config, lost: string | undefined, probl
       hint: 'Configure tls.certFile and tls.keyFile, or let host be 127.0.0.1 and put a TLS proxy before it',
     })
   }
-  if (!isLoopback(config.clones.host)) {
+  if (!cloneCertificate(config) && !isLoopback(config.clones.host)) {
     warnings.push({
       code: 'INSECURE_CONNECTION',
       message: 'Clones listen beyond loopback without TLS, so their data goes over the network in clear',
-      hint: 'Let clones.host be 127.0.0.1, or the address of a network that you trust as much as the host',
+      hint: 'Configure clones.tls, or let clones.host be 127.0.0.1, or the address of a network that you trust as much as the host',
     })
   }
   for (const message of problems) {

@@ -27,5 +27,13 @@ export {
 } from './process/processes.ts'
 export { type LoginTarget, probeLogin } from './ready.ts'
 export { setUpUser, type UserSpec } from './roles.ts'
-export type { Account, Instance, InstanceId, InstanceSpec, PostgresRuntime, StartOptions } from './runtime.ts'
+export type {
+  Account,
+  Certificate,
+  Instance,
+  InstanceId,
+  InstanceSpec,
+  PostgresRuntime,
+  StartOptions,
+} from './runtime.ts'
 export { isScramVerifier, provesPassword, scramVerifier } from './scram.ts'

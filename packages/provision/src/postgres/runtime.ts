@@ -8,6 +8,12 @@ export interface Account {
   gid: number
 }
 
+/** PEM files: the certificate with its chain after it, and its private key without a passphrase. */
+export interface Certificate {
+  certFile: string
+  keyFile: string
+}
+
 export interface InstanceSpec {
   id: InstanceId
   /** The data directory, absolute, owned by the runtime's account. */
@@ -19,8 +25,8 @@ export interface InstanceSpec {
   users: readonly string[]
   /** Given on the command line, over whatever the data directory's own files say. The runtime's own settings win over these. */
   settings: Readonly<Record<string, string>>
-  /** Certificate and key files, for connections over TCP. With them, connections without TLS are refused. */
-  tls?: { certFile: string; keyFile: string } | undefined
+  /** For connections over TCP: those without TLS are refused then. Copied as it is at the start; see `renewCertificates`. */
+  tls?: Certificate | undefined
   /**
    * Where the lab's first connection goes: name the main database, since the first session in a database builds the cache that the
    * later ones find. It need not exist. `postgres` if left out.
@@ -87,6 +93,12 @@ export interface PostgresRuntime {
   list(): Promise<Instance[]>
   /** The last lines of its log, oldest first. */
   logs(id: InstanceId, lines: number): Promise<string[]>
+  /**
+   * Gives every running instance that has a certificate this one, where it is another. New connections meet it, open ones go on.
+   * Returns how many took it.
+   * @throws ProvisionError INVALID when it can't be read
+   */
+  renewCertificates(certificate: Certificate): Promise<number>
   /** Cuts logs that have grown past their bound to their newest part. For the background. */
   trimLogs(): Promise<void>
 }

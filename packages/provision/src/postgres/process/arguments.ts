@@ -31,8 +31,12 @@ const OWN_SETTINGS = new Set([
   'logging_collector',
   'port',
   'ssl',
+  'ssl_ca_file',
   'ssl_cert_file',
+  'ssl_crl_dir',
+  'ssl_crl_file',
   'ssl_key_file',
+  'ssl_passphrase_command',
   'unix_socket_directories',
   'unix_socket_group',
   'unix_socket_permissions',
@@ -67,7 +71,12 @@ export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[
     log_destination: 'stderr',
     logging_collector: 'off',
     ssl: spec.tls === undefined ? 'off' : 'on',
-    ...(spec.tls && { ssl_cert_file: spec.tls.certFile, ssl_key_file: spec.tls.keyFile }),
+    ...(spec.tls && {
+      ssl_cert_file: spec.tls.certFile,
+      ssl_key_file: spec.tls.keyFile,
+      // Files of the machine that the data comes from, without which the server would not start.
+      ...{ ssl_ca_file: '', ssl_crl_file: '', ssl_crl_dir: '', ssl_passphrase_command: '' },
+    }),
   }
   const args = ['-D', spec.dataDir]
   for (const [name, value] of [...Object.entries(spec.settings), ...Object.entries(own)])

@@ -8,9 +8,18 @@ import { canPass } from '../account.ts'
 import type { BinarySource } from '../binary-source.ts'
 import { clusterMajor, isShutDownCleanly } from '../cluster.ts'
 import { sqlState, withLabConnection } from '../connect.ts'
-import type { Account, Instance, InstanceId, InstanceSpec, PostgresRuntime, StartOptions } from '../runtime.ts'
+import type {
+  Account,
+  Certificate,
+  Instance,
+  InstanceId,
+  InstanceSpec,
+  PostgresRuntime,
+  StartOptions,
+} from '../runtime.ts'
 import { hbaRules, identMap } from './access-rules.ts'
 import { serverArguments } from './arguments.ts'
+import { placeCertificate, readCertificate, renewCertificate } from './certificate.ts'
 import { alreadyRunning, assertDataDir, hasConfigFile, removeCarriedPostmasterFile } from './data-directory.ts'
 import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
 import { initialiseCluster } from './initialise.ts'
@@ -120,6 +129,18 @@ export class ProcessRuntime implements PostgresRuntime {
     return tailLines(new InstanceDirectory(this.#instancesDir, id).file('postgres.log'), lines)
   }
 
+  async renewCertificates(certificate: Certificate): Promise<number> {
+    const text = await readCertificate(certificate)
+    const renew = (directory: InstanceDirectory) =>
+      this.#turns.take(directory.id, async () => {
+        const record = await directory.readRecord()
+        const process = record && (await this.#process(directory, record))
+        return process !== undefined && renewCertificate(this.#processes, process, directory, text, this.account)
+      })
+    const renewed = await Promise.all((await instanceDirectories(this.#instancesDir)).map(renew))
+    return renewed.filter(Boolean).length
+  }
+
   async trimLogs(): Promise<void> {
     for (const directory of await instanceDirectories(this.#instancesDir)) await trimLog(directory.file('postgres.log'))
   }
@@ -156,7 +177,9 @@ export class ProcessRuntime implements PostgresRuntime {
   ): Promise<string[]> {
     const config = (await hasConfigFile(spec.dataDir)) ? undefined : directory.file('postgresql.conf')
     const files = { hba: directory.file('hba.conf'), ident: directory.file('ident.conf'), config, socketDir }
-    const args = serverArguments(spec, files)
+    const own = { certFile: directory.file('server.crt'), keyFile: directory.file('server.key') }
+    const args = serverArguments({ ...spec, tls: spec.tls && own }, files)
+    const certificate = spec.tls && (await readCertificate(spec.tls))
     const hba = hbaRules(spec.users, { major, tls: spec.tls !== undefined })
     await assertDataDir(spec.dataDir, this.account)
     const previous = await this.#inspect(directory)
@@ -171,6 +194,7 @@ export class ProcessRuntime implements PostgresRuntime {
       directory.writeForServer('hba.conf', hba, this.account),
       directory.writeForServer('ident.conf', identMap(this.#options.labUser), this.account),
       config !== undefined && directory.writeForServer('postgresql.conf', '', this.account),
+      placeCertificate(directory, certificate, this.account),
       makeSocketDir(socketDir, this.account),
       directory.writeRecord({ version: 1, id: spec.id, dataDir: spec.dataDir, port: spec.port, socketDir }),
     ])

@@ -23,7 +23,9 @@ export interface ProcessRecord extends ProcessIdentity {
 const RECORD = 'record.json'
 const PROCESS = 'process.json'
 
-/** The directory of one instance: its record, its access rules and its log. The account of the servers reads it, and cannot write. */
+type ServerFile = 'hba.conf' | 'ident.conf' | 'postgresql.conf' | 'server.crt' | 'server.key'
+
+/** The directory of one instance: its record, its access rules, its certificate and its log. The account of the servers reads it, and cannot write. */
 export class InstanceDirectory {
   readonly id: InstanceId
   readonly path: string
@@ -36,7 +38,7 @@ export class InstanceDirectory {
     this.path = join(parent, id)
   }
 
-  file(name: 'hba.conf' | 'ident.conf' | 'postgresql.conf' | 'postgres.log'): string {
+  file(name: ServerFile | 'postgres.log'): string {
     return join(this.path, name)
   }
 
@@ -46,13 +48,16 @@ export class InstanceDirectory {
   }
 
   /** A file that the server reads. */
-  async writeForServer(
-    name: 'hba.conf' | 'ident.conf' | 'postgresql.conf',
-    text: string,
-    account: Account,
-  ): Promise<void> {
-    await writeFile(this.file(name), text, { mode: 0o640 })
-    await giveToGroup(this.file(name), account, 0o640)
+  async writeForServer(name: ServerFile, text: string, account: Account): Promise<void> {
+    // Postgres takes a key that root has and its group may read, and of its own one that nobody else may (be-secure-common.c).
+    const mode = name === 'server.key' && !isRoot() ? 0o600 : 0o640
+    await writeFile(this.file(name), text, { mode })
+    await giveToGroup(this.file(name), account, mode)
+  }
+
+  async removeCertificate(): Promise<void> {
+    await rm(this.file('server.key'), { force: true })
+    await rm(this.file('server.crt'), { force: true })
   }
 
   /** Replaces the record, whole or not at all, on disk when this resolves. What was known of an earlier process is forgotten first. */
@@ -105,7 +110,11 @@ function isInstanceId(id: string): boolean {
 async function giveToGroup(path: string, account: Account, mode: number): Promise<void> {
   // Not the umask's business.
   await chmod(path, mode)
-  if (process.getuid?.() === 0) await chown(path, 0, account.gid)
+  if (isRoot()) await chown(path, 0, account.gid)
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0
 }
 
 /** Undefined for no file, and for one that a crash cut short. */
