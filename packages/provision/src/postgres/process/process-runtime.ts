@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
@@ -109,7 +108,7 @@ export class ProcessRuntime implements PostgresRuntime {
       const record = await this.#stop(directory, 'immediate')
       // A start that was cut off before its record was written may have made the directory already.
       await failPoint('postgres.stopped')
-      await removeSocketDir(record?.socketDir ?? this.#socketDir(id))
+      await removeSocketDir(record?.socketDir ?? this.#socketDir(id), this.account)
       await failPoint('postgres.socket-removed')
       await directory.remove()
     })
@@ -280,8 +279,7 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   #socketDir(id: InstanceId): string {
-    const digest = createHash('sha256').update(`${this.#socketRoot}\0${id}`).digest('hex').slice(0, 16)
-    return chooseSocketDir(this.#socketRoot, id, `dblab-${digest}`)
+    return chooseSocketDir(this.#socketRoot, id)
   }
 
   /** Passable, and no more, for the account of the servers. */
