@@ -28,6 +28,8 @@ export class TestLab implements AsyncDisposable {
   readonly directory: string
   readonly url: string
   readonly token = 'a-token-for-tests-only'
+  /** The build that runs from the next start on: a test may put another in its place. */
+  main = MAIN
   readonly #ports: PortRange
   readonly #env: Record<string, string>
   readonly #ownsDirectory: boolean
@@ -102,6 +104,11 @@ export class TestLab implements AsyncDisposable {
     await this.#end('SIGINT')
   }
 
+  /** As a service manager does. */
+  async terminate(): Promise<void> {
+    await this.#end('SIGTERM')
+  }
+
   async kill(): Promise<void> {
     await this.#end('SIGKILL')
   }
@@ -153,7 +160,7 @@ export class TestLab implements AsyncDisposable {
   }
 
   #spawn(args: string[], env: Record<string, string> = {}): ChildProcess {
-    return spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
+    return spawn(process.execPath, ['--enable-source-maps', this.main, ...args], {
       cwd: this.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, HOME: process.env.HOME, DBLAB_TOKEN: this.token, ...this.#env, ...env },
