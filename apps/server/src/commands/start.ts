@@ -83,6 +83,8 @@ function createServer(config: Config, app?: ReturnType<typeof createApp>): Serve
     requestTimeout: config.requestTimeoutSeconds * 1000,
     headersTimeout: Math.min(config.requestTimeoutSeconds * 1000, 15_000),
     connectionsCheckingInterval: 1000,
+    // Node's own refusal has no body: the app refuses it in the form of every error.
+    requireHostHeader: false,
   }
   if (!config.tls) return createHttpServer(timeouts, app)
   try {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import express, { type Express, type RequestHandler } from 'express'
+import express, { type Express, type Request, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import type { JsonObject } from 'swagger-ui-express'
+import { LabError } from '../errors.ts'
 import { RegisterRoutes } from '../generated/routes.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services.ts'
@@ -36,6 +37,7 @@ export function createApp({ services, log, openApi, bodyLimit, tls, stopping }: 
   // Without TLS, `upgrade-insecure-requests` would send Swagger UI's own calls to a port that does not speak it.
   const upgradeInsecureRequests = tls ? [] : null
   app.use(helmet({ strictTransportSecurity: tls, contentSecurityPolicy: { directives: { upgradeInsecureRequests } } }))
+  app.use(requireHost)
   serveDocs(app, openApi)
   // After the bodies: one that is slow may come whole only when the server was told to stop.
   app.use(bodyParsers(bodyLimit), refuseWhenStopping)
@@ -55,7 +57,8 @@ function requestLog(log: Logger): RequestHandler {
     response.setHeader('X-Request-Id', requestId)
     response.setHeader('Cache-Control', 'no-store')
     response.once('close', () => {
-      const clone = /^\/clone\/([a-z0-9-]{1,63})(?:\/|$)/.exec(request.path)?.[1]
+      const clone =
+        isKnown(request, response.statusCode) && /^\/clone\/([a-z0-9-]{1,63})(?:\/|$)/.exec(request.path)?.[1]
       log.debug('request', {
         requestId,
         method: request.method,
@@ -67,4 +70,15 @@ function requestLog(log: Logger): RequestHandler {
     })
     next()
   }
+}
+
+/** Of a clone that there is. Anything else in its place may be a password that somebody pasted there. */
+function isKnown({ route }: Request, status: number): boolean {
+  return route !== undefined && (status < 400 || status === 409)
+}
+
+/** RFC 9112, 3.2: a request that names no host is refused. */
+const requireHost: RequestHandler = ({ httpVersion, headers }, _response, next) => {
+  const named = httpVersion !== '1.1' || headers.host !== undefined
+  next(named ? undefined : new LabError('INVALID_REQUEST', 'the request names no host'))
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { type Server, STATUS_CODES } from 'node:http'
-import type { Error as WireError } from '@dblab/models'
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { ErrorCode, Error as WireError } from '@dblab/models'
 import type { Logger } from '../log.ts'
 import { errorTable } from './errors.ts'
 
@@ -11,19 +12,36 @@ const reasons: Record<string, { status: number; detail: string }> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, detail: 'the request did not come whole in time (requestTimeoutSeconds)' },
 }
 
-/** Answers in the one form of an error what Node refuses before Express sees it: without this, the answer would have no body. */
+interface Refusal {
+  status: number
+  detail: string
+  code?: ErrorCode
+}
+
+/** Answers in the one form of an error what Node refuses before Express sees it: without this, the answer would have no body, or there be none. */
 export function answerUnreadable(server: Server, log: Logger): void {
+  const refuse = (socket: Duplex, refusal: Refusal, cause: string | undefined): void => {
+    const { status, detail, code = 'INVALID_REQUEST' } = refusal
+    const { name, hint } = errorTable[code]
+    const requestId = randomUUID()
+    log.debug('unreadable request', { requestId, status, code: cause })
+    const body: WireError = { code, name, hint, detail, requestId }
+    socket.end(answer(status, requestId, JSON.stringify(body)))
+  }
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
       return
     }
-    const { status, detail } = reasons[error.code ?? ''] ?? { status: 400, detail: 'this is not an HTTP request' }
-    const { name, hint } = errorTable.INVALID_REQUEST
-    const requestId = randomUUID()
-    log.debug('unreadable request', { requestId, status, code: error.code })
-    const body: WireError = { code: 'INVALID_REQUEST', name, hint, detail, requestId }
-    socket.end(answer(status, requestId, JSON.stringify(body)))
+    refuse(socket, reasons[error.code ?? ''] ?? { status: 400, detail: 'this is not an HTTP request' }, error.code)
+  })
+  server.on('connect', (_request, socket: Duplex) => {
+    // Who hangs up meanwhile is owed nothing.
+    socket.on('error', () => socket.destroy())
+    refuse(socket, { status: 405, detail: 'this server is no proxy', code: 'METHOD_NOT_ALLOWED' }, 'CONNECT')
+  })
+  server.on('checkExpectation', ({ socket }: IncomingMessage) => {
+    refuse(socket, { status: 417, detail: 'of Expect only 100-continue is understood' }, 'Expect')
   })
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { TestLab } from '../support/lab.ts'
-import { send } from './raw.ts'
+import { send, trickle } from './raw.ts'
 
 export function slowRequests(lab: () => TestLab): void {
   describe('a request that', () => {
@@ -25,6 +25,36 @@ export function slowRequests(lab: () => TestLab): void {
       expect(text).not.toContain('canary')
     })
 
+    test('comes byte by byte is given up, two hundred at once too, while everybody else is answered', async () => {
+      const slow = [
+        ...Array(100).fill(head(100).slice(0, 3)),
+        ...Array(100).fill([...head(100), '', '{"name": "canary-']),
+      ]
+      const trickles = slow.map((lines: string[]) => trickle(lab().url, lines.join('\r\n')))
+      const all = Promise.all(trickles)
+      let slowest = 0
+      let good = 0
+      let isOver = false
+      void all.finally(() => {
+        isOver = true
+      })
+      while (!isOver) {
+        const started = performance.now()
+        expect((await lab().fetch('/clones')).status).toBe(200)
+        slowest = Math.max(slowest, performance.now() - started)
+        good++
+      }
+      expect(slowest).toBeLessThan(1500)
+      expect(good).toBeGreaterThan(20)
+      for (const { status, milliseconds, text } of await all) {
+        expect(status).toBe(408)
+        // requestTimeoutSeconds, the second between two looks, and what a busy machine adds.
+        expect(milliseconds).toBeGreaterThan(2500)
+        expect(milliseconds).toBeLessThan(8000)
+        expect(text).not.toContain('canary')
+      }
+    })
+
     test.each([
       ['has headers that are too large', 431, ['GET /status HTTP/1.1', 'Host: lab', `X: ${'canary-'.repeat(5000)}`]],
       ['is no HTTP', 400, ['canary-']],
@@ -34,10 +64,12 @@ export function slowRequests(lab: () => TestLab): void {
         [...['POST /clone HTTP/1.1', 'Host: lab'], 'Content-Length: 1', 'Transfer-Encoding: chunked'],
       ],
       ['names no host', 400, ['GET /status HTTP/1.1']],
+      ['expects what there is not', 417, ['GET /status HTTP/1.1', 'Host: lab', 'Expect: canary-']],
       ['has a header that is none', 400, ['GET /status HTTP/1.1', 'Host: lab', 'canary-']],
     ])('%s is refused with %i', async (_what, expected, lines) => {
       const { status, text } = await send(lab().url, lines, '')
       expect(status).toBe(expected)
+      expect(JSON.parse(text)).toMatchObject({ code: 'INVALID_REQUEST', requestId: expect.any(String) })
       expect(text).not.toContain('canary')
       expect(lab().output).not.toContain('canary-canary')
       expect((await lab().fetch('/healthz')).status).toBe(200)
