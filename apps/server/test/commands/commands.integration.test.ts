@@ -4,7 +4,6 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { Agent, get } from 'node:https'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Instance } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
@@ -128,25 +127,6 @@ describe('the commands', { timeout: 180_000 }, () => {
     expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
     await session.end()
     await writeFile(file, good)
-  })
-
-  test('an import that fails leaves the lab as it was', async () => {
-    await using lab = await TestLab.make({ driver: 'copy' })
-    await lab.start()
-    const before = ((await (await lab.fetch('/status')).json()) as Instance).snapshots
-    await lab.interrupt()
-    const bad = join(lab.directory, 'bad.sql')
-    await writeFile(bad, 'CREATE TABLE fine (a int);\nCREATE TABLE broken (a no_such_type);\n')
-    const failed = await lab.run(['start', '--import', bad])
-    expect(failed.code).toBe(1)
-    expect(failed.stderr).toMatch(/no_such_type/)
-    const missing = await lab.run(['start', '--import', join(lab.directory, 'absent.sql')])
-    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('absent.sql') })
-    await lab.start()
-    const after = (await (await lab.fetch('/status')).json()) as Instance
-    expect(after.snapshots).toEqual(before)
-    expect(after.status.code).toBe('OK')
-    expect((await leftovers(lab.directory)).volumes).toHaveLength(1)
   })
 
   test('keeps its secrets in files that only its account can read', async () => {

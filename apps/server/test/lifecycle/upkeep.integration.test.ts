@@ -1,9 +1,9 @@
-import type { Instance } from '@dblab/models'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
-import { openSession, query } from '../support/sql.ts'
+import { query } from '../support/sql.ts'
+import { statusOf } from '../support/whole.ts'
 
 /** Two rounds of the one that looks after clones, and some. */
 const rounds = 60_000
@@ -12,7 +12,7 @@ describe('what a lab does while nobody asks', { timeout: 180_000 }, () => {
   let lab: TestLab
 
   beforeAll(async () => {
-    lab = await TestLab.make({ driver: 'copy', config: { clones: { idleMinutes: 0.1 } } })
+    lab = await TestLab.make({ driver: 'copy' })
     await lab.start()
   })
   afterAll(async () => lab[Symbol.asyncDispose]())
@@ -22,23 +22,6 @@ describe('what a lab does while nobody asks', { timeout: 180_000 }, () => {
   async function exists(id: string): Promise<boolean> {
     return (await lab.fetch(`/clone/${id}`)).status === 200
   }
-
-  test('an idle clone goes; one with an open session, however quiet, or a protected one, stays', async () => {
-    const [idle, inSession, protectedOne] = await Promise.all([
-      create({ id: 'idle-one' }),
-      create({ id: 'in-session' }),
-      create({ id: 'protected-one', protected: true }),
-    ])
-    expect(idle.status.code).toBe('OK')
-    const session = await openSession(urlOf(inSession))
-    await eventually('the idle clone is gone', async () => !(await exists(idle.id)), rounds)
-    expect(await exists(inSession.id)).toBe(true)
-    expect(await exists(protectedOne.id)).toBe(true)
-    expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
-    await session.end()
-    await eventually('it goes once the session is over', async () => !(await exists(inSession.id)), rounds)
-    await lab.fetch(`/clone/${protectedOne.id}`, { method: 'PATCH', json: { protected: false } })
-  })
 
   test('a clone whose time is over goes, and a protected one stays', async () => {
     const deleteAt = new Date(Date.now() + 1000).toISOString()
@@ -101,7 +84,3 @@ describe('a lab that is short of something', { timeout: 120_000 }, () => {
     expect((await statusOf(lab)).warnings.map(({ code }) => code)).toEqual(['INSECURE_CONNECTION'])
   })
 })
-
-async function statusOf(lab: TestLab): Promise<Instance> {
-  return (await (await lab.fetch('/status')).json()) as Instance
-}
