@@ -21,3 +21,4 @@ export type {
   WarningCode,
 } from './instance.ts'
 export type { CreateSnapshotRequest, Snapshot } from './snapshot.ts'
+export type { CreatedToken, CreateTokenRequest, Role, Token, TokenStatusCode } from './token.ts'

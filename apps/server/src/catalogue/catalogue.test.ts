@@ -10,21 +10,68 @@ async function directory() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
 }
 
-test('a catalogue of the schema before is brought up to this one, with what it holds', async () => {
+/** What makes a catalogue of this schema one of the second. */
+const TO_SECOND = `
+  DROP TABLE tokens;
+  ALTER TABLE clones DROP COLUMN token_id;
+  ALTER TABLE snapshots DROP COLUMN token_id;
+  DROP TABLE idempotency_keys;
+  CREATE TABLE idempotency_keys (
+    key TEXT PRIMARY KEY,
+    request_hash TEXT NOT NULL,
+    clone_id TEXT NOT NULL,
+    created_at TEXT NOT NULL
+  ) STRICT;
+  PRAGMA user_version = 2;`
+
+/** And that one of the first. */
+const TO_FIRST = `
+  ALTER TABLE volumes DROP COLUMN origin;
+  ALTER TABLE volumes DROP COLUMN data;
+  ALTER TABLE clones DROP COLUMN reset_failed_at;
+  PRAGMA user_version = 1;`
+
+test('a catalogue of the first schema is brought up to this one, with what it holds', async () => {
   await using place = await directory()
   const file = join(place.path, 'catalogue.db')
   const first = Catalogue.create(file, 'lab')
   first.volumes.add('base', 'base')
   first.close()
   const db = new DatabaseSync(file)
-  db.exec(`ALTER TABLE volumes DROP COLUMN origin; ALTER TABLE volumes DROP COLUMN data;
-    ALTER TABLE clones DROP COLUMN reset_failed_at; PRAGMA user_version = 1`)
+  db.exec(TO_SECOND + TO_FIRST)
   db.close()
   const second = Catalogue.open(file, 'lab', 0)
   expect(second.volumes.list()).toEqual([expect.objectContaining({ id: 'base', origin: null, data: null })])
   expect(second.clones.list()).toEqual([])
+  expect(second.tokens.list()).toEqual([])
   second.close()
   Catalogue.open(file, 'lab', 0).close()
+})
+
+test('a catalogue of the second schema keeps its clones, snapshots and keys, as the first token made them', async () => {
+  await using place = await directory()
+  const file = join(place.path, 'catalogue.db')
+  Catalogue.create(file, 'lab').close()
+  const db = new DatabaseSync(file)
+  db.exec(TO_SECOND)
+  const now = new Date().toISOString()
+  db.exec(`
+    INSERT INTO volumes (id, role, state, created_at) VALUES ('base', 'base', 'live', '${now}');
+    INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
+      clone_id, sample, message) VALUES ('s', 'base', 'live', 1, '${now}', '${now}', 'shop', '["shop"]', 18, 1, 'old', 0, '');
+    INSERT INTO clones (id, status, message, project, name, username, protected, created_at, snapshot_id, port, db_username, db_name,
+      verifier, size, cloning_seconds, last_used_at)
+      VALUES ('old', 'OK', '', '', '', '', 0, '${now}', 's', 16000, 'alice', 'shop', '', 0, 1, '${now}');
+    INSERT INTO idempotency_keys (key, request_hash, clone_id, created_at) VALUES ('key', 'hash', 'old', '${now}');`)
+  db.close()
+  const catalogue = Catalogue.open(file, 'lab', 0)
+  expect(catalogue.clones.get('old')).toMatchObject({ id: 'old', tokenId: null })
+  expect(catalogue.snapshots.get('s')).toMatchObject({ id: 's', tokenId: null })
+  expect(catalogue.idempotency.get({ tokenId: null, key: 'key' })).toEqual({ requestHash: 'hash', cloneId: 'old' })
+  expect(catalogue.idempotency.get({ tokenId: 'another', key: 'key' })).toBeUndefined()
+  catalogue.idempotency.add({ tokenId: 'another', key: 'key' }, 'other hash', 'other')
+  expect(catalogue.idempotency.get({ tokenId: null, key: 'key' })?.cloneId).toBe('old')
+  catalogue.close()
 })
 
 test('the reserve is given up once, for work that must be done on a full disk, and made again', async () => {

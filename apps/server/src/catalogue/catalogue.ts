@@ -5,6 +5,7 @@ import { createDatabase, openDatabase } from './database.ts'
 import { IdempotencyStore } from './idempotency.ts'
 import { Reserve } from './reserve.ts'
 import { SnapshotStore } from './snapshots.ts'
+import { TokenStore } from './tokens.ts'
 import { VolumeStore } from './volumes.ts'
 
 /** What should be: clones, snapshots and volumes, their states, owners and times. The storage and the process table say what is. */
@@ -13,6 +14,7 @@ export class Catalogue {
   readonly snapshots: SnapshotStore
   readonly volumes: VolumeStore
   readonly idempotency: IdempotencyStore
+  readonly tokens: TokenStore
   readonly #db: DatabaseSync
   readonly #reserve: Reserve | undefined
 
@@ -23,6 +25,7 @@ export class Catalogue {
     this.snapshots = new SnapshotStore(db)
     this.volumes = new VolumeStore(db)
     this.idempotency = new IdempotencyStore(db)
+    this.tokens = new TokenStore(db)
   }
 
   /** The catalogue of a new lab. The file must not exist. */

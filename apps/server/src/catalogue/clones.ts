@@ -29,6 +29,8 @@ export interface CloneRecord {
   unsafeBootId: string | null
   /** When its last reset failed and left it with the data from before. */
   resetFailedAt: string | null
+  /** The token that it was made with; null for the first. */
+  tokenId: string | null
 }
 
 const columns = {
@@ -53,6 +55,7 @@ const columns = {
   lastUsedAt: 'last_used_at',
   unsafeBootId: 'unsafe_boot_id',
   resetFailedAt: 'reset_failed_at',
+  tokenId: 'token_id',
 } as const satisfies Record<keyof CloneRecord, string>
 
 /** How many creations the expected time is the median of. */
@@ -158,5 +161,6 @@ function toRecord(row: Record<string, unknown>): CloneRecord {
     lastUsedAt: String(row.last_used_at),
     unsafeBootId: row.unsafe_boot_id === null ? null : String(row.unsafe_boot_id),
     resetFailedAt: row.reset_failed_at === null ? null : String(row.reset_failed_at),
+    tokenId: row.token_id === null ? null : String(row.token_id),
   }
 }

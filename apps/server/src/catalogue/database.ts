@@ -3,7 +3,33 @@ import { DatabaseSync } from 'node:sqlite'
 import { isSystemError } from '@dblab/provision'
 
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
+
+const TOKENS = `
+-- All tokens but the first. The secret itself is nowhere: a SHA-256 of it is, which the index finds it by.
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('admin', 'member', 'viewer')),
+  hash TEXT NOT NULL UNIQUE,
+  created_at TEXT NOT NULL,
+  expires_at TEXT,
+  revoked_at TEXT,
+  last_used_at TEXT
+) STRICT;
+`
+
+const IDEMPOTENCY_KEYS = `
+CREATE TABLE idempotency_keys (
+  -- Each token has its own keys; the first token's id is empty here.
+  token_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  request_hash TEXT NOT NULL,
+  clone_id TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  PRIMARY KEY (token_id, key)
+) STRICT;
+`
 
 /** What makes a catalogue of each older schema one of the next. */
 const MIGRATIONS: Readonly<Record<number, string>> = {
@@ -11,6 +37,15 @@ const MIGRATIONS: Readonly<Record<number, string>> = {
     ALTER TABLE volumes ADD COLUMN origin TEXT;
     ALTER TABLE volumes ADD COLUMN data TEXT;
     ALTER TABLE clones ADD COLUMN reset_failed_at TEXT`,
+  // What was made before there were other tokens was made with the first.
+  2: `
+    ${TOKENS}
+    ALTER TABLE clones ADD COLUMN token_id TEXT;
+    ALTER TABLE snapshots ADD COLUMN token_id TEXT;
+    ALTER TABLE idempotency_keys RENAME TO old_keys;
+    ${IDEMPOTENCY_KEYS}
+    INSERT INTO idempotency_keys SELECT '', key, request_hash, clone_id, created_at FROM old_keys;
+    DROP TABLE old_keys`,
 }
 
 const SCHEMA = `
@@ -48,7 +83,9 @@ CREATE TABLE snapshots (
   clone_id TEXT NOT NULL,
   -- The sample's data was never true anywhere: any other comes before it.
   sample INTEGER NOT NULL CHECK (sample IN (0, 1)),
-  message TEXT NOT NULL
+  message TEXT NOT NULL,
+  -- The token that took it of a clone; null for the first, and for the lab's own. No reference: a token is forgotten before what it made.
+  token_id TEXT
 ) STRICT;
 
 CREATE TABLE clones (
@@ -76,7 +113,9 @@ CREATE TABLE clones (
   last_used_at TEXT NOT NULL,
   unsafe_boot_id TEXT,
   -- When the last reset failed and left the data from before.
-  reset_failed_at TEXT
+  reset_failed_at TEXT,
+  -- The token that it was made with; null for the first.
+  token_id TEXT
 ) STRICT;
 
 CREATE TABLE creations (
@@ -84,12 +123,8 @@ CREATE TABLE creations (
   seconds REAL NOT NULL
 ) STRICT;
 
-CREATE TABLE idempotency_keys (
-  key TEXT PRIMARY KEY,
-  request_hash TEXT NOT NULL,
-  clone_id TEXT NOT NULL,
-  created_at TEXT NOT NULL
-) STRICT;
+${IDEMPOTENCY_KEYS}
+${TOKENS}
 `
 
 /** Why a catalogue can't be trusted: it is missing though the lab has one, torn, foreign, or from a newer server. */

@@ -21,6 +21,8 @@ export interface SnapshotRecord {
   /** Of the sample database, or of a clone of that. */
   sample: boolean
   message: string
+  /** The token that took it of a clone; null for the first, and for the lab's own. */
+  tokenId: string | null
 }
 
 /** Where the storage has it. */
@@ -40,9 +42,9 @@ export class SnapshotStore {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(`
       INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
-        clone_id, sample, message)
+        clone_id, sample, message, token_id)
       VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
-        :cloneId, :sample, :message)`)
+        :cloneId, :sample, :message, :tokenId)`)
     this.#publish = db.prepare(
       "UPDATE snapshots SET state = 'live', database = ?, databases = ?, size = ? WHERE id = ?",
     )
@@ -107,5 +109,6 @@ function toRecord(row: Record<string, unknown>): SnapshotRecord {
     cloneId: String(row.clone_id),
     sample: row.sample === 1,
     message: String(row.message),
+    tokenId: row.token_id === null ? null : String(row.token_id),
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
+import type { TokenKey } from '../catalogue/idempotency.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
@@ -39,6 +40,16 @@ export interface CloneFilter {
   project?: string | undefined
   username?: string | undefined
   status?: CloneStatusCode | undefined
+  /** Those made with one token; undefined for all. */
+  tokenId?: string | undefined
+}
+
+/** Who asks for a clone, and with which key. */
+export interface CreateOptions {
+  /** The token that the clone will belong to; null for the first. */
+  tokenId?: string | null
+  /** The same key again, with the same token, finds the clone that the first one made. */
+  idempotencyKey?: string | undefined
 }
 
 /** What people ask of clones: checks, promises, and hands the work to the lifecycle. */
@@ -51,23 +62,21 @@ export class CloneService {
     options.lifecycle.onChange((id) => this.#changes.emit(eventOf(id)))
   }
 
-  /**
-   * Promises a clone: it is in the catalogue, in CREATING, when this resolves.
-   *
-   * @param idempotencyKey the same key again finds the clone that the first one made
-   */
-  async create(request: CreateCloneRequest, idempotencyKey?: string): Promise<Clone> {
+  /** Promises a clone: it is in the catalogue, in CREATING, when this resolves. */
+  async create(request: CreateCloneRequest, options: CreateOptions = {}): Promise<Clone> {
     const { jobs, ports, lifecycle, requireWritable } = this.#options
-    const earlier = idempotencyKey === undefined ? undefined : await this.#findEarlier(idempotencyKey, request)
+    const { tokenId = null, idempotencyKey } = options
+    const key = idempotencyKey === undefined ? undefined : { tokenId, key: idempotencyKey }
+    const earlier = key && (await this.#findEarlier(key, request))
     if (earlier) return earlier
     requireWritable(true)
     using _place = jobs.reserve()
-    const record = await this.#recordOf(request)
+    const record = { ...(await this.#recordOf(request)), tokenId }
     const { id, port } = record
     try {
-      if (!this.#promise(record, request, idempotencyKey)) {
+      if (!this.#promise(record, request, key)) {
         ports.release(port, id)
-        return this.create(request, idempotencyKey)
+        return this.create(request, options)
       }
     } catch (error) {
       ports.release(port, id)
@@ -80,7 +89,7 @@ export class CloneService {
   }
 
   /** Checks the request, and lends the port. */
-  async #recordOf(request: CreateCloneRequest): Promise<CloneRecord> {
+  async #recordOf(request: CreateCloneRequest): Promise<Omit<CloneRecord, 'tokenId'>> {
     const { catalogue, ports } = this.#options
     const id = request.id ?? randomId()
     if (catalogue.clones.get(id)) throw idTaken()
@@ -120,7 +129,7 @@ export class CloneService {
    * Writes the clone down. False when the key has another by now, or the snapshot is gone: others may have come while the port and the
    * verifier were awaited.
    */
-  #promise(record: CloneRecord, request: CreateCloneRequest, key: string | undefined): boolean {
+  #promise(record: CloneRecord, request: CreateCloneRequest, key: TokenKey | undefined): boolean {
     const { catalogue } = this.#options
     return catalogue.transaction(() => {
       if (key !== undefined && catalogue.idempotency.get(key)) return false
@@ -139,6 +148,7 @@ export class CloneService {
   list(filter: CloneFilter = {}): Clone[] {
     return this.#options.catalogue.clones
       .list()
+      .filter(({ tokenId }) => filter.tokenId === undefined || tokenId === filter.tokenId)
       .map((record) => this.#view(record))
       .filter(
         (clone) =>
@@ -234,11 +244,13 @@ export class CloneService {
     )
   }
 
-  async #findEarlier(key: string, request: CreateCloneRequest): Promise<Clone | undefined> {
+  async #findEarlier(key: TokenKey, request: CreateCloneRequest): Promise<Clone | undefined> {
     const { catalogue } = this.#options
     const earlier = catalogue.idempotency.get(key)
     if (!earlier) return undefined
-    const record = catalogue.clones.get(earlier.cloneId)
+    const found = catalogue.clones.get(earlier.cloneId)
+    // Its id may have passed to somebody else meanwhile.
+    const record = found?.tokenId === key.tokenId ? found : undefined
     const same =
       earlier.requestHash === requestHash(request) &&
       (!record || (await provesPassword(record.verifier, request.db.password)))

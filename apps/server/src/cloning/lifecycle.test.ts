@@ -86,6 +86,7 @@ beforeEach(() => {
     postgresVersion: 18,
     size: 1,
     cloneId: '',
+    tokenId: null,
     sample: false,
     message: '',
   })
@@ -100,7 +101,7 @@ function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
     ...{ id, status: 'OK', message: '', project: '', name: '', username: '', protected: false, deleteAt: null },
     ...{ createdAt: time, snapshotId: 'snapshot', resetTo: null, volumeId: `of-${id}`, port: 21_500, size: 0 },
     ...{ dbUsername: 'alice', dbName: 'shop', verifier: '', cloningSeconds: 0, lastUsedAt: time, unsafeBootId: null },
-    resetFailedAt: null,
+    ...{ resetFailedAt: null, tokenId: null },
     ...changes,
   })
 }
@@ -230,6 +231,7 @@ test('a reset goes to the main database of the other snapshot, unless the clone 
   catalogue.snapshots.add({
     ...{ id: 'next', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop-2' },
     ...{ databases: ['shop-2', 'postgres'], postgresVersion: 18, size: 1, cloneId: '', sample: false, message: '' },
+    tokenId: null,
   })
   catalogue.snapshots.setLive('next', { database: 'shop-2', databases: ['shop-2', 'postgres'], size: 1 })
   addClone('main')
@@ -250,6 +252,7 @@ test('snapshots of clones are for those who name them', async () => {
   catalogue.snapshots.add({
     ...{ id: 'of-eve', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop' },
     ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: 'eve', sample: false, message: '' },
+    tokenId: null,
   })
   catalogue.snapshots.setLive('of-eve', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('').id).toBe('snapshot')

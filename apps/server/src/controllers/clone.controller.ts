@@ -62,7 +62,7 @@ export class CloneController extends Controller {
     @Query() wait?: number,
     @Header('Idempotency-Key') idempotencyKey?: string,
   ): Promise<Clone> {
-    const clone = await this.#services.clones.create(body, idempotencyKey)
+    const clone = await this.#services.clones.create(body, { idempotencyKey })
     this.setStatus(201)
     this.setHeader('Location', `/clone/${clone.id}`)
     return this.#settled(clone, wait, request)

@@ -63,6 +63,7 @@ export async function makeGeneration(
       createdAt: new Date().toISOString(),
       size: 0,
       cloneId: '',
+      tokenId: null,
     })
     await failPoint('import.snapshot-noted')
     const labels = snapshotLabels('base', { database, timestamp: dataStateAt.toISOString() })

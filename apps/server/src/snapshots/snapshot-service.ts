@@ -25,6 +25,7 @@ interface CloneSnapshot {
   id: string
   cloneId: string
   message: string
+  tokenId: string | null
 }
 
 /** What people ask of snapshots. One that is being taken is not listed until it is whole, shut down cleanly, and on disk. */
@@ -42,15 +43,19 @@ export class SnapshotService {
     return catalogue.snapshots.listPublished().map((snapshot) => toSnapshot(snapshot, clones))
   }
 
-  /** Of the lab's own base, or of a running clone. Ready to be cloned when this resolves. */
-  async create(request: CreateSnapshotRequest): Promise<Snapshot> {
+  /**
+   * Of the lab's own base, or of a running clone. Ready to be cloned when this resolves.
+   *
+   * @param tokenId the token that one of a clone will belong to; null for the first
+   */
+  async create(request: CreateSnapshotRequest, tokenId: string | null = null): Promise<Snapshot> {
     const { catalogue, jobs, log, requireWritable } = this.#options
     requireWritable(true)
     using _place = jobs.reserve()
     const id = request.id ?? timedId(new Date())
     if (catalogue.snapshots.get(id)) throw idTaken()
     const message = request.message ?? ''
-    if (request.cloneId) await this.#ofClone(id, request.cloneId, message)
+    if (request.cloneId) await this.#ofClone({ id, cloneId: request.cloneId, message, tokenId })
     else await this.#ofBase(id, message)
     log.info('snapshot is ready', { snapshot: id, clone: request.cloneId })
     return this.#get(id)
@@ -65,7 +70,8 @@ export class SnapshotService {
       throw snapshotNotFound()
     }
     const users = usersOf(id, catalogue.clones.list())
-    if (users.length > 0) throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.join(', ')}`)
+    if (users.length > 0)
+      throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.map((clone) => clone.id).join(', ')}`)
     catalogue.snapshots.setState(id, 'retired')
     await failPoint('snapshot-delete.retired')
     log.info('snapshot is deleted', { snapshot: id })
@@ -88,7 +94,7 @@ export class SnapshotService {
     if (!base || !data) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no data of its own to take a snapshot of')
     const { database, databases, postgresVersion, timestamp, sample } = data
     const facts = { database, databases, postgresVersion, timestamp, sample }
-    const record = { ...facts, id, volumeId: base.id, message, published: true, cloneId: '', size: 0 }
+    const record = { ...facts, id, volumeId: base.id, message, published: true, cloneId: '', size: 0, tokenId: null }
     await this.#take({ ...record, createdAt: new Date().toISOString() }, async () => {
       const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, snapshotLabels('base', facts))
       return { database, databases, size: sizeBytes }
@@ -96,18 +102,19 @@ export class SnapshotService {
   }
 
   /** As the clone's own operations, behind what is under way for it and before what comes after. */
-  async #ofClone(id: string, cloneId: string, message: string): Promise<void> {
+  async #ofClone(wanted: CloneSnapshot): Promise<void> {
     const { catalogue, jobs } = this.#options
+    const { cloneId } = wanted
     if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     void jobs
-      .add(cloneId, async (signal) => this.#takeOfClone({ id, cloneId, message }, signal).then(resolve, reject))
+      .add(cloneId, async (signal) => this.#takeOfClone(wanted, signal).then(resolve, reject))
       // Dropped by a stop of the server, it would be waited for without end.
       .then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
     await promise
   }
 
-  async #takeOfClone({ id, cloneId, message }: CloneSnapshot, signal: AbortSignal): Promise<void> {
+  async #takeOfClone({ id, cloneId, message, tokenId }: CloneSnapshot, signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, collectGarbage } = this.#options
     const clone = catalogue.clones.get(cloneId)
     if (!clone) throw new LabError('CLONE_NOT_FOUND', 'the clone was deleted meanwhile')
@@ -119,7 +126,7 @@ export class SnapshotService {
     const login = { username: clone.dbUsername, database: clone.dbName, verifier: clone.verifier }
     const running = { volumeId: clone.volumeId, port: clone.port, login }
     // What it holds began as the source's data, so that is what its time says.
-    const record = { ...source, message, createdAt: new Date().toISOString(), cloneId }
+    const record = { ...source, message, createdAt: new Date().toISOString(), cloneId, tokenId }
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
     await this.#take(inner, async () => {
       await provisioner.snapshotRunning(running, inner.id, snapshotLabels('internal', source))
@@ -204,8 +211,8 @@ function explained(error: unknown): unknown {
 }
 
 /** The clones that stand on a snapshot, or are being reset to it. */
-function usersOf(id: string, clones: CloneRecord[]): string[] {
-  return clones.filter((clone) => clone.snapshotId === id || clone.resetTo === id).map((clone) => clone.id)
+export function usersOf(id: string, clones: CloneRecord[]): CloneRecord[] {
+  return clones.filter((clone) => clone.snapshotId === id || clone.resetTo === id)
 }
 
 export function toSnapshot(record: SnapshotRecord, clones: CloneRecord[]): Snapshot {
