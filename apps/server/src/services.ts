@@ -1,15 +1,17 @@
 import type { Request } from 'express'
+import type { Access } from './access/access.ts'
+import type { Catalogue } from './catalogue/catalogue.ts'
 import type { CloneService } from './cloning/clone-service.ts'
 import type { SnapshotService } from './snapshots/snapshot-service.ts'
 import type { StatusService } from './status/status-service.ts'
 
-/** What the controllers translate for. */
+/** What the server does. A request gets as much of it as its sender may use (access/caller-services.ts). */
 export interface Services {
   clones: CloneService
   snapshots: SnapshotService
   status: StatusService
-  /** The token that a request must bring. */
-  token: string
+  access: Access
+  catalogue: Catalogue
 }
 
 /** The services of the application that a request came to. */

@@ -18,6 +18,7 @@ export type WarningCode =
   | 'NO_SNAPSHOT'
   | 'NO_FREE_PORT'
   | 'RECONCILE_FAILED'
+  | 'AUDIT_LOG_FAILED'
 
 /** One reason for an instance's WARNING. */
 export interface Warning {

@@ -1,5 +1,17 @@
 import { describe, expectTypeOf, it } from 'vitest'
-import type { Clone, ErrorCode, Health, Input, Instance, Lab, LabApiError, OperationName, Snapshot } from './index.ts'
+import type {
+  AuditEntry,
+  Clone,
+  CreatedToken,
+  ErrorCode,
+  Health,
+  Input,
+  Instance,
+  Lab,
+  LabApiError,
+  OperationName,
+  Snapshot,
+} from './index.ts'
 
 // What is checked here is checked by the compiler; running it shows nothing.
 declare const lab: Lab
@@ -22,6 +34,10 @@ const calls = {
   'GET /clone/{id}': () => lab.call('GET /clone/{id}', { path: { id: 'c1' }, query: { wait: 1 } }),
   'PATCH /clone/{id}': () => lab.call('PATCH /clone/{id}', { path: { id: 'c1' }, body: { deleteAt: null } }),
   'DELETE /clone/{id}': () => lab.call('DELETE /clone/{id}', { path: { id: 'c1' } }),
+  'GET /tokens': () => lab.call('GET /tokens'),
+  'POST /token': () => lab.call('POST /token', { body: { name: 'ci', role: 'member' } }),
+  'DELETE /token/{id}': () => lab.call('DELETE /token/{id}', { path: { id: 't1' } }),
+  'GET /audit': () => lab.call('GET /audit', { query: { limit: 1, before: 2, clone: 'c1' } }),
   'POST /clone/{id}/reset': () => lab.call('POST /clone/{id}/reset', { path: { id: 'c1' } }),
 } satisfies Record<OperationName, () => Promise<unknown>>
 
@@ -37,6 +53,8 @@ describe('the types of operations', () => {
     expectTypeOf<ReturnType<(typeof calls)['POST /snapshot']>>().resolves.toEqualTypeOf<Snapshot>()
     expectTypeOf<ReturnType<(typeof calls)['POST /clone']>>().resolves.toEqualTypeOf<Clone>()
     expectTypeOf<ReturnType<(typeof calls)['DELETE /clone/{id}']>>().resolves.toEqualTypeOf<Clone>()
+    expectTypeOf<ReturnType<(typeof calls)['POST /token']>>().resolves.toEqualTypeOf<CreatedToken>()
+    expectTypeOf<ReturnType<(typeof calls)['GET /audit']>>().resolves.toEqualTypeOf<AuditEntry[]>()
     expectTypeOf<ReturnType<(typeof calls)['DELETE /snapshot/{id}']>>().resolves.toEqualTypeOf<undefined>()
   })
 

@@ -4,6 +4,66 @@
  */
 
 export interface paths {
+    "/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the tokens
+         * @description List the tokens, oldest first, without their secrets. The lab's first token is not among them. For admins.
+         */
+        get: operations["TokenList"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a token
+         * @description Make a token. The answer has its secret, which can't be asked for again. For admins.
+         */
+        post: operations["TokenCreate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/token/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a token
+         * @description Revoke a token: refused from now on. The clones that were made with it stay, for admins to look after. For admins.
+         */
+        delete: operations["TokenDelete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/status": {
         parameters: {
             query?: never;
@@ -192,6 +252,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the audit log
+         * @description Who did what, when and from where, newest first: each request that was to change something, each that was refused for its token, and
+         *     what the lab deleted itself. For admins.
+         */
+        get: operations["AuditList"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -200,7 +281,7 @@ export interface components {
          * @description Every way in which a request can fail. Closed: a new code is a new minor version.
          * @enum {string}
          */
-        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
+        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
         /** @description The one form of every error answer. */
         Error: {
             /** @description For programs. */
@@ -214,6 +295,60 @@ export interface components {
             /** @description Finds the request in the server's log. Also in the `X-Request-Id` header. */
             requestId: string;
         };
+        /**
+         * @description What a token may do. admin: everything. member: make clones, and see and change the clones made with this token; take snapshots of them,
+         *     and delete those. viewer: read everything but tokens and the audit log, and change nothing.
+         * @enum {string}
+         */
+        Role: "admin" | "member" | "viewer";
+        /**
+         * @description ACTIVE: taken. EXPIRED, REVOKED: refused; forgotten some time later.
+         * @enum {string}
+         */
+        TokenStatusCode: "ACTIVE" | "EXPIRED" | "REVOKED";
+        /** @description A token as it can be shown: the secret itself is answered once, when it is made, and kept by nobody. */
+        Token: {
+            id: string;
+            /** @description No two active tokens have the same. */
+            name: string;
+            role: components["schemas"]["Role"];
+            status: components["schemas"]["TokenStatusCode"];
+            /** @description ISO 8601 in UTC. */
+            createdAt: string;
+            /** @description From when on it is refused, ISO 8601 in UTC; empty for never. */
+            expiresAt: string;
+            /** @description When it was last taken, to the minute or so, ISO 8601 in UTC; empty for never. */
+            lastUsedAt: string;
+        };
+        /** @description A token that was just made, with its secret. */
+        CreatedToken: {
+            id: string;
+            name: string;
+            role: components["schemas"]["Role"];
+            status: components["schemas"]["TokenStatusCode"];
+            /** @description ISO 8601 in UTC. */
+            createdAt: string;
+            /** @description From when on it is refused, ISO 8601 in UTC; empty for never. */
+            expiresAt: string;
+            /** @description Empty: it is new. */
+            lastUsedAt: string;
+            /** @description The secret, to be sent as `Authorization: Bearer`. It can't be asked for again. */
+            token: string;
+        };
+        /**
+         * @description What a token is to be.
+         * @example {
+         *       "name": "ci",
+         *       "role": "member"
+         *     }
+         */
+        CreateTokenRequest: {
+            /** @description For people and for the audit log. Letters, digits, dots, dashes and underscores. */
+            name: string;
+            role: components["schemas"]["Role"];
+            /** @description From when on it is refused: ISO 8601, in the future. Empty or left out: never. */
+            expiresAt?: string;
+        };
         /** @enum {string} */
         InstanceStatusCode: "OK" | "WARNING";
         InstanceStatus: {
@@ -222,7 +357,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "RECONCILE_FAILED";
+        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED";
         /** @description One reason for an instance's WARNING. */
         Warning: {
             code: components["schemas"]["WarningCode"];
@@ -450,6 +585,45 @@ export interface components {
             /** @description A snapshot's id, or a timestamp; left out: the snapshot that the clone has. */
             snapshot?: string;
         };
+        /** @description One thing that was asked of the lab, or that it did itself. Never holds a body, a password or a token. */
+        AuditEntry: {
+            /**
+             * Format: double
+             * @description Grows with time: `before` takes it, for the page after.
+             */
+            id: number;
+            /** @description When it began, ISO 8601 in UTC. */
+            at: string;
+            /** @description Empty for the lab's first token, for the lab itself, and where no token of this lab was sent. */
+            tokenId: string;
+            /**
+             * @description The token's name; `first` for the lab's first token, `lab` for what the lab did itself, `command` for
+             *     "npm run token" while no server ran; empty where no token of this lab was sent.
+             */
+            tokenName: string;
+            /** @description The operation of the API, by its id in the document, such as `CloneCreate`. */
+            operation: string;
+            /** @description The clone that it was about; empty for none. */
+            clone: string;
+            /** @description The snapshot that it was about; empty for none. */
+            snapshot: string;
+            /** @description The id of the token that it was about; empty for none. */
+            token: string;
+            /** @description The address that it came from; empty for what the lab did itself. */
+            address: string;
+            /**
+             * Format: double
+             * @description HTTP status of the answer; 0 where there was none: it is under way, the client went away, the server ended before, or the lab
+             *     did it itself.
+             */
+            status: number;
+            /** @description The code of the error that was answered; empty for none. */
+            errorCode: string;
+            /** @description Why the lab did it itself, or refused it where the code alone does not tell; empty otherwise. */
+            reason: string;
+            /** @description Finds the request in the server's log. */
+            requestId: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -459,6 +633,11 @@ export interface components {
 }
 export type ErrorCode = components['schemas']['ErrorCode'];
 export type Error = components['schemas']['Error'];
+export type Role = components['schemas']['Role'];
+export type TokenStatusCode = components['schemas']['TokenStatusCode'];
+export type Token = components['schemas']['Token'];
+export type CreatedToken = components['schemas']['CreatedToken'];
+export type CreateTokenRequest = components['schemas']['CreateTokenRequest'];
 export type InstanceStatusCode = components['schemas']['InstanceStatusCode'];
 export type InstanceStatus = components['schemas']['InstanceStatus'];
 export type WarningCode = components['schemas']['WarningCode'];
@@ -478,8 +657,181 @@ export type CreateCloneDatabase = components['schemas']['CreateCloneDatabase'];
 export type CreateCloneRequest = components['schemas']['CreateCloneRequest'];
 export type UpdateCloneRequest = components['schemas']['UpdateCloneRequest'];
 export type ResetCloneRequest = components['schemas']['ResetCloneRequest'];
+export type AuditEntry = components['schemas']['AuditEntry'];
 export type $defs = Record<string, never>;
 export interface operations {
+    TokenList: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"][];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    TokenCreate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateTokenRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedToken"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    TokenDelete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     StatusStatus: {
         parameters: {
             query?: never;
@@ -496,6 +848,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Instance"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Any failure */
@@ -556,6 +935,33 @@ export interface operations {
                     "application/json": components["schemas"]["Snapshot"][];
                 };
             };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Any failure */
             default: {
                 headers: {
@@ -589,6 +995,33 @@ export interface operations {
                     "application/json": components["schemas"]["Snapshot"];
                 };
             };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Any failure */
             default: {
                 headers: {
@@ -617,6 +1050,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
             };
             /** @description Any failure */
             default: {
@@ -657,6 +1117,33 @@ export interface operations {
                     "application/json": components["schemas"]["Clone"];
                 };
             };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Any failure */
             default: {
                 headers: {
@@ -688,6 +1175,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Clone"][];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Any failure */
@@ -724,6 +1238,33 @@ export interface operations {
                     "application/json": components["schemas"]["Clone"];
                 };
             };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Any failure */
             default: {
                 headers: {
@@ -753,6 +1294,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Clone"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Any failure */
@@ -788,6 +1356,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Clone"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Any failure */
@@ -828,6 +1423,100 @@ export interface operations {
                     "application/json": components["schemas"]["Clone"];
                 };
             };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    AuditList: {
+        parameters: {
+            query?: {
+                /** @description How many entries; the next page begins before the last of them */
+                limit?: number;
+                /** @description Only entries with a smaller id */
+                before?: number;
+                /** @description Only those about the clone of this id */
+                clone?: string;
+                /** @description Only those of the token of this name; `first` for the lab's first token, `lab` for the lab itself */
+                tokenName?: string;
+                /** @description Only those of this operation, such as `CloneCreate` */
+                operation?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditEntry"][];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Any failure */
             default: {
                 headers: {
@@ -848,9 +1537,11 @@ type ReadonlyArray<T> = [
 ] extends [
     unknown[]
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
-export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
+export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
+export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["admin", "member", "viewer"];
+export const tokenStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenStatusCode"]> = ["ACTIVE", "EXPIRED", "REVOKED"];
 export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["InstanceStatusCode"]> = ["OK", "WARNING"];
-export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "RECONCILE_FAILED"];
+export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "RECONCILE_FAILED", "AUDIT_LOG_FAILED"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];

@@ -73,7 +73,16 @@ beforeEach(() => {
     tls: false,
     requireWritable: () => {},
   })
-  monitor = new CloneMonitor({ catalogue, provisioner, clones, lifecycle, jobs, log, idleMinutes: 0 })
+  monitor = new CloneMonitor({
+    catalogue,
+    provisioner,
+    clones,
+    lifecycle,
+    jobs,
+    log,
+    idleMinutes: 0,
+    audit: { addOwn: () => {} },
+  })
   catalogue.volumes.add('base', 'base')
   catalogue.snapshots.add({
     id: 'snapshot',

@@ -1,4 +1,5 @@
 import { type ActivitySample, isProvisionError, type Provisioner, sampleActivity, wasUsed } from '@dblab/provision'
+import type { AuditLog } from '../access/audit-log.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { LabError } from '../errors.ts'
@@ -15,6 +16,7 @@ export interface MonitorOptions {
   lifecycle: CloneLifecycle
   jobs: Jobs
   log: Logger
+  audit: Pick<AuditLog, 'addOwn'>
   /** 0 for never. */
   idleMinutes: number
 }
@@ -104,14 +106,16 @@ export class CloneMonitor {
   }
 
   #delete(clone: CloneRecord, reason: string): void {
-    const { clones, log } = this.#options
+    const { clones, audit, log } = this.#options
     log.info('deleting a clone', { clone: clone.id, reason })
     try {
       clones.delete(clone.id)
+      audit.addOwn({ operation: 'CloneDelete', clone: clone.id }, reason)
     } catch (error) {
       // Protected, or gone, in the moment before.
       if (!(error instanceof LabError && (error.code === 'CLONE_PROTECTED' || error.code === 'CLONE_NOT_FOUND')))
         throw error
+      audit.addOwn({ operation: 'CloneDelete', clone: clone.id }, reason, error.code)
     }
   }
 }

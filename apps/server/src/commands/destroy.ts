@@ -38,6 +38,7 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await rm(places.binaries(stateDir), { recursive: true, force: true })
     const catalogue = places.catalogue(dataDir)
     for (const suffix of ['', '-wal', '-shm', '-reserve']) await rm(`${catalogue}${suffix}`, { force: true })
+    for (const suffix of ['', '-wal', '-shm']) await rm(`${places.audit(dataDir)}${suffix}`, { force: true })
     await failPoint('destroy.catalogue-removed')
     await rm(tokenFile(dataDir), { force: true })
     // The last: until it is gone, a destruction that was cut off can be done again.

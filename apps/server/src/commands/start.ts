@@ -39,6 +39,7 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
     bodyLimit: config.bodyLimit,
     tls: config.tls !== undefined,
     stopping,
+    trustedProxies: config.access.trustedProxies,
   })
   const server = createServer(config, app)
   answerUnreadable(server, log)
@@ -144,7 +145,7 @@ async function close(server: Server): Promise<void> {
 /** What a newcomer needs: where it is, the token (once), and three lines to try. */
 function greeting(lab: Lab, config: Config, url: string, fromEnvironment: boolean): string {
   const file = relative(process.cwd(), tokenFile(config.dataDir)) || tokenFile(config.dataDir)
-  const token = lab.tokenIsNew ? `${lab.services.token}   (shown this once; kept in ${file})` : `kept in ${file}`
+  const token = lab.tokenIsNew ? `${lab.firstToken}   (shown this once; kept in ${file})` : `kept in ${file}`
   const get = fromEnvironment ? '' : `export DBLAB_TOKEN=$(cat ${file}); `
   return `
 Database Lab is ready: ${lab.services.status.status().status.message}

@@ -170,6 +170,36 @@ const sample = z
   })
   .prefault({})
 
+/** Express' own names for them, addresses, and networks. */
+const proxy = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6(), z.enum(['loopback', 'linklocal', 'uniquelocal'])], {
+  error: 'must be an address, a network such as 10.0.0.0/8, or one of loopback, linklocal, uniquelocal',
+})
+
+const access = z
+  .strictObject({
+    failedAttemptsPerMinute: z
+      .int()
+      .min(1)
+      .default(30)
+      .describe(
+        'Requests with a token that is not taken, from one address, before they are answered with TOO_MANY_ATTEMPTS',
+      ),
+    trustedProxies: z
+      .array(proxy)
+      .default([])
+      .describe(
+        'Proxies whose `X-Forwarded-For` says where a request comes from: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
+      ),
+  })
+  .prefault({})
+
+const audit = z
+  .strictObject({
+    maxEntries: z.int().min(100).default(100_000).describe('Entries of the audit log that are kept'),
+    maxDays: z.number().positive().max(36_500).default(365).describe('Days that they are kept'),
+  })
+  .prefault({})
+
 /** The whole configuration. The README's reference is generated from this. */
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('Address that the API listens on'),
@@ -180,6 +210,8 @@ export const configSchema = z.strictObject({
   bodyLimit: bytes.prefault('100KB').describe('Largest request body'),
   requestTimeoutSeconds: z.number().positive().default(30).describe('A request must have arrived whole by then'),
   tls: tls.optional(),
+  access,
+  audit,
   storage,
   postgres,
   clones,

@@ -24,18 +24,21 @@ import {
   Tags,
 } from '@tsoa/runtime'
 import type { Request as ExpressRequest } from 'express'
+import type { CallerServices } from '../access/caller-services.ts'
 import { endOfWaiting } from '../http/stopping.ts'
-import type { Services } from '../services.ts'
 
 @Route()
 @Tags('Clones')
 @Security('bearer')
 @Security('verificationToken')
+@Response<Error>(401, 'No token, or one that is not taken')
+@Response<Error>(403, "The token's role may not do this")
+@Response<Error>(429, 'Too many tokens that are not taken came from this address')
 @Response<Error>('default', 'Any failure')
 export class CloneController extends Controller {
-  readonly #services: Services
+  readonly #services: CallerServices
 
-  constructor(services: Services) {
+  constructor(services: CallerServices) {
     super()
     this.#services = services
   }
@@ -62,7 +65,7 @@ export class CloneController extends Controller {
     @Query() wait?: number,
     @Header('Idempotency-Key') idempotencyKey?: string,
   ): Promise<Clone> {
-    const clone = await this.#services.clones.create(body, { idempotencyKey })
+    const clone = await this.#services.clones.create(body, idempotencyKey)
     this.setStatus(201)
     this.setHeader('Location', `/clone/${clone.id}`)
     return this.#settled(clone, wait, request)

@@ -12,17 +12,20 @@ import {
   SuccessResponse,
   Tags,
 } from '@tsoa/runtime'
-import type { Services } from '../services.ts'
+import type { CallerServices } from '../access/caller-services.ts'
 
 @Route()
 @Tags('Snapshots')
 @Security('bearer')
 @Security('verificationToken')
+@Response<Error>(401, 'No token, or one that is not taken')
+@Response<Error>(403, "The token's role may not do this")
+@Response<Error>(429, 'Too many tokens that are not taken came from this address')
 @Response<Error>('default', 'Any failure')
 export class SnapshotController extends Controller {
-  readonly #services: Services
+  readonly #services: CallerServices
 
-  constructor(services: Services) {
+  constructor(services: CallerServices) {
     super()
     this.#services = services
   }

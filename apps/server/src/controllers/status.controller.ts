@@ -1,14 +1,14 @@
 import type { Error, Health, Instance } from '@dblab/models'
 import { Controller, Get, Response, Route, Security, Tags } from '@tsoa/runtime'
-import type { Services } from '../services.ts'
+import type { CallerServices } from '../access/caller-services.ts'
 
 @Route()
 @Tags('Instance')
 @Response<Error>('default', 'Any failure')
 export class StatusController extends Controller {
-  readonly #services: Services
+  readonly #services: CallerServices
 
-  constructor(services: Services) {
+  constructor(services: CallerServices) {
     super()
     this.#services = services
   }
@@ -21,6 +21,9 @@ export class StatusController extends Controller {
   @Get('status')
   @Security('bearer')
   @Security('verificationToken')
+  @Response<Error>(401, 'No token, or one that is not taken')
+  @Response<Error>(403, "The token's role may not do this")
+  @Response<Error>(429, 'Too many tokens that are not taken came from this address')
   async status(): Promise<Instance> {
     return this.#services.status.status()
   }

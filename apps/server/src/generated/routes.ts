@@ -4,11 +4,15 @@
 import type { TsoaRoute } from '@tsoa/runtime';
 import {  fetchMiddlewares, ExpressTemplateService } from '@tsoa/runtime';
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import { TokenController } from './../controllers/token.controller.ts';
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 import { StatusController } from './../controllers/status.controller.ts';
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 import { SnapshotController } from './../controllers/snapshot.controller.ts';
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 import { CloneController } from './../controllers/clone.controller.ts';
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import { AuditController } from './../controllers/audit.controller.ts';
 import { expressAuthentication } from './../http/auth.ts';
 // @ts-ignore - no great way to install types from subpackage
 import { iocContainer } from './../ioc.ts';
@@ -23,7 +27,7 @@ const expressAuthenticationRecasted = expressAuthentication as (req: ExRequest, 
 const models: TsoaRoute.Models = {
     "ErrorCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["INVALID_REQUEST"]},{"dataType":"enum","enums":["INVALID_JSON"]},{"dataType":"enum","enums":["BODY_TOO_LARGE"]},{"dataType":"enum","enums":["UNSUPPORTED_MEDIA_TYPE"]},{"dataType":"enum","enums":["UNAUTHORIZED"]},{"dataType":"enum","enums":["PATH_NOT_FOUND"]},{"dataType":"enum","enums":["METHOD_NOT_ALLOWED"]},{"dataType":"enum","enums":["CLONE_NOT_FOUND"]},{"dataType":"enum","enums":["CLONE_ALREADY_EXISTS"]},{"dataType":"enum","enums":["CLONE_PROTECTED"]},{"dataType":"enum","enums":["CLONE_NOT_READY"]},{"dataType":"enum","enums":["SNAPSHOT_NOT_FOUND"]},{"dataType":"enum","enums":["SNAPSHOT_ALREADY_EXISTS"]},{"dataType":"enum","enums":["SNAPSHOT_IN_USE"]},{"dataType":"enum","enums":["DATABASE_NOT_FOUND"]},{"dataType":"enum","enums":["USERNAME_NOT_ALLOWED"]},{"dataType":"enum","enums":["IDEMPOTENCY_KEY_REUSED"]},{"dataType":"enum","enums":["NOT_ENOUGH_DISK_SPACE"]},{"dataType":"enum","enums":["TOO_BUSY"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["CATALOGUE_UNREADABLE"]},{"dataType":"enum","enums":["STORAGE_UNAVAILABLE"]},{"dataType":"enum","enums":["SHUTTING_DOWN"]},{"dataType":"enum","enums":["INTERNAL_ERROR"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["INVALID_REQUEST"]},{"dataType":"enum","enums":["INVALID_JSON"]},{"dataType":"enum","enums":["BODY_TOO_LARGE"]},{"dataType":"enum","enums":["UNSUPPORTED_MEDIA_TYPE"]},{"dataType":"enum","enums":["UNAUTHORIZED"]},{"dataType":"enum","enums":["FORBIDDEN"]},{"dataType":"enum","enums":["TOO_MANY_ATTEMPTS"]},{"dataType":"enum","enums":["PATH_NOT_FOUND"]},{"dataType":"enum","enums":["METHOD_NOT_ALLOWED"]},{"dataType":"enum","enums":["CLONE_NOT_FOUND"]},{"dataType":"enum","enums":["CLONE_ALREADY_EXISTS"]},{"dataType":"enum","enums":["CLONE_PROTECTED"]},{"dataType":"enum","enums":["CLONE_NOT_READY"]},{"dataType":"enum","enums":["SNAPSHOT_NOT_FOUND"]},{"dataType":"enum","enums":["SNAPSHOT_ALREADY_EXISTS"]},{"dataType":"enum","enums":["SNAPSHOT_IN_USE"]},{"dataType":"enum","enums":["DATABASE_NOT_FOUND"]},{"dataType":"enum","enums":["USERNAME_NOT_ALLOWED"]},{"dataType":"enum","enums":["IDEMPOTENCY_KEY_REUSED"]},{"dataType":"enum","enums":["TOKEN_NOT_FOUND"]},{"dataType":"enum","enums":["TOKEN_ALREADY_EXISTS"]},{"dataType":"enum","enums":["NOT_ENOUGH_DISK_SPACE"]},{"dataType":"enum","enums":["TOO_BUSY"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["CATALOGUE_UNREADABLE"]},{"dataType":"enum","enums":["STORAGE_UNAVAILABLE"]},{"dataType":"enum","enums":["SHUTTING_DOWN"]},{"dataType":"enum","enums":["INTERNAL_ERROR"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Error": {
@@ -34,6 +38,55 @@ const models: TsoaRoute.Models = {
             "hint": {"dataType":"string","required":true},
             "detail": {"dataType":"string"},
             "requestId": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Role": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["admin"]},{"dataType":"enum","enums":["member"]},{"dataType":"enum","enums":["viewer"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "TokenStatusCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["ACTIVE"]},{"dataType":"enum","enums":["EXPIRED"]},{"dataType":"enum","enums":["REVOKED"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Token": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"string","required":true},
+            "name": {"dataType":"string","required":true},
+            "role": {"ref":"Role","required":true},
+            "status": {"ref":"TokenStatusCode","required":true},
+            "createdAt": {"dataType":"string","required":true},
+            "expiresAt": {"dataType":"string","required":true},
+            "lastUsedAt": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CreatedToken": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"string","required":true},
+            "name": {"dataType":"string","required":true},
+            "role": {"ref":"Role","required":true},
+            "status": {"ref":"TokenStatusCode","required":true},
+            "createdAt": {"dataType":"string","required":true},
+            "expiresAt": {"dataType":"string","required":true},
+            "lastUsedAt": {"dataType":"string","required":true},
+            "token": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CreateTokenRequest": {
+        "dataType": "refObject",
+        "properties": {
+            "name": {"dataType":"string","required":true,"validators":{"pattern":{"errorMsg":"must be 1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit","value":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"}}},
+            "role": {"ref":"Role","required":true},
+            "expiresAt": {"dataType":"string","validators":{"maxLength":{"value":40}}},
         },
         "additionalProperties": false,
     },
@@ -54,7 +107,7 @@ const models: TsoaRoute.Models = {
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "WarningCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]},{"dataType":"enum","enums":["AUDIT_LOG_FAILED"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Warning": {
@@ -247,6 +300,26 @@ const models: TsoaRoute.Models = {
         "additionalProperties": false,
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "AuditEntry": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"double","required":true},
+            "at": {"dataType":"string","required":true},
+            "tokenId": {"dataType":"string","required":true},
+            "tokenName": {"dataType":"string","required":true},
+            "operation": {"dataType":"string","required":true},
+            "clone": {"dataType":"string","required":true},
+            "snapshot": {"dataType":"string","required":true},
+            "token": {"dataType":"string","required":true},
+            "address": {"dataType":"string","required":true},
+            "status": {"dataType":"double","required":true},
+            "errorCode": {"dataType":"string","required":true},
+            "reason": {"dataType":"string","required":true},
+            "requestId": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 };
 const templateService = new ExpressTemplateService(models, {"noImplicitAdditionalProperties":"throw-on-extras","bodyCoercion":false});
 
@@ -264,6 +337,113 @@ export function RegisterRoutes(app: Router) {
 
 
     
+        const argsTokenController_list: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.get('/tokens',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(TokenController)),
+            ...(fetchMiddlewares<RequestHandler>(TokenController.prototype.list)),
+
+            async function TokenController_list(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsTokenController_list, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<TokenController>(TokenController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'list',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsTokenController_create: Record<string, TsoaRoute.ParameterSchema> = {
+                body: {"in":"body","name":"body","required":true,"ref":"CreateTokenRequest"},
+        };
+        app.post('/token',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(TokenController)),
+            ...(fetchMiddlewares<RequestHandler>(TokenController.prototype.create)),
+
+            async function TokenController_create(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsTokenController_create, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<TokenController>(TokenController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'create',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 201,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsTokenController_delete: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+        };
+        app.delete('/token/:id',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(TokenController)),
+            ...(fetchMiddlewares<RequestHandler>(TokenController.prototype.delete)),
+
+            async function TokenController_delete(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsTokenController_delete, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<TokenController>(TokenController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'delete',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 204,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
         const argsStatusController_status: Record<string, TsoaRoute.ParameterSchema> = {
         };
         app.get('/status',
@@ -661,6 +841,46 @@ export function RegisterRoutes(app: Router) {
                 next,
                 validatedArgs,
                 successStatus: 202,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsAuditController_list: Record<string, TsoaRoute.ParameterSchema> = {
+                limit: {"default":100,"in":"query","name":"limit","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":1},"maximum":{"value":1000}}},
+                before: {"in":"query","name":"before","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":1}}},
+                clone: {"in":"query","name":"clone","dataType":"string","validators":{"maxLength":{"value":63}}},
+                tokenName: {"in":"query","name":"tokenName","dataType":"string","validators":{"maxLength":{"value":63}}},
+                operation: {"in":"query","name":"operation","dataType":"string","validators":{"maxLength":{"value":63}}},
+        };
+        app.get('/audit',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(AuditController)),
+            ...(fetchMiddlewares<RequestHandler>(AuditController.prototype.list)),
+
+            async function AuditController_list(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsAuditController_list, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<AuditController>(AuditController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'list',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
               });
             } catch (err) {
                 return next(err);

@@ -6,6 +6,7 @@ import { LabError } from '../errors.ts'
 import { RegisterRoutes } from '../generated/routes.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services.ts'
+import { requireAccess } from './access.ts'
 import { bodyParsers } from './body.ts'
 import { serveDocs } from './docs.ts'
 import { errorHandler, unknownPath } from './errors.ts'
@@ -22,23 +23,35 @@ export interface AppOptions {
   bodyLimit: number
   /** True where clients come over TLS: then browsers are told to insist on it. */
   tls: boolean
+  /** Addresses of proxies whose `X-Forwarded-For` is believed. */
+  trustedProxies?: readonly string[]
   /** Aborted when the server is asked to stop: then nothing new begins, and nobody is made to wait. */
   stopping?: AbortSignal
 }
 
 /** The whole HTTP side, without a port. */
-export function createApp({ services, log, openApi, bodyLimit, tls, stopping }: AppOptions): Express {
+export function createApp({
+  services,
+  log,
+  openApi,
+  bodyLimit,
+  tls,
+  stopping,
+  trustedProxies = [],
+}: AppOptions): Express {
   const app = express()
   app.locals.services = services
   app.locals.stopping = stopping ?? new AbortController().signal
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
+  app.set('trust proxy', [...trustedProxies])
   app.use(requestLog(log))
   // Without TLS, `upgrade-insecure-requests` would send Swagger UI's own calls to a port that does not speak it.
   const upgradeInsecureRequests = tls ? [] : null
   app.use(helmet({ strictTransportSecurity: tls, contentSecurityPolicy: { directives: { upgradeInsecureRequests } } }))
   app.use(requireHost)
   serveDocs(app, openApi)
+  app.use(requireAccess(services.access, openApi))
   // After the bodies: one that is slow may come whole only when the server was told to stop.
   app.use(bodyParsers(bodyLimit), refuseWhenStopping)
   app.use(refuseUnknownQuery(openApi))

@@ -2,6 +2,7 @@ import type { ErrorCode, Error as WireError } from '@dblab/models'
 import { isProvisionError } from '@dblab/provision'
 import { ValidateError } from '@tsoa/runtime'
 import type { ErrorRequestHandler, RequestHandler } from 'express'
+import { NotOwnedError } from '../access/caller.ts'
 import { firstCause } from '../cloning/explain.ts'
 import { DISK_FULL, isOutOfSpace, isUnreachableCatalogue, LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -33,6 +34,16 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     status: 401,
     name: 'Unauthorized',
     hint: 'Send the token as "Authorization: Bearer TOKEN" or "Verification-Token: TOKEN"; the server says at its start where it is kept',
+  },
+  FORBIDDEN: {
+    status: 403,
+    name: 'Forbidden',
+    hint: 'Ask with a token whose role may do this, or ask an admin of the lab for one',
+  },
+  TOO_MANY_ATTEMPTS: {
+    status: 429,
+    name: 'Too many attempts',
+    hint: 'Correct the token; right ones are taken at any time',
   },
   PATH_NOT_FOUND: { status: 404, name: 'Path not found', hint: 'See /docs for the paths that there are' },
   METHOD_NOT_ALLOWED: {
@@ -73,6 +84,12 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     status: 409,
     name: 'Idempotency key reused',
     hint: 'Use a new Idempotency-Key for a new request',
+  },
+  TOKEN_NOT_FOUND: { status: 404, name: 'Token not found', hint: 'GET /tokens lists the tokens that there are' },
+  TOKEN_ALREADY_EXISTS: {
+    status: 409,
+    name: 'Token already exists',
+    hint: 'Choose another name, or revoke that token',
   },
   NOT_ENOUGH_DISK_SPACE: {
     status: 507,
@@ -119,6 +136,9 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     const requestId = String(response.locals.requestId)
     const failure = classify(error)
     const { status, name, hint } = errorTable[failure.code]
+    // For the audit log.
+    response.locals.errorCode = failure.code
+    if (error instanceof NotOwnedError) response.locals.reason = "another token's clone"
     const fields = { requestId, method: request.method, code: failure.code, error }
     if (failure.code === 'INTERNAL_ERROR') log.error('request failed', fields)
     else if (hasStory(error, status)) log.warn('request failed', fields)

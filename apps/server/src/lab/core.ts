@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { PortPool, Provisioner } from '@dblab/provision'
+import type { AuditLog } from '../access/audit-log.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { CloneService } from '../cloning/clone-service.ts'
 import { GarbageCollector } from '../cloning/garbage.ts'
@@ -23,11 +24,12 @@ export interface CoreOptions {
   catalogue: Catalogue
   /** Why the catalogue can't be trusted: then nothing may be made or removed. */
   lost: string | undefined
+  audit: AuditLog
   log: Logger
 }
 
 /** What works in a lab, put together: nothing of it has begun yet. */
-export async function makeCore({ config, foundations, catalogue, lost, log }: CoreOptions) {
+export async function makeCore({ config, foundations, catalogue, lost, audit, log }: CoreOptions) {
   const { portFrom, portTo, host, concurrency, queue, idleMinutes, publicHost } = config.clones
   const tls = cloneCertificate(config)
   const provisioner = new Provisioner({
@@ -56,7 +58,7 @@ export async function makeCore({ config, foundations, catalogue, lost, log }: Co
     ...{ provisioner, ports, disk, jobs, clones },
     snapshots: new SnapshotService({ ...common, jobs }),
     reconciler: new Reconciler({ ...common, lifecycle, jobs }),
-    monitor: new CloneMonitor({ ...common, clones, lifecycle, jobs, idleMinutes }),
+    monitor: new CloneMonitor({ ...common, clones, lifecycle, jobs, idleMinutes, audit }),
   }
 }
 

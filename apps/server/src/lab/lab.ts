@@ -1,4 +1,5 @@
 import { failPoint, type PortPool, type Provisioner } from '@dblab/provision'
+import { openAccess } from '../access/access.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Config } from '../config/schema.ts'
 import type { Logger } from '../log.ts'
@@ -27,6 +28,7 @@ export interface Lab extends AsyncDisposable {
   ports: PortPool
   /** True when the lab's catalogue is lost: then nothing is made or removed. */
   readOnly: boolean
+  firstToken: string
   /** True when the token was made by this start, so that its owner has not seen it. */
   tokenIsNew: boolean
 }
@@ -51,7 +53,8 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   stack.defer(() => catalogue.close())
   if (lost !== undefined) log.error('the catalogue is lost; nothing will be made or removed', { reason: lost })
   else await checkPostgres(runtime, catalogue, config, log)
-  const core = await makeCore({ config, foundations, catalogue, lost, log })
+  const access = stack.use(openAccess({ config, catalogue, lost, firstToken: kept.token, log }))
+  const core = await makeCore({ config, foundations, catalogue, lost, audit: access.audit, log })
   const { clones, snapshots, disk, jobs, monitor, ports, provisioner } = core
   await disk.refresh()
   stack.defer(() => jobs.close())
@@ -65,10 +68,19 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
   const standing = standingWarnings(config, lost, problems)
-  const status = new StatusService({ ...core, catalogue, version, standing, ...storage, storage: storage.driver })
+  const status = new StatusService({
+    ...core,
+    catalogue,
+    audit: access.audit,
+    version,
+    standing,
+    ...storage,
+    storage: storage.driver,
+  })
   const whole = stack.move()
   return {
-    services: { clones, snapshots, status, token: kept.token },
+    services: { clones, snapshots, status, access, catalogue },
+    firstToken: kept.token,
     ...{ foundations, catalogue, provisioner, ports },
     readOnly: lost !== undefined,
     tokenIsNew: kept.made,

@@ -34,11 +34,12 @@ export async function makeStateDir(stateDir: string): Promise<void> {
 }
 
 /**
- * Everything that a lab keeps. Below the data directory lies the lab's own: its identity, token, catalogue and pool image. Below the state
+ * Everything that a lab keeps. Below the data directory lies the lab's own: its identity, token, catalogue, audit log and pool image. Below the state
  * directory, often the same, lies what the account of Postgres must reach: volumes, sockets, logs, copies of binaries.
  */
 export const places = {
   catalogue: (dataDir: string) => join(dataDir, 'catalogue.db'),
+  audit: (dataDir: string) => join(dataDir, 'audit.db'),
   lock: (dataDir: string) => join(dataDir, 'lock.db'),
   image: (dataDir: string) => join(dataDir, 'pool.img'),
   pool: (stateDir: string) => join(stateDir, 'pool'),

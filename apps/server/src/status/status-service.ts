@@ -10,6 +10,7 @@ export interface StatusServiceOptions {
   clones: CloneService
   snapshots: SnapshotService
   disk: DiskMonitor
+  audit: { readonly problem: string | undefined }
   ports: PortPool
   storage: StorageDriver
   choice: StorageChoice
@@ -31,10 +32,11 @@ export class StatusService {
     return { status: 'OK', version: this.#options.version }
   }
 
-  status(): Instance {
+  /** @param tokenId whose clones it shows; undefined for all */
+  status({ tokenId }: { tokenId?: string | undefined } = {}): Instance {
     const { catalogue, clones, snapshots, disk, version } = this.#options
     const warnings = this.warnings()
-    const cloneList = clones.list()
+    const cloneList = clones.list({ tokenId })
     return {
       status:
         warnings.length === 0
@@ -53,13 +55,20 @@ export class StatusService {
   }
 
   warnings(): Warning[] {
-    const { catalogue, disk, ports, standing } = this.#options
+    const { catalogue, disk, ports, audit, standing } = this.#options
     const warnings = [...standing, ...disk.warnings()]
     if (catalogue.snapshots.listPublished().length === 0 && !warnings.some(({ code }) => code === 'CATALOGUE_LOST')) {
       warnings.push({
         code: 'NO_SNAPSHOT',
         message: 'The lab has no snapshot to clone',
         hint: 'Import data (npm start -- --import FILE), or take a snapshot of what there is (POST /snapshot)',
+      })
+    }
+    if (audit.problem !== undefined) {
+      warnings.push({
+        code: 'AUDIT_LOG_FAILED',
+        message: `The audit log can't be written: ${audit.problem}`,
+        hint: "What it lacks is in the server's log; make room on the disk of the data directory, or see what is wrong with audit.db there",
       })
     }
     if (ports.unlent === 0) {

@@ -150,7 +150,7 @@ export const text = expect.stringMatching(/\S/)
 /** The form that every error has, whatever raised it. */
 export function expectError({ status, headers, body }: Answer<WireError>): void {
   expect(body).toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/), name: text, hint: text, requestId: text })
-  if (status === 503) expect(Number(headers.get('Retry-After'))).toBeGreaterThan(0)
+  if (status === 503 || status === 429) expect(Number(headers.get('Retry-After'))).toBeGreaterThan(0)
   if (status === 401) expect(headers.get('WWW-Authenticate')).toContain('Bearer')
   if (status === 405) expect(headers.get('Allow')).toMatch(/^[A-Z, ]+$/)
   expect(headers.get('X-Request-Id')).toBe(body.requestId)

@@ -16,7 +16,7 @@ describe('the API of a running lab', () => {
   let api: Api
 
   beforeAll(async () => {
-    lab = await TestLab.make({ driver: 'copy' })
+    lab = await TestLab.make({ driver: 'copy', config: { access: { failedAttemptsPerMinute: 1000 } } })
     await lab.start()
     api = await Api.of(lab)
   })

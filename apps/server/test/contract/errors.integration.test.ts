@@ -1,6 +1,6 @@
 import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Clone, ErrorCode, Instance } from '@dblab/models'
+import type { Clone, CreatedToken, ErrorCode, Instance } from '@dblab/models'
 import { freePort } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { urlOf } from '../support/clones.ts'
@@ -13,6 +13,7 @@ import { fullUp, occupy, readOnly } from './hardship.ts'
 import { slowRequests } from './slow-requests.ts'
 
 const BODY_LIMIT = 10_000
+const ATTEMPTS = 5
 const json = { db: { username: 'alice', password: PASSWORD } }
 
 describe('the errors of a running lab', () => {
@@ -25,7 +26,9 @@ describe('the errors of a running lab', () => {
   beforeAll(async () => {
     firstPort = await freePort()
     const clones = { portFrom: firstPort, portTo: firstPort + 4, concurrency: 1, queue: 1 }
-    lab = await TestLab.make({ driver: 'copy', config: { bodyLimit: BODY_LIMIT, requestTimeoutSeconds: 3, clones } })
+    const access = { failedAttemptsPerMinute: ATTEMPTS }
+    const config = { bodyLimit: BODY_LIMIT, requestTimeoutSeconds: 3, clones, access }
+    lab = await TestLab.make({ driver: 'copy', config })
     await lab.start()
     api = await Api.of(lab)
     codes = api.document.errorCodes
@@ -61,6 +64,17 @@ describe('the errors of a running lab', () => {
     })
     expect(database.detail).toBe('the snapshot has these databases: postgres, shop')
     await refused('USERNAME_NOT_ALLOWED', 400, 'POST', '/clone', { json: { db: { ...json.db, username: 'dblab' } } })
+  })
+
+  test('tell what is wrong with a token', async () => {
+    const made = await api.call<CreatedToken>('POST', '/token', { json: { name: 'viewer', role: 'viewer' } })
+    const { id, token } = made.body
+    await refused('FORBIDDEN', 403, 'POST', '/clone', { json, token })
+    await refused('TOKEN_ALREADY_EXISTS', 409, 'POST', '/token', { json: { name: 'viewer', role: 'admin' } })
+    await refused('TOKEN_NOT_FOUND', 404, 'DELETE', '/token/nope')
+    expect((await api.call('DELETE', `/token/${id}`)).status).toBe(204)
+    for (let n = 0; n < ATTEMPTS; n++) await api.call('GET', '/status', { token: 'wrong' })
+    await refused('TOO_MANY_ATTEMPTS', 429, 'GET', '/status', { token: 'wrong' })
   })
 
   test('tell what stands in the way of a clone', async () => {
@@ -159,6 +173,10 @@ describe('the errors of a running lab', () => {
         )
       }
       await refused('CATALOGUE_UNREADABLE', 503, 'POST', '/snapshot', { json: {} })
+      await refused('CATALOGUE_UNREADABLE', 503, 'POST', '/token', { json: { name: 'a', role: 'admin' } })
+      await refused('CATALOGUE_UNREADABLE', 503, 'DELETE', '/token/a')
+      const unknown = await refused('UNAUTHORIZED', 401, 'GET', '/status', { token: 'dblab_of-the-lost-catalogue' })
+      expect(unknown.detail).toBe("the catalogue is lost, and with it all tokens but the lab's first")
       const { body } = await api.get<Instance>('/status')
       expect(body.status.code).toBe('WARNING')
       expect(body.warnings).toMatchObject([{ code: 'CATALOGUE_LOST' }])

@@ -1,7 +1,13 @@
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { createLogger, format, transports } from 'winston'
+import { openAccess } from '../../src/access/access.ts'
+import { Catalogue } from '../../src/catalogue/catalogue.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { createApp } from '../../src/http/app.ts'
 import type { Services } from '../../src/services.ts'
 import { openApi } from '../../src/version.ts'
@@ -26,7 +32,11 @@ export async function failingApp(): Promise<FailingApp> {
   const fail = () => {
     throw new Error('canary: what only the log may tell')
   }
-  const services = { status: { status: fail, health: fail }, token: 'token' } as unknown as Services
+  const directory = await mkdtemp(join(tmpdir(), 'dblab-failing-'))
+  const catalogue = Catalogue.empty('lab')
+  const config = configSchema.parse({ dataDir: directory })
+  const access = openAccess({ config, catalogue, lost: undefined, firstToken: 'token', log })
+  const services = { status: { status: fail, health: fail }, access, catalogue } as unknown as Services
   const stopping = new AbortController()
   const app = createApp({ services, log, openApi, bodyLimit: 1000, tls: false, stopping: stopping.signal })
   const server = createServer(app).listen(0, '127.0.0.1')
@@ -50,6 +60,8 @@ export async function failingApp(): Promise<FailingApp> {
       server.closeAllConnections()
       server.close()
       await once(server, 'close')
+      await access[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true })
     },
   }
 }
