@@ -51,6 +51,24 @@ export function randomHex(bytes: number): string {
   )
 }
 
+/** When a token ends: at most one of the two; neither for never. */
+export interface TokenLifetime {
+  /** A moment; a text is ISO 8601. */
+  expiresAt?: Date | string | undefined
+  /** From now by this machine's clock, such as `12h`, `90d`, `1w`. */
+  ttl?: string | undefined
+}
+
+/** @throws TypeError for a ttl or a date that is none, and for both at once */
+export function expiry(expiresAt: Date | string | undefined, ttl: string | undefined): { expiresAt?: string } {
+  if (ttl !== undefined) {
+    if (expiresAt !== undefined) throw new TypeError('give either expiresAt or ttl, not both')
+    return { expiresAt: toIso(new Date(Date.now() + parseTtl(ttl)), 'ttl') }
+  }
+  if (expiresAt === undefined) return {}
+  return { expiresAt: typeof expiresAt === 'string' ? expiresAt : toIso(expiresAt, 'expiresAt') }
+}
+
 function lifetime(deleteAt: Date | string | null | undefined, ttl: string | undefined): { deleteAt?: string } {
   if (ttl !== undefined) {
     if (deleteAt !== undefined) throw new TypeError('give either deleteAt or ttl, not both')

@@ -74,6 +74,28 @@ describe('a lab', () => {
     expect(stub.requests('POST /snapshot')[0]?.body).toEqual({ cloneId: 'c1' })
   })
 
+  it('makes, lists and revokes tokens, and reads the audit log', async () => {
+    await using stub = await StubLab.start()
+    await using lab = openLab({ url: stub.url })
+    stub.on('GET /tokens', { body: [{ id: 't1' }] }).on('POST /token', { status: 201, body: { id: 't1', token: 's' } })
+    stub.on('DELETE /token/t1', { status: 204 }).on('GET /audit', { body: [{ id: 7 }] })
+    const before = Date.now()
+    expect((await lab.tokens.create({ name: 'ci', role: 'member', ttl: '90d' })).token).toBe('s')
+    const [sent] = stub.requests('POST /token').map(({ body }) => body as { expiresAt: string })
+    const { expiresAt = '', ...rest } = sent ?? {}
+    expect(rest).toEqual({ name: 'ci', role: 'member' })
+    expect(Date.parse(expiresAt) - before).toBeGreaterThanOrEqual(90 * 86_400_000)
+    expect(Date.parse(expiresAt) - Date.now()).toBeLessThanOrEqual(90 * 86_400_000)
+    expect(() => lab.tokens.create({ name: 'ci', role: 'member', ttl: '9 days' })).toThrow(TypeError)
+    expect(() => lab.tokens.create({ name: 'ci', role: 'member', ttl: '9d', expiresAt: '2999-01-01' })).toThrow(
+      TypeError,
+    )
+    expect(await lab.tokens.list()).toEqual([{ id: 't1' }])
+    await lab.tokens.revoke('t1')
+    expect(await lab.audit.list({ clone: 'c1', before: 9 })).toEqual([{ id: 7 }])
+    expect(stub.requests('GET /audit')[0]?.query).toEqual({ clone: 'c1', before: '9' })
+  })
+
   it('of the environment is the one that DBLAB_URL and DBLAB_TOKEN name', async () => {
     await using stub = await StubLab.start()
     stub.on('GET /status', { body: {} })

@@ -1,8 +1,10 @@
+import { Audit } from './audit.ts'
 import { type CallArguments, type CallOptions, Client, type ClientOptions } from './client.ts'
 import { Clones } from './clones.ts'
 import type { Answer, OperationName } from './operation.ts'
 import type { Health, Instance } from './schema.gen.ts'
 import { Snapshots } from './snapshots.ts'
+import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
 
 /**
@@ -14,6 +16,10 @@ import type { Transport } from './transport.ts'
 export class Lab implements AsyncDisposable {
   readonly clones: Clones
   readonly snapshots: Snapshots
+  /** For admins. */
+  readonly tokens: Tokens
+  /** For admins. */
+  readonly audit: Audit
   readonly #client: Client
 
   /**
@@ -24,6 +30,8 @@ export class Lab implements AsyncDisposable {
     this.#client = new Client(options, transport)
     this.clones = new Clones(this.#client)
     this.snapshots = new Snapshots(this.#client)
+    this.tokens = new Tokens(this.#client)
+    this.audit = new Audit(this.#client)
   }
 
   /** The lab's address, without a trailing slash. */

@@ -1,20 +1,24 @@
 // What both entries have in common.
+export type { Audit, AuditFilter } from './audit.ts'
 export type { CallArguments, CallOptions, ClientOptions } from './client.ts'
 export { CloneHandle } from './clone-handle.ts'
-export type { CreateCloneInput, Lifetime, UpdateCloneInput } from './clone-input.ts'
+export type { CreateCloneInput, Lifetime, TokenLifetime, UpdateCloneInput } from './clone-input.ts'
 export type { CloneFilter, Clones, CreateCloneOptions } from './clones.ts'
 export { CloneFailedError, isLabApiError, LabApiError, LabConnectionError, LabTimeoutError } from './errors.ts'
 export { type FetchTransportOptions, fetchTransport } from './fetch.ts'
 export { Lab } from './lab.ts'
 export type { Answer, Input, OperationName } from './operation.ts'
 export type {
+  AuditEntry,
   Clone,
   CloneDatabase,
   CloneStatus,
   CloneStatusCode,
   CreateCloneDatabase,
   CreateCloneRequest,
+  CreatedToken,
   CreateSnapshotRequest,
+  CreateTokenRequest,
   Disk,
   Error as LabErrorBody,
   ErrorCode,
@@ -26,11 +30,15 @@ export type {
   Pool,
   paths,
   ResetCloneRequest,
+  Role,
   Snapshot,
+  Token,
+  TokenStatusCode,
   UpdateCloneRequest,
   Warning,
   WarningCode,
 } from './schema.gen.ts'
 export { errorCodeValues as errorCodes } from './schema.gen.ts'
 export type { Snapshots } from './snapshots.ts'
+export type { CreateTokenInput, Tokens } from './tokens.ts'
 export type { Transport, TransportRequest, TransportResponse } from './transport.ts'
