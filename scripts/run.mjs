@@ -90,6 +90,7 @@ const commands = {
   start: (args) => server(['start', ...args]),
   stop: (args) => server(['stop', ...args]),
   destroy: (args) => server(['destroy', ...args]),
+  token: (args) => server(['token', ...args]),
   test: async (args) => {
     await install()
     await build()

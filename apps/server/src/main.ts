@@ -1,12 +1,15 @@
 import { armFaults, isProvisionError, parseFaultPlan } from '@dblab/provision'
+import { LabApiError, LabConnectionError } from '@dblab/sdk'
 import { Command } from 'commander'
 import { firstCause } from './cloning/explain.ts'
 import { destroy } from './commands/destroy.ts'
 import { start } from './commands/start.ts'
 import { StillRunningError, stop } from './commands/stop.ts'
+import { tokenCommand } from './commands/token.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
-import { DISK_FULL, isOutOfSpace } from './errors.ts'
+import { DISK_FULL, isOutOfSpace, LabError } from './errors.ts'
+import { errorTable } from './http/errors.ts'
 import { IdentityError } from './lab/identity.ts'
 import { LabLockedError } from './lab/lock.ts'
 import { readServerFile } from './lab/server-file.ts'
@@ -56,6 +59,13 @@ program
     await destroy(lenientConfig(), options)
   })
 
+program.addCommand(
+  tokenCommand(() => {
+    const loaded = loadConfig(process.env, process.cwd())
+    return { loaded, log: createLog(loaded.config) }
+  }),
+)
+
 try {
   await program.parseAsync()
 } catch (error) {
@@ -84,6 +94,8 @@ async function explain(raised: unknown): Promise<string> {
     const where = server.url ?? 'it is still starting'
     return `The lab is running already: ${where} (process ${server.pid}). Ctrl-C there stops it; "npm run stop" stops the clones too.`
   }
+  if (error instanceof LabApiError || error instanceof LabConnectionError) return error.message
+  if (error instanceof LabError) return [error.message, errorTable[error.code].hint].join('\n')
   if (error instanceof ConfigError || error instanceof IdentityError || error instanceof StillRunningError)
     return error.message
   if (isOutOfSpace(error) && !isProvisionError(error)) return `${DISK_FULL} Make room there, then try again.`
