@@ -22,6 +22,7 @@ const TO_SECOND = `
     clone_id TEXT NOT NULL,
     created_at TEXT NOT NULL
   ) STRICT;
+  DELETE FROM meta WHERE key = 'contents';
   PRAGMA user_version = 2;`
 
 /** And that one of the first. */
@@ -39,6 +40,7 @@ test('a catalogue of the first schema is brought up to this one, with what it ho
   first.close()
   const db = new DatabaseSync(file)
   db.exec(TO_SECOND + TO_FIRST)
+  await rm(`${file}-seal`)
   db.close()
   const second = Catalogue.open(file, 'lab', 0)
   expect(second.volumes.list()).toEqual([expect.objectContaining({ id: 'base', origin: null, data: null })])
@@ -63,6 +65,7 @@ test('a catalogue of the second schema keeps its clones, snapshots and keys, as 
       verifier, size, cloning_seconds, last_used_at)
       VALUES ('old', 'OK', '', '', '', '', 0, '${now}', 's', 16000, 'alice', 'shop', '', 0, 1, '${now}');
     INSERT INTO idempotency_keys (key, request_hash, clone_id, created_at) VALUES ('key', 'hash', 'old', '${now}');`)
+  await rm(`${file}-seal`)
   db.close()
   const catalogue = Catalogue.open(file, 'lab', 0)
   expect(catalogue.clones.get('old')).toMatchObject({ id: 'old', tokenId: null })

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { isOutOfSpace } from '../errors.ts'
 import { CloneStore } from './clones.ts'
-import { createDatabase, openDatabase } from './database.ts'
+import { type CreateOptions, createDatabase, createInMemory, openDatabase } from './database.ts'
 import { IdempotencyStore } from './idempotency.ts'
 import { Reserve } from './reserve.ts'
 import { SnapshotStore } from './snapshots.ts'
@@ -29,8 +29,8 @@ export class Catalogue {
   }
 
   /** The catalogue of a new lab. The file must not exist. */
-  static create(file: string, labId: string): Catalogue {
-    return new Catalogue(createDatabase(file, labId), new Reserve(`${file}-reserve`))
+  static create(file: string, labId: string, options: CreateOptions = {}): Catalogue {
+    return new Catalogue(createDatabase(file, labId, options), new Reserve(`${file}-reserve`))
   }
 
   /** @throws CatalogueLostError when it can't be trusted: then nothing may be concluded from what it lacks. */
@@ -40,7 +40,7 @@ export class Catalogue {
 
   /** An empty one that is never written to disk: what a lab shows while its own is lost. */
   static empty(labId: string): Catalogue {
-    return new Catalogue(createDatabase(':memory:', labId))
+    return new Catalogue(createInMemory(labId))
   }
 
   /** All of it, on disk, or nothing. `work` must not await. */
@@ -77,6 +77,16 @@ export class Catalogue {
   nextEpoch(): number {
     this.evenIfFull(() => this.#db.exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'"))
     return Number(this.#db.prepare("SELECT value FROM meta WHERE key = 'epoch'").get()?.value)
+  }
+
+  /** Grows with every change of a row by this process: who keeps it knows later whether there is anything new. */
+  get changes(): number {
+    return Number(this.#db.prepare('SELECT total_changes() AS n').get()?.n)
+  }
+
+  /** Takes what the log holds into the file itself, as closing does. */
+  checkpoint(): void {
+    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
   close(): void {

@@ -1,6 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { isSystemError } from '@dblab/provision'
+import { type Contents, NOTHING, Seal } from './seal.ts'
+import { SealedDatabase } from './sealed-database.ts'
 
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
 const SCHEMA_VERSION = 3
@@ -132,29 +134,60 @@ export class CatalogueLostError extends Error {
   override readonly name = 'CatalogueLostError'
   /** True for a file without any content: what a first start leaves that was cut off while it made the catalogue. */
   readonly empty: boolean
+  /** True for one that is sound, as far as can be told, and that a newer server can read. */
+  readonly newer: boolean
 
-  constructor(message: string, options: ErrorOptions & { empty?: boolean } = {}) {
+  constructor(message: string, options: ErrorOptions & { empty?: boolean; newer?: boolean } = {}) {
     super(message, options)
     this.empty = options.empty ?? false
+    this.newer = options.newer ?? false
   }
 }
 
 /** Opens a database with durable commits (WAL, `synchronous=FULL`). */
-function open(file: string): DatabaseSync {
-  const db = new DatabaseSync(file, { enableForeignKeyConstraints: true, timeout: 5000 })
+function open(file: string): SealedDatabase {
+  const db = new SealedDatabase(file, new Seal(sealFile(file)))
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
   return db
 }
 
-/** Makes the catalogue of a new lab. `:memory:` makes one that is forgotten. */
-export function createDatabase(file: string, labId: string): DatabaseSync {
+/** Beside the catalogue. */
+export function sealFile(file: string): string {
+  return `${file}-seal`
+}
+
+export interface CreateOptions {
+  /** How many starts the lab has seen. */
+  epoch?: number
+  /** Of a catalogue before this one, which it is to be newer than. */
+  after?: Contents | undefined
+}
+
+/** Makes the catalogue of a new lab. */
+export function createDatabase(
+  file: string,
+  labId: string,
+  { epoch = 0, after = NOTHING }: CreateOptions = {},
+): DatabaseSync {
   // SQLite gives the files beside it (-wal, -shm) the same mode.
-  if (file !== ':memory:') closeSync(openSync(file, 'wx', 0o600))
+  closeSync(openSync(file, 'wx', 0o600))
   const db = open(file)
-  db.exec(`BEGIN; ${SCHEMA}`)
-  db.prepare("INSERT INTO meta (key, value) VALUES ('lab_id', ?), ('epoch', '0')").run(labId)
-  db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+  makeSchema(db, labId, epoch)
+  db.watch(after)
   return db
+}
+
+/** One in memory, that is forgotten. */
+export function createInMemory(labId: string): DatabaseSync {
+  const db = new DatabaseSync(':memory:', { enableForeignKeyConstraints: true })
+  makeSchema(db, labId, 0)
+  return db
+}
+
+function makeSchema(db: DatabaseSync, labId: string, epoch: number): void {
+  db.exec(`BEGIN; ${SCHEMA}`)
+  db.prepare("INSERT INTO meta (key, value) VALUES ('lab_id', ?), ('epoch', ?)").run(labId, String(epoch))
+  db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
 }
 
 /**
@@ -165,7 +198,7 @@ export function createDatabase(file: string, labId: string): DatabaseSync {
  */
 export function openDatabase(file: string, labId: string, epoch: number): DatabaseSync {
   requireHeader(file)
-  let db: DatabaseSync | undefined
+  let db: SealedDatabase | undefined
   try {
     db = open(file)
     const [check] = db.prepare('PRAGMA integrity_check(1)').all()
@@ -174,7 +207,8 @@ export function openDatabase(file: string, labId: string, epoch: number): Databa
     const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
     if (version === 0) throw new CatalogueLostError('it is empty', { empty: true })
     if (version > SCHEMA_VERSION) {
-      throw new CatalogueLostError(`a newer server wrote it (schema ${version}, this server knows ${SCHEMA_VERSION})`)
+      const message = `a newer server wrote it (schema ${version}, this server knows ${SCHEMA_VERSION})`
+      throw new CatalogueLostError(message, { newer: true })
     }
     const owner = db.prepare("SELECT value FROM meta WHERE key = 'lab_id'").get()?.value
     if (owner !== labId) throw new CatalogueLostError('it belongs to another lab')
@@ -182,7 +216,10 @@ export function openDatabase(file: string, labId: string, epoch: number): Databa
     if (found < epoch) {
       throw new CatalogueLostError(`it is an older copy: of start ${found} of the lab, which has seen start ${epoch}`)
     }
+    const damage = db.findDamage()
+    if (damage !== undefined) throw new CatalogueLostError(damage)
     migrate(db, version)
+    db.watch()
     return db
   } catch (error) {
     db?.close()

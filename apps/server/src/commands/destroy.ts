@@ -37,7 +37,7 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
     const catalogue = places.catalogue(dataDir)
-    for (const suffix of ['', '-wal', '-shm', '-reserve']) await rm(`${catalogue}${suffix}`, { force: true })
+    for (const suffix of ['', '-wal', '-shm', '-reserve', '-seal']) await rm(`${catalogue}${suffix}`, { force: true })
     for (const suffix of ['', '-wal', '-shm']) await rm(`${places.audit(dataDir)}${suffix}`, { force: true })
     await failPoint('destroy.catalogue-removed')
     await rm(tokenFile(dataDir), { force: true })

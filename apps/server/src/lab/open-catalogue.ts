@@ -34,7 +34,7 @@ async function openNew(file: string, labId: string): Promise<Catalogue> {
     return Catalogue.open(file, labId, 0)
   } catch (error) {
     if (!(error instanceof CatalogueLostError && error.empty)) throw error
-    for (const part of ['', '-wal', '-shm']) await rm(`${file}${part}`, { force: true })
+    for (const part of ['', '-wal', '-shm', '-seal']) await rm(`${file}${part}`, { force: true })
     return Catalogue.create(file, labId)
   }
 }
