@@ -34,6 +34,8 @@ function callsWith(driver: StorageDriver, id: string): (() => Promise<unknown>)[
     () => driver.findVolume(id),
     () => driver.volumeUsage(id),
     () => driver.destroyVolume(id),
+    () => driver.relabel(id, {}),
+    () => driver.relabel({ volumeId: 'source', snapshotId: id }, {}),
     () => driver.snapshot(id, 'other'),
     () => driver.snapshot('source', id),
     () => driver.destroySnapshot({ volumeId: id, snapshotId: 'base' }),
@@ -129,6 +131,50 @@ export function namesAndLabels(open: OpenHarness): void {
       await world.driver.clone(SOURCE, 'child')
       expect(await world.driver.listSnapshots()).toEqual([{ ...SOURCE, labels: {} }])
       expect((await world.driver.listVolumes()).find((volume) => volume.id === 'child')?.labels).toEqual({})
+    })
+
+    test('other labels take the place of the old ones, of that volume or snapshot alone', async () => {
+      await using world = await open()
+      await world.driver.createVolume('source', { note: 'old', gone: 'x' })
+      await world.driver.snapshot('source', 'base', { note: 'old' })
+      await world.driver.clone(SOURCE, 'child', { note: 'old' })
+      const labels = { note: ' new=1, "quoted" \\ 🐘', long: 'ü'.repeat(1024) }
+      await world.driver.relabel('child', labels)
+      await world.driver.relabel(SOURCE, { note: 'of the snapshot' })
+      const other = await reopened(world.config)
+      expect(await other.findVolume('child')).toMatchObject({ origin: SOURCE, labels })
+      expect((await other.findVolume('child'))?.labels).toEqual(labels)
+      expect((await other.findVolume('source'))?.labels).toEqual({ note: 'old', gone: 'x' })
+      expect(await other.listSnapshots()).toEqual([{ ...SOURCE, labels: { note: 'of the snapshot' } }])
+      expect(await world.content()).toEqual(['child', 'source', 'source@base'])
+      await expectError(world.driver.relabel('child', { a: 'two\nlines' }), 'INVALID')
+    })
+
+    test('what is not there, foreign or another lab’s gets no labels', async () => {
+      await using world = await open()
+      await makeSource(world.driver)
+      const foreign = await world.plantVolume('theirs')
+      await (await reopened({ ...world.config, labId: 'other-lab' })).createVolume('other', { note: 'theirs' })
+      for (const id of ['none', 'theirs', 'other']) await expectError(world.driver.relabel(id, { a: 'x' }), 'NOT_FOUND')
+      await expectError(world.driver.relabel({ volumeId: 'source', snapshotId: 'none' }, {}), 'NOT_FOUND')
+      await foreign.expectIntact()
+      const others = await reopened({ ...world.config, labId: 'other-lab' })
+      expect((await others.findVolume('other'))?.labels).toEqual({ note: 'theirs' })
+    })
+
+    test('what is labelled while it is destroyed is gone, and nothing of it is left', async () => {
+      await using world = await open()
+      await makeSource(world.driver)
+      for (let round = 0; round < 8; round++) {
+        const id = `child-${round}`
+        await world.driver.clone(SOURCE, id)
+        const [, labelled] = await Promise.allSettled([
+          world.driver.destroyVolume(id),
+          world.driver.relabel(id, { note: `${round}` }),
+        ])
+        if (labelled.status === 'rejected') expect(labelled.reason).toMatchObject({ code: 'NOT_FOUND' })
+      }
+      await expect.poll(() => world.content()).toEqual(['source', 'source@base'])
     })
 
     test('labels of another form are INVALID and make nothing', async () => {

@@ -134,7 +134,9 @@ test(`a catalogue that was cut short or overwritten anywhere has all its facts, 
   expect(seen.lost).toBeGreaterThan(ROUNDS / 4)
 })
 
-test('a log whose end is torn off between two commits is not taken for a shorter one', async () => {
+test('a log whose end is torn off between two commits is not taken for a shorter one', {
+  timeout: 60_000,
+}, async () => {
   await using torn = await world()
   const frame = 24 + 4096
   const whole = await readFile(`${await torn.copy()}-wal`)
@@ -149,7 +151,7 @@ test('a log whose end is torn off between two commits is not taken for a shorter
   expect(open(without)).toBe('lost')
 })
 
-test('a torn or missing seal keeps no sound catalogue from being opened', async () => {
+test('a torn or missing seal keeps no sound catalogue from being opened', { timeout: 60_000 }, async () => {
   await using torn = await world()
   const without = await torn.copy()
   await rm(`${without}-seal`)

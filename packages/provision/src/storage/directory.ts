@@ -14,7 +14,7 @@ import type {
   VolumeId,
   VolumeUsage,
 } from './driver.ts'
-import { checkLabels, checkSnapshotRef, checkVolumeId, snapshotName } from './ids.ts'
+import { checkLabels, checkName, checkSnapshotRef, checkVolumeId, snapshotName } from './ids.ts'
 import type { SnapshotLabel, VolumeLabel } from './label.ts'
 import { inUse, notFound, reporting } from './report.ts'
 import { PASSABLE, Shelf } from './shelf.ts'
@@ -106,6 +106,22 @@ export class DirectoryDriver implements StorageDriver {
     checkVolumeId(id)
     const label = await this.#reporting(`looking for the volume ${id}`, () => this.#volumes.find(id))
     return label && this.#volume(label)
+  }
+
+  async relabel(what: VolumeId | SnapshotRef, labels: Labels): Promise<void> {
+    const name = checkName(what)
+    checkLabels(labels)
+    await this.#reporting(`labelling ${name}`, async () => {
+      if (typeof what === 'string') {
+        const label = await this.#volumes.find(name)
+        if (!label) throw notFound('volume', name)
+        await this.#volumes.relabel({ ...label, labels })
+      } else {
+        const label = await this.#snapshots.find(name)
+        if (!label) throw notFound('snapshot', name)
+        await this.#snapshots.relabel({ ...label, labels })
+      }
+    })
   }
 
   async volumeUsage(id: VolumeId): Promise<VolumeUsage> {

@@ -81,6 +81,11 @@ export interface StorageDriver {
   listVolumes(): Promise<Volume[]>
   /** One of `listVolumes`, at a cost that doesn't grow with their number; undefined when there is none of this id. */
   findVolume(id: VolumeId): Promise<Volume | undefined>
+  /**
+   * Other labels for a volume or a snapshot, the old ones or the new ones, whole, whatever happens meanwhile; on disk when this resolves.
+   * May run beside the destruction of the same. NOT_FOUND.
+   */
+  relabel(what: VolumeId | SnapshotRef, labels: Labels): Promise<void>
   /** NOT_FOUND. May cost time that grows with the volume: for the background. */
   volumeUsage(id: VolumeId): Promise<VolumeUsage>
   /** Gone when this resolves; absent already is fine. IN_USE, naming the snapshots, while any of it stand. */

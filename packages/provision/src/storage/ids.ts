@@ -58,6 +58,16 @@ export function snapshotName(ref: SnapshotRef): string {
   return `${ref.volumeId}${SEPARATOR}${ref.snapshotId}`
 }
 
+/** The name of a volume or a snapshot. @throws ProvisionError INVALID */
+export function checkName(what: VolumeId | SnapshotRef): string {
+  if (typeof what === 'string') {
+    checkVolumeId(what)
+    return what
+  }
+  checkSnapshotRef(what)
+  return snapshotName(what)
+}
+
 /** The reverse of `snapshotName`; undefined for what it can't have made. */
 export function parseSnapshotName(name: string): SnapshotRef | undefined {
   const [volumeId, snapshotId, ...rest] = name.split(SEPARATOR)

@@ -1,6 +1,7 @@
-import { open, readFile } from 'node:fs/promises'
+import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '../errors.ts'
+import { syncPath } from '../files.ts'
 import type { Labels, SnapshotRef } from './driver.ts'
 import { isId, snapshotName } from './ids.ts'
 
@@ -35,6 +36,12 @@ export async function writeLabel(directory: string, label: Label): Promise<void>
   await using file = await open(join(directory, FILE), 'wx', 0o600)
   await file.writeFile(`${JSON.stringify(label, null, 2)}\n`)
   await file.sync()
+}
+
+/** Moves the label of one directory over that of another; on disk when this resolves. */
+export async function replaceLabel(from: string, to: string): Promise<void> {
+  await rename(join(from, FILE), join(to, FILE))
+  await syncPath(to)
 }
 
 /** Undefined when there is no such directory, or its label is none that we write: it's someone else's then. */

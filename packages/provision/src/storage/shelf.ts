@@ -5,8 +5,8 @@ import { isSystemError, ProvisionError } from '../errors.ts'
 import { failPoint } from '../faults/faults.ts'
 import { exists, makeDirectory, syncPath } from '../files.ts'
 import { isId, parseSnapshotName } from './ids.ts'
-import { type Label, labelledName, readLabel, writeLabel } from './label.ts'
-import { alreadyExists } from './report.ts'
+import { type Label, labelledName, readLabel, replaceLabel, writeLabel } from './label.ts'
+import { alreadyExists, notFound } from './report.ts'
 import { forEachBounded } from './tree.ts'
 import type { Trees } from './trees.ts'
 
@@ -23,6 +23,7 @@ export interface ShelfOptions<K extends Kind> {
 
 /** Passable for the account that owns the trees, readable for none but ours. */
 export const PASSABLE = 0o711
+const PRIVATE = 0o700
 
 /**
  * A directory of volumes or of snapshots, each `<name>/{label.json,files}`.
@@ -101,6 +102,28 @@ export class Shelf<K extends Kind> {
         throw alreadyExists(label.kind, name)
       }
       throw error
+    }
+  }
+
+  /**
+   * Writes another label over the one that is there. It is made in a hidden directory of its own: beside the one that it replaces it would
+   * be in the way of a call that removes that.
+   *
+   * @throws ProvisionError NOT_FOUND
+   */
+  async relabel(label: LabelOf<K>): Promise<void> {
+    const name = labelledName(label)
+    const hidden = join(this.path, this.#hiddenName())
+    await makeDirectory(hidden, PRIVATE)
+    try {
+      await writeLabel(hidden, label)
+      await replaceLabel(hidden, join(this.path, name))
+    } catch (error) {
+      // Retired since it was found.
+      if (isSystemError(error, 'ENOENT') && !(await exists(join(this.path, name)))) throw notFound(label.kind, name)
+      throw error
+    } finally {
+      await this.#discard(hidden)
     }
   }
 

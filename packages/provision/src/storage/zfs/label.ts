@@ -28,8 +28,13 @@ export const LABEL_PROPERTIES: readonly string[] = [LAB, KIND, ID, LABELS]
 
 /** Options that set a label in the command that makes the dataset, so that none is ever there without. */
 export function labelOptions({ lab, kind, id, labels }: Label): string[] {
-  const properties = [`${LAB}=${lab}`, `${KIND}=${kind}`, `${ID}=${id}`, `${LABELS}=${JSON.stringify(labels)}`]
+  const properties = [`${LAB}=${lab}`, `${KIND}=${kind}`, `${ID}=${id}`, labelsProperty(labels)]
   return properties.flatMap((property) => ['-o', property])
+}
+
+/** For `zfs set`, and as an option of what makes a dataset. */
+export function labelsProperty(labels: Labels): string {
+  return `${LABELS}=${JSON.stringify(labels)}`
 }
 
 /** Undefined for what bears no label of its own: a snapshot inherits its dataset's, and a dataset its parent's. */

@@ -14,12 +14,21 @@ import type {
   VolumeId,
   VolumeUsage,
 } from '../driver.ts'
-import { checkLabels, checkSnapshotRef, checkVolumeId, parseSnapshotName, snapshotName } from '../ids.ts'
+import { checkLabels, checkName, checkSnapshotRef, checkVolumeId, parseSnapshotName, snapshotName } from '../ids.ts'
 import { inUse, notFound, reporting } from '../report.ts'
 import { clonesOf, dependentsOf, destroyDataset, getProperties, lookUp, zfs } from './commands.ts'
 import { checkDataset, type ZfsConfig } from './dataset.ts'
 import { codeOf, explainZfs } from './errors.ts'
-import { CALL, KIND, type Kind, LABEL_PROPERTIES, type Label, labelOptions, parseLabel } from './label.ts'
+import {
+  CALL,
+  KIND,
+  type Kind,
+  LABEL_PROPERTIES,
+  type Label,
+  labelOptions,
+  labelsProperty,
+  parseLabel,
+} from './label.ts'
 import { bytesOf, localPropertyOf, type Properties, parseProperties, propertyOf } from './output.ts'
 import { poolUsage } from './usage.ts'
 
@@ -109,6 +118,15 @@ export class ZfsDriver implements StorageDriver {
     return this.#reporting(`looking for the volume ${id}`, async () => {
       const own = await this.#find(this.#dataset(id), 'volume', VOLUME_FACTS)
       return own && this.#volume(own)
+    })
+  }
+
+  async relabel(what: VolumeId | SnapshotRef, labels: Labels): Promise<void> {
+    const name = checkName(what)
+    checkLabels(labels)
+    await this.#reporting(`labelling ${name}`, async () => {
+      await this.#checkOurs(this.#dataset(name), typeof what === 'string' ? 'volume' : 'snapshot')
+      await zfs('set', labelsProperty(labels), this.#dataset(name))
     })
   }
 
