@@ -4,7 +4,7 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
 import { isOutOfSpace } from '../errors.ts'
 import { randomId } from '../ids.ts'
-import { snapshotLabels } from '../labels.ts'
+import { cloneLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 import { databaseAfter } from './databases.ts'
 import { explainFailure, firstCause } from './explain.ts'
@@ -220,7 +220,7 @@ export class CloneLifecycle {
   }
 
   #spec(clone: CloneRecord, snapshot: SnapshotRecord, volumeId: string, password: string | undefined) {
-    const labels = { ...snapshotLabels('clone', snapshot), clone: clone.id }
+    const labels = cloneLabels(clone, snapshot, { state: 'pending', createdAt: new Date().toISOString() })
     return { volumeId, from: refOf(snapshot), port: clone.port, login: { ...loginOf(clone), password }, labels }
   }
 

@@ -10,6 +10,7 @@ import { CloneMonitor } from '../cloning/monitor.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { LabelKeeper } from '../reconciler/label-keeper.ts'
 import { Reconciler } from '../reconciler/reconciler.ts'
 import { SnapshotService } from '../snapshots/snapshot-service.ts'
 import { DiskMonitor } from '../status/disk.ts'
@@ -57,6 +58,8 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   return {
     ...{ provisioner, ports, disk, jobs, clones },
     snapshots: new SnapshotService({ ...common, jobs }),
+    labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),
+    collectGarbage: common.collectGarbage,
     reconciler: new Reconciler({ ...common, lifecycle, jobs }),
     monitor: new CloneMonitor({ ...common, clones, lifecycle, jobs, idleMinutes, audit }),
   }

@@ -16,6 +16,8 @@ import { checkPostgres } from './settings.ts'
 
 /** How often the clones are looked at: within this time one whose Postgres died runs again. */
 const LOOK_EVERY_MS = 15_000
+/** To look whether there are any to write costs next to nothing. */
+const LABELS_EVERY_MS = 1000
 const DISK_EVERY_MS = 10_000
 /** Their sizes, less often: to measure a volume costs more, the larger it is. */
 const MEASURE_EVERY_MS = 60_000
@@ -57,11 +59,17 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   const core = await makeCore({ config, foundations, catalogue, lost, audit: access.audit, log })
   const { clones, snapshots, disk, jobs, monitor, ports, provisioner } = core
   await disk.refresh()
+  // For what the end of the jobs has changed.
+  if (lost === undefined) stack.defer(() => core.labels.round())
   stack.defer(() => jobs.close())
   const problems = lost === undefined ? await core.reconciler.reconcile() : []
   await failPoint('start.reconciled')
   for (const problem of problems) log.error('out of order', { problem })
   await renewCertificates(runtime, config, log)
+  if (lost === undefined) {
+    stack.use(repeat('keeping labels', LABELS_EVERY_MS, () => core.labels.round(), log))
+    stack.use(repeat('collecting garbage', LOOK_EVERY_MS, core.collectGarbage, log))
+  }
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))

@@ -44,14 +44,14 @@ export async function makeGeneration(
     let dataStateAt = new Date()
     const { database, loginRoles, message, sample } = source
     const facts = await provisioner.createBase(
-      { volumeId, database, port, loginRoles, labels: { role: 'base', database: encodeURIComponent(database) } },
+      { volumeId, database, port, loginRoles, labels: { role: 'base', state: 'pending' } },
       async (instance) => {
         dataStateAt = await source.fill(instance, signal)
       },
       signal,
     )
     const id = timedId(new Date())
-    catalogue.snapshots.add({
+    const record = {
       ...facts,
       id,
       volumeId,
@@ -64,10 +64,10 @@ export async function makeGeneration(
       size: 0,
       cloneId: '',
       tokenId: null,
-    })
+    }
+    catalogue.snapshots.add(record)
     await failPoint('import.snapshot-noted')
-    const labels = snapshotLabels('base', { database, timestamp: dataStateAt.toISOString() })
-    const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, labels)
+    const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, snapshotLabels('base', record))
     await failPoint('import.snapshot-taken')
     catalogue.transaction(() => {
       catalogue.snapshots.setLive(id, { database, databases: facts.databases, size: sizeBytes })

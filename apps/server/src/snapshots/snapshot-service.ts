@@ -95,8 +95,9 @@ export class SnapshotService {
     const { database, databases, postgresVersion, timestamp, sample } = data
     const facts = { database, databases, postgresVersion, timestamp, sample }
     const record = { ...facts, id, volumeId: base.id, message, published: true, cloneId: '', size: 0, tokenId: null }
-    await this.#take({ ...record, createdAt: new Date().toISOString() }, async () => {
-      const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, snapshotLabels('base', facts))
+    const dated = { ...record, createdAt: new Date().toISOString() }
+    await this.#take(dated, async () => {
+      const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, snapshotLabels('base', dated))
       return { database, databases, size: sizeBytes }
     })
   }
@@ -138,7 +139,7 @@ export class SnapshotService {
     try {
       await failPoint('snapshot.scratch-noted')
       await this.#take({ ...record, id, volumeId: scratch, published: true }, async () => {
-        const labels = { ...snapshotLabels('scratch', source), clone: cloneId }
+        const labels = snapshotLabels('scratch', { ...record, size: 0 })
         const facts = await provisioner.recoverSnapshot(refOf({ ...inner, state: 'live' }), {
           volumeId: scratch,
           snapshotId: id,
