@@ -28,8 +28,8 @@ export interface Foundations extends AsyncDisposable {
   isNew: boolean
 }
 
-/** `serve` holds the lab for a server, which the other two may ask to stop. They go by what the lab itself says of its storage. */
-export type Purpose = 'serve' | 'stop' | 'destroy'
+/** `serve` holds the lab for a server, which `stop` and `destroy` may ask to stop. They all go by what the lab itself says of its storage. */
+export type Purpose = 'serve' | 'stop' | 'destroy' | 'rebuild'
 
 /**
  * Opens the lab of the configured data directory; a new one gets its identity here.
@@ -55,7 +55,8 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
   await makeStateDir(stateDir)
   const { imageSize, ...wanted } = config.storage
   const storage = await openStorage({
-    driver: purpose === 'serve' ? wanted.driver : 'auto',
+    // The configured one too where a first start was cut off before it had chosen.
+    driver: purpose === 'serve' || !identity.storage ? wanted.driver : 'auto',
     settled: identity.storage?.driver,
     labId: identity.labId,
     root: places.pool(stateDir),
