@@ -90,6 +90,7 @@ const commands = {
   start: (args) => server(['start', ...args]),
   stop: (args) => server(['stop', ...args]),
   destroy: (args) => server(['destroy', ...args]),
+  rebuild: (args) => server(['rebuild', ...args]),
   token: (args) => server(['token', ...args]),
   test: async (args) => {
     await install()

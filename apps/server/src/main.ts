@@ -3,6 +3,7 @@ import { LabApiError, LabConnectionError } from '@dblab/sdk'
 import { Command } from 'commander'
 import { firstCause } from './cloning/explain.ts'
 import { destroy } from './commands/destroy.ts'
+import { rebuild } from './commands/rebuild.ts'
 import { start } from './commands/start.ts'
 import { StillRunningError, stop } from './commands/stop.ts'
 import { tokenCommand } from './commands/token.ts'
@@ -65,6 +66,16 @@ program.addCommand(
     return { loaded, log: createLog(loaded.config) }
   }),
 )
+program
+  .command('rebuild')
+  .description(
+    "make a lost catalogue anew, of what the storage's labels and the clones' own data say; no server may run",
+  )
+  .option('--yes', 'do not ask')
+  .option('--force', 'even though the catalogue is sound, or a newer server wrote it')
+  .action(async (options: { yes?: boolean; force?: boolean }) => {
+    await rebuild(lenientConfig(), options)
+  })
 
 try {
   await program.parseAsync()

@@ -133,11 +133,7 @@ export class Bases {
     undo.defer(() => this.#volumes.destroy(scratch.volumeId))
     await failPoint('snapshot.scratch-made')
     const dataDir = dataDirOf(volume)
-    const settings = await this.#volumes.settingsOf(dataDir)
-    const instance = await this.#runtime.start(
-      { id: scratch.volumeId, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
-      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
-    )
+    const instance = await this.startUnseen(scratch.volumeId, signal)
     await failPoint('snapshot.scratch-started')
     const facts = await readFacts(instance, dataDir)
     for (const database of facts.databases) await prepareBase(instance, { database, signal })
@@ -148,6 +144,16 @@ export class Bases {
     const { sizeBytes } = await this.snapshot(scratch.volumeId, scratch.snapshotId, scratch.labels)
     undo.move()
     return { ...facts, sizeBytes }
+  }
+
+  /** Runs the Postgres of a volume where nobody but the lab can reach it, recovering it first if it must be. */
+  async startUnseen(id: VolumeId, signal?: AbortSignal): Promise<Instance> {
+    const dataDir = await this.#volumes.dataDir(id)
+    const settings = await this.#volumes.settingsOf(dataDir)
+    return this.#runtime.start(
+      { id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
+      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
+    )
   }
 
   async #stopCleanly(id: VolumeId, dataDir: string): Promise<void> {

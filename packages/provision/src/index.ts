@@ -11,7 +11,7 @@ export {
   parseFaultPlan,
 } from './faults/faults.ts'
 export { COMMON_POINTS, DRIVER_POINTS, type FailPoint } from './faults/points.ts'
-export { makeDirectory, writeFileAtomically } from './files.ts'
+export { makeDirectory, syncPath, writeFileAtomically } from './files.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'
 export * from './provisioner.ts'

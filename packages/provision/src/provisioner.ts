@@ -2,11 +2,11 @@ import { type BaseSpec, Bases, type ClusterFacts, type ScratchSpec } from './bas
 import { ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
-import { isShutDownCleanly } from './postgres/cluster.ts'
+import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import { probeLogin } from './postgres/ready.ts'
-import { setUpUser } from './postgres/roles.ts'
+import { readVerifier, setUpUser } from './postgres/roles.ts'
 import type { Certificate, Instance, PostgresRuntime } from './postgres/runtime.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
@@ -123,6 +123,26 @@ export class Provisioner {
       { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
       { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
     )
+  }
+
+  /**
+   * What the data has of a role that may log in: its SCRAM verifier; undefined where there is no such role. A Postgres that does not run
+   * is started for the question, without a port, and stopped again.
+   */
+  async verifierOf(id: VolumeId, username: string, { signal }: CloneOptions = {}): Promise<string | undefined> {
+    const running = await this.runtime.inspect(id)
+    if (running?.state === 'running') return readVerifier(running, username, signal)
+    const instance = await this.#bases.startUnseen(id, signal)
+    try {
+      return await readVerifier(instance, username, signal)
+    } finally {
+      await this.runtime.stop(id, 'clean')
+    }
+  }
+
+  /** The major version of Postgres that the data of a volume is of. */
+  async majorOf(id: VolumeId): Promise<number> {
+    return clusterMajor(await this.#volumes.dataDir(id))
   }
 
   /** True when a Postgres that is started on the volume needs no recovery. */

@@ -65,6 +65,12 @@ export class SnapshotStore {
     } satisfies Record<string, SQLInputValue>)
   }
 
+  /** As it was, in a catalogue that is made anew. */
+  restore({ state, ...snapshot }: SnapshotRecord): void {
+    this.add(snapshot)
+    this.setState(snapshot.id, state)
+  }
+
   /** It is in the storage, whole and on disk. */
   setLive(id: string, facts: { database: string; databases: string[]; size: number }): void {
     this.#publish.run(facts.database, JSON.stringify(facts.databases), facts.size, id)

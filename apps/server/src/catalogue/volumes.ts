@@ -45,6 +45,14 @@ export class VolumeStore {
     this.#insert.run(id, role, 'pending', new Date().toISOString(), origin)
   }
 
+  /** As it was, in a catalogue that is made anew. */
+  restore({ id, role, state, createdAt, origin, data }: VolumeRecord): void {
+    this.#insert.run(id, role, state, createdAt, origin)
+    if (data) this.#setData.run(JSON.stringify(data), id)
+    // Data makes it live.
+    this.#setState.run(state, id)
+  }
+
   setState(id: string, state: VolumeState): void {
     this.#setState.run(state, id)
   }

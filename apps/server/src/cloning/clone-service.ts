@@ -178,6 +178,7 @@ export class CloneService {
     if (clone.status !== 'OK' && clone.status !== 'FATAL') {
       throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
     }
+    if (clone.verifier === '') throw loginUnknown()
     const snapshot = chooseSnapshot(catalogue.snapshots.listPublished(), to || clone.snapshotId)
     if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
       throw databaseNotFound(snapshot)
@@ -314,6 +315,14 @@ function requestHash({ db: { password: _, ...db }, ...request }: CreateCloneRequ
   const ofDb = Object.entries(db).map(([key, value]) => [`db.${key}`, value] as const)
   const sorted = [...Object.entries(request), ...ofDb].sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
+}
+
+/** Of a clone of a rebuilt catalogue whose data can't be read, or has the user no more. */
+function loginUnknown(): LabError {
+  return new LabError(
+    'CLONE_NOT_READY',
+    'the login of the clone was lost with the catalogue, so it can be kept and deleted, but not reset',
+  )
 }
 
 function idTaken(): LabError {

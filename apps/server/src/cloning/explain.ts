@@ -1,6 +1,10 @@
 import { isProvisionError } from '@dblab/provision'
 import { DISK_FULL, isOutOfSpace } from '../errors.ts'
 
+/** Of a clone that ran with `fsync=off` while the host went down. */
+export const LOST_WRITES =
+  'The host went down while this clone ran with fsync=off, so its data can not be trusted. Reset the clone, or delete it.'
+
 /** A failure as a clone's status message says it: what happened and what helps. Unknown errors are in the log, not here. */
 export function explainFailure(error: unknown): string {
   const cause = firstCause(error)

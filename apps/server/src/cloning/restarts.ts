@@ -1,5 +1,6 @@
 import { failPoint, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
 import type { Logger } from '../log.ts'
 import { explainFailure } from './explain.ts'
 import { loginOf } from './login.ts'
@@ -67,7 +68,7 @@ export class Restarts {
       if (instance?.state === 'running') return
       await provisioner.startClone({ volumeId: clone.volumeId, port: clone.port, login: loginOf(clone) }, { signal })
       await failPoint('restart.postgres-started')
-      catalogue.clones.update(id, { unsafeBootId })
+      catalogue.clones.update(id, { unsafeBootId, ...(await this.#learnt(clone, clone.volumeId, signal)) })
       await failPoint('restart.settled')
       this.#down.delete(id)
       log.info('clone runs again', { clone: id })
@@ -77,6 +78,16 @@ export class Restarts {
       this.#starting.delete(id)
       changed(id)
     }
+  }
+
+  /** A catalogue that was made anew while the clone's data could not be read has no verifier of it, and without one no reset. */
+  async #learnt(
+    { verifier, dbUsername }: CloneRecord,
+    volumeId: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Pick<CloneRecord, 'verifier'> | undefined> {
+    if (verifier !== '') return undefined
+    return { verifier: (await this.#options.provisioner.verifierOf(volumeId, dbUsername, { signal })) ?? '' }
   }
 
   /** Its Postgres does not run, though its data is whole: another start is tried after a pause. */

@@ -1,10 +1,10 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { createInterface } from 'node:readline/promises'
+import { dirname, join, parse } from 'node:path'
 import { failPoint, isSystemError } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
 import { identityFile, readIdentity, tokenFile, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
+import { confirmed } from './confirm.ts'
 import { takeOver } from './stop.ts'
 
 export interface DestroyOptions {
@@ -20,7 +20,8 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     process.stdout.write(`There is no lab in ${dataDir}.\n`)
     return
   }
-  if (!options.yes && !(await confirmed(dataDir))) {
+  const question = `Remove the lab in ${dataDir}, with all its clones and snapshots?`
+  if (!options.yes && !(await confirmed(question, 'To destroy a lab without being asked: npm run destroy -- --yes'))) {
     process.stdout.write('Nothing was removed.\n')
     process.exitCode = 1
     return
@@ -36,8 +37,7 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await failPoint('destroy.storage-destroyed')
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
-    const catalogue = places.catalogue(dataDir)
-    for (const suffix of ['', '-wal', '-shm', '-reserve', '-seal']) await rm(`${catalogue}${suffix}`, { force: true })
+    for (const file of await catalogueFiles(dataDir)) await rm(file, { force: true })
     for (const suffix of ['', '-wal', '-shm']) await rm(`${places.audit(dataDir)}${suffix}`, { force: true })
     await failPoint('destroy.catalogue-removed')
     await rm(tokenFile(dataDir), { force: true })
@@ -52,20 +52,12 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
   if (left.length > 0) process.stdout.write(`Left alone, since the lab did not make them: ${left.join(', ')}\n`)
 }
 
-async function confirmed(dataDir: string): Promise<boolean> {
-  if (!process.stdin.isTTY) {
-    process.stdout.write('To destroy a lab without being asked: npm run destroy -- --yes\n')
-    return false
-  }
-  const prompt = createInterface({ input: process.stdin, output: process.stdout })
-  try {
-    const answer = await prompt.question(
-      `Remove the lab in ${dataDir}, with all its clones and snapshots? Type "yes": `,
-    )
-    return answer.trim() === 'yes'
-  } finally {
-    prompt.close()
-  }
+/** Those that are in use, and those that a rebuild has put aside. */
+async function catalogueFiles(dataDir: string): Promise<string[]> {
+  const { dir, base } = parse(places.catalogue(dataDir))
+  const inUse = ['', '-wal', '-shm', '-reserve', '-seal'].map((suffix) => `${base}${suffix}`)
+  const names = await readdir(dir)
+  return names.filter((name) => inUse.includes(name) || name.startsWith(`${base}.`)).map((name) => join(dir, name))
 }
 
 /** @returns what lies in it, where it is not empty */

@@ -105,7 +105,7 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
   CATALOGUE_UNREADABLE: {
     status: 503,
     name: 'Catalogue unreadable',
-    hint: 'Nothing was removed. Put a good copy of catalogue.db in place of the damaged one and start the server again',
+    hint: 'Nothing was removed. Stop the server, then put a good copy of catalogue.db in place of the damaged one, or make a new one with "npm run rebuild", and start it again',
   },
   STORAGE_UNAVAILABLE: {
     status: 503,

@@ -1,6 +1,7 @@
 import { failPoint, type Instance, type PortPool, type Provisioner, type Volume } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
+import { LOST_WRITES } from '../cloning/explain.ts'
 import type { Jobs } from '../cloning/jobs.ts'
 import type { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { isUnderWay, resumeOperation } from '../cloning/resume.ts'
@@ -119,10 +120,7 @@ export class Reconciler {
     const volume = clone.volumeId === null ? undefined : volumes.get(clone.volumeId)
     if (clone.status !== 'OK' || (volume && instances.get(volume.id)?.state === 'running')) return
     if (volume && (await lifecycle.lostWrites(clone))) {
-      lifecycle.declareFatal(
-        clone.id,
-        'The host went down while this clone ran with fsync=off, so its data can not be trusted. Reset the clone, or delete it.',
-      )
+      lifecycle.declareFatal(clone.id, LOST_WRITES)
       return
     }
     lifecycle.restarts.markStarting(clone.id)

@@ -14,7 +14,7 @@ export function standingWarnings(config: Config, lost: string | undefined, probl
     warnings.push({
       code: 'CATALOGUE_LOST',
       message: `The catalogue can't be used: ${lost}`,
-      hint: 'Nothing was removed, and running clones go on. Put a good copy of catalogue.db in its place and start the server again',
+      hint: 'Nothing was removed, and running clones go on. Stop the server (Ctrl-C), then put a good copy of catalogue.db in its place, or make a new one with "npm run rebuild", and start it again',
     })
   }
   if (!config.tls && !isLoopback(config.host)) {

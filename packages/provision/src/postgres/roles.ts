@@ -1,7 +1,7 @@
 import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
-import { assertUserName, OWNER_ROLE } from './names.ts'
+import { assertUserName, LAB_DATABASE, OWNER_ROLE } from './names.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
 
@@ -32,6 +32,26 @@ export async function setUpUser(instance: LabAddress, spec: UserSpec, signal?: A
     if (sqlState(error) !== '3D000') throw error
     throw new ProvisionError('NOT_FOUND', 'the data has no database of that name', { cause: error })
   }
+}
+
+/** The verifier of a role that may log in, as `setUpUser` left it; undefined where there is no such role, or it has none. */
+export async function readVerifier(
+  instance: LabAddress,
+  username: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const { rows } = await withLabConnection(
+    instance,
+    LAB_DATABASE,
+    (client) =>
+      client.query<{ verifier: string | null }>(
+        'select rolpassword as verifier from pg_authid where rolname = $1 and rolcanlogin',
+        [username],
+      ),
+    { signal },
+  )
+  const verifier = rows[0]?.verifier ?? ''
+  return isScramVerifier(verifier) ? verifier : undefined
 }
 
 async function setUp(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {

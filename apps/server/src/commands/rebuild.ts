@@ -1,0 +1,108 @@
+import { Provisioner } from '@dblab/provision'
+import { Catalogue } from '../catalogue/catalogue.ts'
+import { CatalogueLostError } from '../catalogue/database.ts'
+import type { Config } from '../config/schema.ts'
+import { readBootId } from '../lab/boot-id.ts'
+import { openFoundations } from '../lab/foundations.ts'
+import { type Identity, IdentityError, readIdentity, writeIdentity } from '../lab/identity.ts'
+import { places } from '../lab/places.ts'
+import { cloneSettings } from '../lab/settings.ts'
+import { find } from '../rebuild/find.ts'
+import { plan } from '../rebuild/plan.ts'
+import { withFreePorts, writeCatalogue } from '../rebuild/write.ts'
+import { confirmed } from './confirm.ts'
+
+export interface RebuildOptions {
+  /** Do not ask. */
+  yes?: boolean
+  /** Though there is nothing wrong with the catalogue. */
+  force?: boolean
+}
+
+/**
+ * Makes a lost catalogue anew, of what the storage's labels, the runtime's records and the clones' own data say. Nothing is removed, and
+ * what runs goes on; the old catalogue is kept beside the new one.
+ *
+ * @throws LabLockedError while a server runs; IdentityError where there is nothing to rebuild
+ */
+export async function rebuild(config: Config, options: RebuildOptions): Promise<void> {
+  const { dataDir } = config
+  const identity = await readIdentity(dataDir)
+  if (!identity) {
+    process.stdout.write(`There is no lab in ${dataDir}.\n`)
+    return
+  }
+  await using foundations = await openRebuildable(config, identity)
+  const file = places.catalogue(dataDir)
+  const lost = whyLost(file, foundations.identity)
+  if (!options.force) requireLost(lost)
+  process.stdout.write(`The catalogue can't be used: ${lost?.message ?? 'it can, but a new one was asked for'}.\n`)
+  const question = `Make a new one of what the storage in ${foundations.identity.stateDir} says?`
+  if (!options.yes && !(await confirmed(question, 'To rebuild without being asked: npm run rebuild -- --yes'))) {
+    process.stdout.write('Nothing was changed.\n')
+    process.exitCode = 1
+    return
+  }
+  const provisioner = new Provisioner({
+    storage: foundations.storage.driver,
+    runtime: foundations.runtime,
+    host: config.clones.host,
+    settings: cloneSettings(config),
+    allowSuperusers: config.postgres.allowSuperusers,
+  })
+  const planned = plan(await find(provisioner, await readBootId()), new Date().toISOString())
+  const clones = await withFreePorts(planned, config.clones)
+  // One start more than the lab has seen: whatever is put in the new one's place later is an older copy.
+  const { labId, epoch } = { ...foundations.identity, epoch: foundations.identity.epoch + 1 }
+  const aside = await writeCatalogue(planned, clones, { file, labId, epoch })
+  await writeIdentity(dataDir, { ...foundations.identity, complete: true, epoch })
+  const published = planned.snapshots.filter(({ published, state }) => published && state === 'live')
+  const protectedOnes = clones.filter(({ message }) => message !== 'Database is ready')
+  process.stdout.write(
+    [
+      `The catalogue is made anew: ${count(clones.length, 'clone')}, ${count(published.length, 'snapshot')}.`,
+      ...protectedOnes.map(({ id, message }) => `${id}: ${message}`),
+      ...planned.notes.map((note) => `Note: ${note}.`),
+      ...(aside === undefined ? [] : [`The old one is kept as ${aside}; nothing needs it.`]),
+      '"npm start" goes on with it.',
+      '',
+    ].join('\n'),
+  )
+}
+
+async function openRebuildable(config: Config, { storage, complete, destroying }: Identity) {
+  if (!storage || !complete) {
+    throw new IdentityError(
+      'this lab was never finished, so it has no catalogue to lose; "npm start" goes on making it',
+    )
+  }
+  if (destroying) throw new IdentityError('the destruction of this lab was cut off; end it with "npm run destroy"')
+  return openFoundations(config, 'rebuild')
+}
+
+/** Why the catalogue can't be used; undefined when it can. */
+function whyLost(file: string, { labId, epoch }: Identity): CatalogueLostError | undefined {
+  try {
+    Catalogue.open(file, labId, epoch).close()
+    return undefined
+  } catch (error) {
+    if (error instanceof CatalogueLostError) return error
+    throw error
+  }
+}
+
+function requireLost(lost: CatalogueLostError | undefined): void {
+  if (!lost) {
+    throw new IdentityError(
+      'the catalogue is sound, and knows more than the storage; nothing was changed. To make a new one all the same: npm run rebuild -- --force',
+    )
+  }
+  if (!lost.newer) return
+  throw new IdentityError(
+    `${lost.message}: update this server instead; nothing was changed. To do without what the newer one wrote: npm run rebuild -- --force`,
+  )
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`
+}

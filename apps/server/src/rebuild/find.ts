@@ -1,0 +1,112 @@
+import { type Instance, isProvisionError, type Labels, type Provisioner, type SnapshotRef } from '@dblab/provision'
+import pLimit from 'p-limit'
+import { explainFailure } from '../cloning/explain.ts'
+import { readLabel } from '../labels.ts'
+
+/** What the data of a clone says of its login. */
+export type FoundLogin =
+  | { kind: 'there'; verifier: string }
+  /** The clone was never ready: its user is made before it is. */
+  | { kind: 'missing' }
+  | { kind: 'unreadable'; why: string }
+
+export interface FoundVolume {
+  id: string
+  origin: SnapshotRef | undefined
+  labels: Labels
+  /** True while a Postgres runs on it. */
+  running: boolean
+  /** Of that Postgres, or of the last one that ran. */
+  port: number | undefined
+  /** Undefined where there is no cluster in it. */
+  postgresVersion: number | undefined
+  /** It ran with `fsync=off` while the host went down. */
+  lostWrites: boolean
+  /** Of a clone's volume that is not retired. */
+  login: FoundLogin | undefined
+}
+
+export interface FoundSnapshot extends SnapshotRef {
+  labels: Labels
+  /** Bytes that its files show, or did once. */
+  size: number
+}
+
+export interface Found {
+  volumes: FoundVolume[]
+  snapshots: FoundSnapshot[]
+}
+
+/** As many as start at the same time where nothing is configured. */
+const READ_AT_ONCE = 4
+
+/** What the storage's labels, the runtime's records and the data of the clones say. A Postgres that runs is asked and otherwise left alone. */
+export async function find(provisioner: Provisioner, bootId: string | null): Promise<Found> {
+  const { storage, runtime } = provisioner
+  const instances = new Map((await runtime.list()).map((instance) => [instance.id, instance]))
+  const limit = pLimit(READ_AT_ONCE)
+  const volumes = await Promise.all(
+    (await storage.listVolumes()).map(({ id, origin, labels }) =>
+      limit(async (): Promise<FoundVolume> => {
+        const facts = { id, origin, labels, ...stateOf(instances.get(id)) }
+        const postgresVersion = await majorOf(provisioner, id)
+        // Before a Postgres is started for the next question, which would make a clean shutdown of it.
+        const lostWrites = postgresVersion !== undefined && (await hasLostWrites(provisioner, facts, bootId))
+        return { ...facts, postgresVersion, lostWrites, login: await loginOf(provisioner, facts) }
+      }),
+    ),
+  )
+  const snapshots: FoundSnapshot[] = []
+  for (const { volumeId, snapshotId, labels } of await storage.listSnapshots()) {
+    const size = Number(readLabel(labels, 'size')) || (await sizeOf(provisioner, volumeId))
+    snapshots.push({ volumeId, snapshotId, labels, size })
+  }
+  return { volumes, snapshots }
+}
+
+function stateOf(instance: Instance | undefined): { running: boolean; port: number | undefined } {
+  return { running: instance?.state === 'running', port: instance?.port }
+}
+
+async function majorOf(provisioner: Provisioner, id: string): Promise<number | undefined> {
+  try {
+    return await provisioner.majorOf(id)
+  } catch (error) {
+    if (isProvisionError(error, 'NOT_FOUND', 'INVALID')) return undefined
+    throw error
+  }
+}
+
+async function hasLostWrites(
+  provisioner: Provisioner,
+  { id, labels, running }: Pick<FoundVolume, 'id' | 'labels' | 'running'>,
+  bootId: string | null,
+): Promise<boolean> {
+  const unsafe = readLabel(labels, 'unsafe-boot-id')
+  if (running || unsafe === undefined || unsafe === bootId) return false
+  return !(await provisioner.isShutDownCleanly(id))
+}
+
+async function sizeOf(provisioner: Provisioner, volumeId: string): Promise<number> {
+  try {
+    return (await provisioner.storage.volumeUsage(volumeId)).logicalBytes
+  } catch (error) {
+    if (isProvisionError(error, 'NOT_FOUND')) return 0
+    throw error
+  }
+}
+
+async function loginOf(
+  provisioner: Provisioner,
+  { id, labels }: Pick<FoundVolume, 'id' | 'labels'>,
+): Promise<FoundLogin | undefined> {
+  const username = readLabel(labels, 'db-username')
+  if (username === undefined || labels.role !== 'clone' || labels.state === 'retired') return undefined
+  try {
+    const verifier = await provisioner.verifierOf(id, username)
+    return verifier === undefined ? { kind: 'missing' } : { kind: 'there', verifier }
+  } catch (error) {
+    if (!isProvisionError(error)) throw error
+    return { kind: 'unreadable', why: explainFailure(error) }
+  }
+}
