@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { ExecaError, execa } from 'execa'
 import { ProvisionError } from './errors.ts'
 import { commandPoint, InjectedFault } from './faults/faults.ts'
@@ -9,6 +10,7 @@ export interface RunOptions {
   /** Added to a minimal environment: the caller's own is not passed on. */
   env?: Record<string, string>
   input?: string
+  /** 2 minutes if left out, or what `withCommandTimeout` says: what takes longer hangs. */
   timeoutMs?: number
   signal?: AbortSignal | undefined
 }
@@ -16,6 +18,18 @@ export interface RunOptions {
 export interface RunResult {
   stdout: string
   stderr: string
+}
+
+const DEFAULT_TIMEOUT_MS = 120_000
+/** From being asked to end to SIGKILL; then, to its end: only a process that the kernel holds survives that for longer. */
+const KILL_AFTER_MS = 2000
+const GIVE_UP_AFTER_MS = 3000
+
+const timeouts = new AsyncLocalStorage<number>()
+
+/** Gives every program that `work` runs this long, unless it says otherwise itself. Undefined changes nothing. */
+export function withCommandTimeout<T>(timeoutMs: number | undefined, work: () => Promise<T>): Promise<T> {
+  return timeoutMs === undefined ? work() : timeouts.run(timeoutMs, work)
 }
 
 /** A program ran and failed. `stderr` is whole; the message carries its last line. */
@@ -44,29 +58,55 @@ export class CommandError extends Error {
  */
 export async function run(argv: readonly [string, ...string[]], options: RunOptions = {}): Promise<RunResult> {
   const [file, ...args] = argv
+  const timeoutMs = options.timeoutMs ?? timeouts.getStore() ?? DEFAULT_TIMEOUT_MS
   try {
     await commandPoint('before', argv)
-    const { stdout, stderr } = await execa(file, args, {
+    const running = execa(file, args, {
       env: { PATH: searchPath(), LC_ALL: 'C', ...options.env },
       extendEnv: false,
       ...(options.account && { uid: options.account.uid, gid: options.account.gid }),
       ...(options.cwd && { cwd: options.cwd }),
       ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
-      ...(options.timeoutMs && { timeout: options.timeoutMs }),
+      timeout: timeoutMs,
+      forceKillAfterDelay: KILL_AFTER_MS,
       ...(options.signal && { cancelSignal: options.signal }),
     })
+    const { stdout, stderr } = await orGiveUp(running, timeoutMs, () =>
+      hung(argv, timeoutMs, 'is not gone, not even by SIGKILL'),
+    )
     await commandPoint('after', argv)
     return { stdout, stderr }
   } catch (error) {
     if (error instanceof InjectedFault) throw new CommandError(argv, undefined, error.message, error)
     if (!(error instanceof ExecaError)) throw error
     if (error.isCanceled) throw new ProvisionError('ABORTED', `${file} was stopped on request`, { cause: error })
-    if (error.timedOut)
-      throw new ProvisionError('TIMEOUT', `${file} did not end in ${options.timeoutMs} ms`, { cause: error })
+    if (error.timedOut) throw hung(argv, timeoutMs, 'was stopped', error)
     if (error.code === 'ENOENT')
       throw new ProvisionError('UNAVAILABLE', `there is no program ${file} on this machine`, { cause: error })
     throw new CommandError(argv, error.exitCode, typeof error.stderr === 'string' ? error.stderr : '', error)
   }
+}
+
+/** What the kernel holds (a disk that does not answer) does not end by any signal: it is left to itself. */
+async function orGiveUp<T>(running: Promise<T>, timeoutMs: number, error: () => ProvisionError): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(error()), timeoutMs + KILL_AFTER_MS + GIVE_UP_AFTER_MS)
+  // Whoever asked is told once; how it ends after that is nobody's business.
+  running.catch(() => undefined)
+  try {
+    return await Promise.race([running, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Names the program and what it was to do, but no argument that could be anything. */
+function hung([file, verb]: readonly string[], timeoutMs: number, end: string, cause?: unknown): ProvisionError {
+  const doing = verb !== undefined && /^[a-z]+$/.test(verb) ? `${file} ${verb}` : `${file}`
+  return new ProvisionError('TIMEOUT', `${doing} did not end in ${timeoutMs / 1000} s, and ${end}`, {
+    cause,
+    hint: "What it works on does not answer: look into the kernel's log (dmesg), and at the state of the pool.",
+  })
 }
 
 /** The caller's PATH, and where Debian keeps the programs of an administrator, which an ordinary user's PATH lacks. */

@@ -66,6 +66,12 @@ const storage = z
       .describe(
         'Size of the embedded btrfs pool, a sparse file that takes what is used: bytes, or such as `64GB`. Raised later, the pool grows. Left out: 80 % of what is free when the lab is made',
       ),
+    commandSeconds: z
+      .number()
+      .positive()
+      .max(86_400)
+      .default(120)
+      .describe('A storage program (`zfs`, `btrfs`) that takes longer is stopped, and what asked for it fails'),
     lowFreePercent: z.number().min(0).max(100).default(15).describe('Free space below this makes the lab WARNING'),
     criticalFreePercent: z
       .number()

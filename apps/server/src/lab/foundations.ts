@@ -53,11 +53,13 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
   if (purpose === 'serve') requireSameStorage(identity, config)
   requireUnharmed(identity, purpose)
   await makeStateDir(stateDir)
-  const { imageSize, ...wanted } = config.storage
+  const { imageSize, commandSeconds, ...wanted } = config.storage
   const storage = await openStorage({
     // The configured one too where a first start was cut off before it had chosen.
     driver: purpose === 'serve' || !identity.storage ? wanted.driver : 'auto',
     settled: identity.storage?.driver,
+    mayBeGone: identity.destroying,
+    commandTimeoutMs: commandSeconds * 1000,
     labId: identity.labId,
     root: places.pool(stateDir),
     owner: account,

@@ -1,5 +1,6 @@
 import type { Disk, Warning } from '@dblab/models'
 import type { PoolUsage, StorageDriver } from '@dblab/provision'
+import { explainFailure } from '../cloning/explain.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
@@ -15,6 +16,8 @@ export class DiskMonitor {
   readonly #storage: StorageDriver
   readonly #thresholds: DiskThresholds
   readonly #log: Logger
+  /** Why it could not be read the last time. */
+  #failure: string | undefined
   #latest: { usage: PoolUsage; at: Date } | undefined
 
   constructor(storage: StorageDriver, thresholds: DiskThresholds, log: Logger) {
@@ -27,7 +30,9 @@ export class DiskMonitor {
   async refresh(): Promise<void> {
     try {
       this.#latest = { usage: await this.#storage.usage(), at: new Date() }
+      this.#failure = undefined
     } catch (error) {
+      this.#failure = explainFailure(error)
       this.#log.error('the pool does not say how full it is', { error })
     }
   }
@@ -61,11 +66,11 @@ export class DiskMonitor {
   warnings(): Warning[] {
     const usage = this.usage
     const free = this.#freePercent()
-    if (!usage || free === undefined) {
+    if (!usage || free === undefined || this.#failure !== undefined) {
       return [
         {
           code: 'POOL_DEGRADED',
-          message: 'The pool does not say how full it is',
+          message: ['The pool does not say how full it is', this.#failure].filter(Boolean).join(': '),
           hint: "See the server's log, and the storage's own tools",
         },
       ]

@@ -7,6 +7,8 @@ export interface StorageConfig {
   driver: DriverName | 'auto'
   /** The driver that the data is known to lie on: `auto` takes no other, whatever `root` says. */
   settled?: DriverName | undefined
+  /** What is settled may be gone: a destruction of it was cut off. */
+  mayBeGone?: boolean | undefined
   /** Goes into every label: what bears another lab's id is not ours. `^[a-z0-9-]{1,63}$` */
   labId: string
   /**
@@ -14,6 +16,8 @@ export interface StorageConfig {
    * parents have no mount point, and where `auto` notes what it took. Made when absent.
    */
   root: string
+  /** How long a program that the driver runs may take; 2 minutes if left out. */
+  commandTimeoutMs?: number | undefined
   /** Account that owns the root directory of an empty volume. */
   owner: { uid: number; gid: number }
   /** The ZFS dataset below which everything is kept, such as `tank/dblab`; made when its pool is there. Needed by `zfs`. */

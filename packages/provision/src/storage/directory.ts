@@ -1,5 +1,6 @@
 import { chmod, chown } from 'node:fs/promises'
 import { join } from 'node:path'
+import { withCommandTimeout } from '../exec.ts'
 import { isEmptyDirectory, makeDirectory, removeIfEmpty } from '../files.ts'
 import { checkAccess, nearestExisting } from './access.ts'
 import { Claims } from './claims.ts'
@@ -25,6 +26,7 @@ export interface DirectoryConfig {
   /** Absolute. */
   root: string
   owner: { uid: number; gid: number }
+  commandTimeoutMs?: number | undefined
 }
 
 /** For the account that owns it, and for none else. */
@@ -196,7 +198,8 @@ export class DirectoryDriver implements StorageDriver {
   }
 
   #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    return reporting(doing, work, this.#trees.explain?.bind(this.#trees))
+    const explain = this.#trees.explain?.bind(this.#trees)
+    return reporting(doing, () => withCommandTimeout(this.#config.commandTimeoutMs, work), explain)
   }
 }
 

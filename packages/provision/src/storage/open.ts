@@ -1,4 +1,5 @@
 import { isProvisionError, ProvisionError } from '../errors.ts'
+import { withCommandTimeout } from '../exec.ts'
 import { exists, makeDirectory, removeIfEmpty } from '../files.ts'
 import { openBtrfs } from './btrfs/open.ts'
 import type { DriverName, StorageConfig, StoragePool } from './config.ts'
@@ -54,8 +55,10 @@ export async function openStorage(config: StorageConfig): Promise<OpenedStorage>
   const settled = config.settled ?? (await reporting(`reading ${root}`, () => settledDriver(config)))
   if (settled && config.driver !== 'auto' && config.driver !== settled) throw belongsTo(settled, config)
   const name = settled ?? config.driver
-  if (name === 'auto') return openFirst(config, madeRoot)
-  return opened(config, name, await DRIVERS[name](config), config.driver === 'auto' ? passedFor(name) : [], madeRoot)
+  return withCommandTimeout(config.commandTimeoutMs, async () => {
+    if (name === 'auto') return openFirst(config, madeRoot)
+    return opened(config, name, await DRIVERS[name](config), config.driver === 'auto' ? passedFor(name) : [], madeRoot)
+  })
 }
 
 function checkConfig(config: StorageConfig): void {

@@ -56,6 +56,7 @@ export class Shelf<K extends Kind> {
   /** The label of what bears this name, if it is a sound one of this lab. */
   async find(name: string): Promise<LabelOf<K> | undefined> {
     const label = await readLabel(join(this.path, name))
+    if (!label) await this.#requireThere()
     if (!label || !this.#isOfKind(label)) return undefined
     const sound = label.lab === this.#options.labId && labelledName(label) === name
     return sound && (await exists(this.files(name))) ? label : undefined
@@ -82,6 +83,8 @@ export class Shelf<K extends Kind> {
     const name = labelledName(label)
     const target = join(this.path, name)
     if (await exists(target)) throw alreadyExists(label.kind, name)
+    // Made here, it would lie below the mount point, hidden as soon as the pool is back.
+    await this.#requireThere()
     let at = join(this.path, this.#hiddenName())
     await makeDirectory(at, PASSABLE)
     try {
@@ -156,6 +159,14 @@ export class Shelf<K extends Kind> {
       if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST') || attempts <= 1) throw error
       await this.#discard(directory, attempts - 1)
     }
+  }
+
+  /** A pool that is not mounted has none of what is in it, and none of that is gone. */
+  async #requireThere(): Promise<void> {
+    if (await exists(this.path)) return
+    throw new ProvisionError('UNAVAILABLE', `${this.path} is not there`, {
+      hint: 'Is the pool mounted? A start of the server mounts its own; stop it first (Ctrl-C leaves the clones).',
+    })
   }
 
   #isOfKind(label: Label): label is LabelOf<K> {

@@ -7,6 +7,8 @@ import type { PostgresBinaries } from '../binaries.ts'
 import { LAB_DATABASE, LAB_ROLE } from '../names.ts'
 import type { Account } from '../runtime.ts'
 
+/** Both write some forty megabytes, and flush them: seconds, but for a disk that is worked to death. */
+const TIMEOUT_MS = 10 * 60_000
 /** C.UTF-8 knows the letters of all languages; machines that lack it have C. */
 const LOCALES = ['C.UTF-8', 'C'] as const
 
@@ -68,6 +70,7 @@ async function initdb(
     ],
     {
       cwd: dataDir,
+      timeoutMs: TIMEOUT_MS,
       env: { TZ: 'UTC' },
       ...(process.getuid?.() === 0 && { account }),
       signal,
@@ -88,6 +91,7 @@ async function makeLabDatabase(
   const name = escapeIdentifier(LAB_DATABASE)
   await run([join(binDir, 'postgres'), '--single', '-D', dataDir, '-c', 'exit_on_error=on', 'template1'], {
     cwd: dataDir,
+    timeoutMs: TIMEOUT_MS,
     input: `create database ${name} owner ${escapeIdentifier(LAB_ROLE)} template template0\nrevoke all on database ${name} from public\n`,
     ...(process.getuid?.() === 0 && { account }),
     signal,

@@ -13,6 +13,8 @@ import { parseDeviceErrors, parseDu } from './output.ts'
 const MAGIC = 0x9123683e
 /** BTRFS_FIRST_FREE_OBJECTID: the inode number of the root directory of every subvolume, and of no other directory. */
 const SUBVOLUME_INODE = 256
+/** It asks for every extent of every file. */
+const DU_TIMEOUT_MS = 15 * 60_000
 
 /**
  * Subvolumes and snapshots of btrfs (btrfs-subvolume(8)). Making them costs the same however much they hold, and a snapshot is atomic
@@ -40,7 +42,8 @@ export function btrfsTrees(image?: string): Trees {
     },
 
     async usage(path) {
-      const { totalBytes, exclusiveBytes } = parseDu(await btrfs('filesystem', 'du', '-s', '--raw', path))
+      const argv = ['btrfs', 'filesystem', 'du', '-s', '--raw', path] as const
+      const { totalBytes, exclusiveBytes } = parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS })).stdout)
       return { ownBytes: exclusiveBytes, logicalBytes: totalBytes }
     },
 
@@ -129,6 +132,11 @@ async function inodeOf(path: string): Promise<number | undefined> {
 }
 
 async function poolUsage(directory: string, image: string | undefined): Promise<PoolUsage> {
+  if (!(await isBtrfs(directory))) {
+    throw new ProvisionError('UNAVAILABLE', `the pool is not mounted at ${directory}`, {
+      hint: 'Stop the server (Ctrl-C leaves the clones) and start it again: that mounts it.',
+    })
+  }
   const usage = await fileSystemUsage(directory)
   const host = image === undefined ? undefined : await statfs(join(image, '..'))
   const freeBytes = host ? Math.min(usage.freeBytes, host.bavail * host.bsize) : usage.freeBytes

@@ -13,6 +13,7 @@ export interface ZfsConfig {
   /** Where it's mounted when we make it and its parent has no mount point to pass on. */
   root: string
   owner: { uid: number; gid: number }
+  commandTimeoutMs?: number | undefined
 }
 
 /** zfsconcepts(7): what a dataset's name may hold, here without blanks; no part can be taken for an option. */
@@ -49,6 +50,14 @@ export async function checkDataset(config: ZfsConfig): Promise<{ mountPoint: str
   }
   await checkPassable(await nearestExisting(mountPoint), config.owner)
   return { mountPoint }
+}
+
+/** @throws ProvisionError UNAVAILABLE where the dataset that the data is known to lie in is not there: a new one in its place would be empty */
+export async function requireDataset({ dataset }: ZfsConfig): Promise<void> {
+  if (await find(dataset)) return
+  throw new ProvisionError('UNAVAILABLE', `the dataset ${dataset} is gone, and with it the data; nothing was changed`, {
+    hint: 'Is another pool imported under its name? Import the right one, or receive a copy of the dataset (zfs receive).',
+  })
 }
 
 /** Makes the dataset unless it's there. It's marked as ours to destroy. */

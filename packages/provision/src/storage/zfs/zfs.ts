@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { chmod, chown } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
-import { CommandError } from '../../exec.ts'
+import { CommandError, withCommandTimeout } from '../../exec.ts'
 import { checkPassable } from '../access.ts'
 import type {
   Labels,
@@ -117,6 +117,8 @@ export class ZfsDriver implements StorageDriver {
     checkVolumeId(id)
     return this.#reporting(`looking for the volume ${id}`, async () => {
       const own = await this.#find(this.#dataset(id), 'volume', VOLUME_FACTS)
+      // Whoever asks is about to work in it, and would find an empty directory.
+      if (own && propertyOf(own.properties, 'mounted') !== 'yes') await zfs('mount', own.name)
       return own && this.#volume(own)
     })
   }
@@ -299,6 +301,6 @@ export class ZfsDriver implements StorageDriver {
   }
 
   async #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    return reporting(doing, work, explainZfs)
+    return reporting(doing, () => withCommandTimeout(this.#config.commandTimeoutMs, work), explainZfs)
   }
 }
