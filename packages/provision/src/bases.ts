@@ -1,5 +1,5 @@
 import { chown, mkdir } from 'node:fs/promises'
-import { type ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
+import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { prepareBase } from './postgres/base.ts'
@@ -152,7 +152,7 @@ export class Bases {
     const settings = await this.#volumes.settingsOf(dataDir)
     return this.#runtime.start(
       { id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
-      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
+      { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
     )
   }
 

@@ -10,10 +10,18 @@ export interface ClusterVolumesOptions {
   runtime: PostgresRuntime
   /** Postgres settings of every cluster, over the lab's defaults. */
   settings: Readonly<Record<string, string>>
+  deadlines?: StartDeadlines | undefined
 }
 
-/** Recovery replays at most what a clone wrote between two checkpoints, but that may be much. */
-export const RECOVERY_TIMEOUT_MS = 15 * 60_000
+/** How long a Postgres may take until it is ready. */
+export interface StartDeadlines {
+  /** Of data that was shut down cleanly. */
+  startMs: number
+  /** Of any other: recovery replays at most what a clone wrote between two checkpoints, but that may be much. */
+  recoveryMs: number
+}
+
+const DEADLINES: StartDeadlines = { startMs: 60_000, recoveryMs: 15 * 60_000 }
 
 /** The volumes of a pool, each with a cluster in it: what is true of all of them, be they clones or what clones are made of. */
 export class ClusterVolumes {
@@ -21,7 +29,10 @@ export class ClusterVolumes {
   readonly runtime: PostgresRuntime
   readonly settings: Readonly<Record<string, string>>
 
-  constructor({ storage, runtime, settings }: ClusterVolumesOptions) {
+  readonly deadlines: StartDeadlines
+
+  constructor({ storage, runtime, settings, deadlines = DEADLINES }: ClusterVolumesOptions) {
+    this.deadlines = deadlines
     this.storage = storage
     this.runtime = runtime
     this.settings = settings

@@ -15,7 +15,10 @@ test('one that does not listen is killed', async () => {
 
 test('one that leaves others behind, who hold on to its output, is not waited for', { timeout: 20_000 }, async () => {
   const leaving = run(['sh', '-c', 'sleep 12 & wait'], { timeoutMs: 100 })
-  await expect(leaving).rejects.toMatchObject({ code: 'TIMEOUT', message: expect.stringMatching(/not even by SIGKILL/) })
+  await expect(leaving).rejects.toMatchObject({
+    code: 'TIMEOUT',
+    message: expect.stringMatching(/not even by SIGKILL/),
+  })
 })
 
 test('one that was stopped by a signal is killed', async () => {

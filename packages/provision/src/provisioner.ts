@@ -1,5 +1,5 @@
 import { type BaseSpec, Bases, type ClusterFacts, type ScratchSpec } from './bases.ts'
-import { ClusterVolumes, dataDirOf, RECOVERY_TIMEOUT_MS } from './cluster-volumes.ts'
+import { ClusterVolumes, dataDirOf, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
@@ -47,6 +47,8 @@ export interface ProvisionerOptions {
   tls?: Certificate | undefined
   /** Postgres settings of every clone, over the lab's defaults. */
   settings: Readonly<Record<string, string>>
+  /** 1 minute, and 15 where there is something to recover, if left out. */
+  deadlines?: StartDeadlines | undefined
   /** Let a clone's user be one of the data's own superusers. */
   allowSuperusers: boolean
 }
@@ -121,7 +123,7 @@ export class Provisioner {
     const { host, tls } = this.#options
     await this.runtime.start(
       { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
-      { signal, timeoutMs: RECOVERY_TIMEOUT_MS },
+      { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
     )
   }
 
@@ -202,7 +204,7 @@ export class Provisioner {
     onStep?.('postgres')
     const instance = await this.runtime.start(
       { id: volume.id, dataDir, host, tls, port, database: login.database, users: [login.username], settings },
-      { signal },
+      { signal, timeoutMs: this.#volumes.deadlines.startMs },
     )
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
     await failPoint('clone.postgres-started')

@@ -184,6 +184,8 @@ export class CloneService {
       throw databaseNotFound(snapshot)
     }
     using _place = jobs.reserve()
+    // What may take very long to come up is not waited for, since it is given up.
+    if (lifecycle.restarts.isStarting(id)) jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being reset'))
     const changed = catalogue.clones.update(id, {
       status: 'RESETTING',
       message: 'Database clone is being reset',

@@ -1,4 +1,13 @@
-import { type ActivitySample, isProvisionError, type Provisioner, sampleActivity, wasUsed } from '@dblab/provision'
+import {
+  type ActivitySample,
+  answers,
+  type Instance,
+  isProvisionError,
+  isSystemError,
+  type Provisioner,
+  sampleActivity,
+  wasUsed,
+} from '@dblab/provision'
 import type { AuditLog } from '../access/audit-log.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
@@ -21,11 +30,19 @@ export interface MonitorOptions {
   idleMinutes: number
 }
 
+/** Between two questions whether a Postgres that runs answers, and how long it may take to: longer than a machine that is very busy. */
+const ASK_EVERY_MS = 25_000
+const ANSWER_WITHIN_MS = 10_000
+
 /** Looks after clones while nobody asks: those that are over, idle, or whose Postgres died; and how large they are. */
 export class CloneMonitor {
   readonly #options: MonitorOptions
   /** By volume: after a reset, another Postgres counts from nothing. */
   readonly #samples = new Map<string, ActivitySample>()
+  /** Pids of those that ran at the last look, by clone. */
+  readonly #pulses = new Map<string, number | undefined>()
+  readonly #askAgainAt = new Map<string, number>()
+  #seen = -1
 
   constructor(options: MonitorOptions) {
     this.#options = options
@@ -41,6 +58,41 @@ export class CloneMonitor {
     }
     const volumes = new Set(clones.list().map((clone) => clone.volumeId))
     for (const volumeId of this.#samples.keys()) if (!volumes.has(volumeId)) this.#samples.delete(volumeId)
+    for (const id of this.#askAgainAt.keys()) if (!clones.get(id)) this.#askAgainAt.delete(id)
+  }
+
+  /**
+   * Looks at once at those whose Postgres has ended. Its process is asked for by its pid, which costs next to nothing; should another have
+   * taken that since, the next round sees it.
+   */
+  async pulse(): Promise<void> {
+    const { catalogue, provisioner } = this.#options
+    for (const [id, pid] of this.#pulses) {
+      if (pid !== undefined && processExists(pid)) continue
+      this.#pulses.delete(id)
+      const clone = catalogue.clones.get(id)
+      if (clone) await this.#look(clone)
+    }
+    const { changes } = catalogue
+    if (changes === this.#seen) return
+    this.#seen = changes
+    for (const { id, status, volumeId } of catalogue.clones.list()) {
+      if (status !== 'OK' || volumeId === null || this.#pulses.has(id)) continue
+      const instance = await provisioner.runtime.inspect(volumeId)
+      if (instance?.state === 'running') this.#pulses.set(id, instance.pid)
+    }
+  }
+
+  /** Asked now and then, and until it does again. */
+  async #answers(id: string, instance: Instance): Promise<boolean> {
+    const { restarts } = this.#options.lifecycle
+    if (!restarts.isSilent(id) && Date.now() < (this.#askAgainAt.get(id) ?? 0)) return true
+    const answered = await answers(instance, ANSWER_WITHIN_MS)
+    if (answered) restarts.noteAnswer(id)
+    // A Postgres that ends while it is asked is down, which the next look sees.
+    else if (processExists(instance.pid ?? 0)) restarts.noteSilent(id, instance.pid)
+    this.#askAgainAt.set(id, Date.now() + ASK_EVERY_MS)
+    return answered
   }
 
   /** Reads how much each clone holds. */
@@ -79,10 +131,11 @@ export class CloneMonitor {
       if (!lifecycle.restarts.mayRetry(clone.id)) return
       log.warn('a clone is down; starting it again', { clone: clone.id })
       lifecycle.restarts.markStarting(clone.id)
-      void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal))
+      void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal, { died: true }))
       return
     }
-    if (this.#options.idleMinutes === 0) return
+    this.#pulses.set(clone.id, instance.pid)
+    if (!(await this.#answers(clone.id, instance)) || this.#options.idleMinutes === 0) return
     const sample = await sampleActivity(instance)
     // It may have changed while it was looked at: what is judged is what it is now.
     const now = this.#options.catalogue.clones.get(clone.id)
@@ -117,5 +170,15 @@ export class CloneMonitor {
         throw error
       audit.addOwn({ operation: 'CloneDelete', clone: clone.id }, reason, error.code)
     }
+  }
+}
+
+function processExists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    if (isSystemError(error, 'ESRCH')) return false
+    if (isSystemError(error, 'EPERM')) return true
+    throw error
   }
 }

@@ -1,4 +1,4 @@
-import { failPoint, type Provisioner } from '@dblab/provision'
+import { failPoint, isProvisionError, lastWords, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { Logger } from '../log.ts'
@@ -15,6 +15,10 @@ export interface RestartsOptions {
   changed: (id: string) => void
 }
 
+/** Of the log of a Postgres that ended, in its clone's message. */
+const LAST_LINES = 5
+const LAST_CHARACTERS = 600
+
 /** Doubles after each attempt. */
 const FIRST_RETRY_MS = 5000
 const LAST_RETRY_MS = 5 * 60_000
@@ -26,6 +30,7 @@ const LAST_RETRY_MS = 5 * 60_000
 export class Restarts {
   readonly #options: RestartsOptions
   readonly #starting = new Set<string>()
+  readonly #silent = new Map<string, string>()
   readonly #down = new Map<string, { message: string; attempts: number; retryAt: number }>()
 
   constructor(options: RestartsOptions) {
@@ -37,9 +42,27 @@ export class Restarts {
     return this.#starting.has(id)
   }
 
-  /** Why the clone's Postgres could not be started the last time; undefined when it could. */
+  /** Why the clone's Postgres could not be started the last time, or does not answer; undefined when it could, and does. */
   whyDown(id: string): string | undefined {
-    return this.#down.get(id)?.message
+    return this.#down.get(id)?.message ?? this.#silent.get(id)
+  }
+
+  /** Its Postgres runs, and does not answer. Nothing is done about it: its sessions may go on, and it may be on purpose. */
+  noteSilent(id: string, pid: number | undefined): void {
+    if (!this.#silent.has(id)) this.#options.log.error('a Postgres does not answer', { clone: id, pid })
+    this.#silent.set(
+      id,
+      `Its Postgres (process ${pid}) runs and does not answer: somebody stopped it by a signal, or it waits for its disk. Its data is as it was. Let it go on (kill -CONT ${pid}), or reset the clone or delete it, which ends it.`,
+    )
+    this.#options.changed(id)
+  }
+
+  noteAnswer(id: string): void {
+    if (this.#silent.delete(id)) this.#options.changed(id)
+  }
+
+  isSilent(id: string): boolean {
+    return this.#silent.has(id)
   }
 
   /** True when a start that failed should be tried again by now. */
@@ -56,9 +79,11 @@ export class Restarts {
   /** Its data is another now, or gone: what kept the old one from starting says nothing of it. */
   forget(id: string): void {
     this.#down.delete(id)
+    this.#silent.delete(id)
   }
 
-  async restart(id: string, signal?: AbortSignal): Promise<void> {
+  /** @param died it ran before, and this server did not stop it: its message says so once it runs again */
+  async restart(id: string, signal?: AbortSignal, { died = false } = {}): Promise<void> {
     const { catalogue, provisioner, log, unsafeBootId, changed } = this.#options
     const clone = catalogue.clones.get(id)
     try {
@@ -66,11 +91,13 @@ export class Restarts {
       this.markStarting(id)
       const instance = await provisioner.runtime.inspect(clone.volumeId)
       if (instance?.state === 'running') return
+      const message = died ? await this.#obituary(clone.volumeId) : undefined
       await provisioner.startClone({ volumeId: clone.volumeId, port: clone.port, login: loginOf(clone) }, { signal })
       await failPoint('restart.postgres-started')
-      catalogue.clones.update(id, { unsafeBootId, ...(await this.#learnt(clone, clone.volumeId, signal)) })
+      const learnt = await this.#learnt(clone, clone.volumeId, signal)
+      catalogue.clones.update(id, { unsafeBootId, ...learnt, ...(message !== undefined && { message }) })
       await failPoint('restart.settled')
-      this.#down.delete(id)
+      this.forget(id)
       log.info('clone runs again', { clone: id })
     } catch (error) {
       if (!signal?.aborted) this.noteDown(id, error)
@@ -78,6 +105,15 @@ export class Restarts {
       this.#starting.delete(id)
       changed(id)
     }
+  }
+
+  /** What happened to a Postgres that ended, for the message of its clone. */
+  async #obituary(volumeId: string): Promise<string> {
+    const { provisioner } = this.#options
+    const words = lastWords(await provisioner.runtime.logs(volumeId, LAST_LINES), LAST_LINES, LAST_CHARACTERS)
+    const how = (await isClean(provisioner, volumeId)) ? 'was stopped by somebody' : 'ended in a crash, or was killed'
+    const when = new Date().toISOString()
+    return `Database is ready. Its Postgres ${how}, and was started again at ${when} with the data it had. Its last words${words}`
   }
 
   /** A catalogue that was made anew while the clone's data could not be read has no verifier of it, and without one no reset. */
@@ -97,5 +133,15 @@ export class Restarts {
     this.#options.log.error('start failed; it will be tried again', { clone: id, attempts, error })
     const message = `It could not be started, and will be tried again; its data is as it was. ${explainFailure(error)} To give the data up, reset the clone.`
     this.#down.set(id, { message, attempts, retryAt: Date.now() + pauseMs })
+  }
+}
+
+/** False too for data that can't be read: the start says why. */
+async function isClean(provisioner: Provisioner, volumeId: string): Promise<boolean> {
+  try {
+    return await provisioner.isShutDownCleanly(volumeId)
+  } catch (error) {
+    if (isProvisionError(error)) return false
+    throw error
   }
 }

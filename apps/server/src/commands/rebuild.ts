@@ -6,7 +6,7 @@ import { readBootId } from '../lab/boot-id.ts'
 import { openFoundations } from '../lab/foundations.ts'
 import { type Identity, IdentityError, readIdentity, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
-import { cloneSettings } from '../lab/settings.ts'
+import { cloneSettings, startDeadlines } from '../lab/settings.ts'
 import { find } from '../rebuild/find.ts'
 import { plan } from '../rebuild/plan.ts'
 import { withFreePorts, writeCatalogue } from '../rebuild/write.ts'
@@ -48,6 +48,7 @@ export async function rebuild(config: Config, options: RebuildOptions): Promise<
     runtime: foundations.runtime,
     host: config.clones.host,
     settings: cloneSettings(config),
+    deadlines: startDeadlines(config),
     allowSuperusers: config.postgres.allowSuperusers,
   })
   const planned = plan(await find(provisioner, await readBootId()), new Date().toISOString())

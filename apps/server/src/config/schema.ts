@@ -118,6 +118,18 @@ const postgres = z
       })
       .default({})
       .describe('Postgres settings of every clone, over the defaults of the lab'),
+    startSeconds: z
+      .number()
+      .positive()
+      .max(86_400)
+      .default(60)
+      .describe("A new or reset clone's Postgres that is not ready by then has failed"),
+    recoverySeconds: z
+      .number()
+      .positive()
+      .max(86_400)
+      .default(900)
+      .describe('The same for one that is started again, which may have much to recover'),
     allowSuperusers: z
       .boolean()
       .default(false)
@@ -150,7 +162,9 @@ const clones = z
       .number()
       .min(0)
       .default(0)
-      .describe('Delete clones that nobody used for so long (an open session is use); 0: never'),
+      .describe(
+        'Delete clones that nobody used for so long (an open session is use; one that is FATAL stays, to be looked at); 0: never',
+      ),
     concurrency: z
       .int()
       .min(1)

@@ -17,7 +17,7 @@ import { DiskMonitor } from '../status/disk.ts'
 import { readBootId } from './boot-id.ts'
 import { cloneCertificate } from './certificate.ts'
 import type { Foundations } from './foundations.ts'
-import { cloneSettings, isUnsafe } from './settings.ts'
+import { cloneSettings, isUnsafe, startDeadlines } from './settings.ts'
 
 export interface CoreOptions {
   config: Config
@@ -39,6 +39,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     host,
     tls,
     settings: cloneSettings(config),
+    deadlines: startDeadlines(config),
     allowSuperusers: config.postgres.allowSuperusers,
   })
   const ports = new PortPool({ from: portFrom, to: portTo, host })

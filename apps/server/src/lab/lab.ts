@@ -14,7 +14,9 @@ import { readOrMakeToken } from './identity.ts'
 import { openCatalogue } from './open-catalogue.ts'
 import { checkPostgres } from './settings.ts'
 
-/** How often the clones are looked at: within this time one whose Postgres died runs again. */
+/** Within this time it is seen that a clone's Postgres has ended. */
+const PULSE_EVERY_MS = 1000
+/** How often the clones are looked at. */
 const LOOK_EVERY_MS = 15_000
 /** To look whether there are any to write costs next to nothing. */
 const LABELS_EVERY_MS = 1000
@@ -73,6 +75,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))
+  stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
   const standing = standingWarnings(config, lost, problems)

@@ -36,6 +36,14 @@ export function cloneSettings(config: Config): Record<string, string> {
   return Object.fromEntries(Object.entries(config.postgres.settings).map(([name, value]) => [name, toSetting(value)]))
 }
 
+/** How long a clone's Postgres may take until it is ready. */
+export function startDeadlines({ postgres: { startSeconds, recoverySeconds } }: Config): {
+  startMs: number
+  recoveryMs: number
+} {
+  return { startMs: startSeconds * 1000, recoveryMs: recoverySeconds * 1000 }
+}
+
 /** YAML's `on` and `true` arrive as booleans. */
 function toSetting(value: string | number | boolean): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off'

@@ -1,11 +1,11 @@
-import { readdir, readFile, readlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clone, Instance, Snapshot } from '@dblab/models'
 import { expect } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
-import { leftovers } from '../support/leftovers.ts'
+import { postmasterOf } from '../support/postmaster.ts'
 import { openSession, query } from '../support/sql.ts'
 
 /** The labels follow the catalogue within a second; a busy machine may take another. */
@@ -65,10 +65,7 @@ export async function loseAndRebuild(lab: TestLab): Promise<void> {
   expect(await lab.run(['rebuild', '--yes'])).toMatchObject({ code: 1, stderr: expect.stringContaining(lab.url) })
   await lab.kill()
   // One of the others is down when it happens.
-  const [backend] = (await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows
-  const ofSession = await readlink(`/proc/${backend?.pid}/cwd`)
-  const other = (await leftovers(lab.directory)).servers.find((line) => !line.endsWith(` ${ofSession}`))
-  process.kill(Number(other?.split(' ')[0]), 'SIGKILL')
+  process.kill((await postmasterOf(url('cy'))).pid, 'SIGKILL')
 
   const file = join(lab.directory, '.dblab/catalogue.db')
   const torn = (await readFile(file)).fill(0)

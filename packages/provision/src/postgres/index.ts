@@ -1,5 +1,6 @@
 export { callerAccount, canPass, findAccount } from './account.ts'
 export { type ActivitySample, sampleActivity, wasUsed } from './activity.ts'
+export { answers } from './answers.ts'
 export { type BaseOptions, createImportRole, dropImportRole, prepareBase } from './base.ts'
 export {
   type ClientTool,
@@ -17,6 +18,7 @@ export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection
 export { labSettings } from './lab-settings.ts'
 export { assertUserName, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 export { checkSettings } from './process/arguments.ts'
+export { lastWords } from './process/failure.ts'
 export { ProcessRuntime, type ProcessRuntimeOptions } from './process/process-runtime.ts'
 export {
   identifyProcess,

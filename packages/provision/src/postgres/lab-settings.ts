@@ -14,6 +14,8 @@ export function labSettings(major: number): Record<string, string> {
     max_logical_replication_workers: '0',
     // Every minute would wake every database of every clone.
     autovacuum_naptime: '5min',
+    // Else, where one of its processes crashes, the server writes down what statement that was at: it may hold a password.
+    log_error_verbosity: 'terse',
     log_checkpoints: 'off',
     log_autovacuum_min_duration: '-1',
     ...(major >= 17 && { summarize_wal: 'off' }),

@@ -26,8 +26,12 @@ export function portTaken(spec: InstanceSpec): ProvisionError {
   })
 }
 
-/** The end of the log, as the end of a sentence. */
-export function lastWords(log: readonly string[]): string {
-  const text = log.slice(-MAX_LINES).join('\n').trim().slice(-MAX_CHARACTERS)
+/** What may hold a user's words, or values of the data: what a statement was, and where in it something happened. */
+const UNTOLD = /^\s|\b(DETAIL|STATEMENT|QUERY|CONTEXT|BACKTRACE|LOCATION): /
+
+/** The end of the log, as the end of a sentence. Without the lines that could say what a user said: this goes into messages. */
+export function lastWords(log: readonly string[], maxLines = MAX_LINES, maxCharacters = MAX_CHARACTERS): string {
+  const told = log.filter((line) => !UNTOLD.test(line))
+  const text = told.slice(-maxLines).join('\n').trim().slice(-maxCharacters)
   return text === '' ? ', without a word in its log' : `: ${text}`
 }
