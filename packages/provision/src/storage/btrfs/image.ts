@@ -56,7 +56,10 @@ export class EmbeddedPool {
 
   /** Makes the pool unless it's there, attaches and mounts it, and grows it to the size. Can be repeated. */
   async attach(sizeBytes: number): Promise<void> {
-    if (await this.exists()) await this.#attach()
+    const made = await this.exists()
+    // Left by a crash: under this name it has never been mounted.
+    await rm(this.#making, { force: true })
+    if (made) await this.#attach()
     else await this.#makeAndAttach(sizeBytes)
     await this.#grow(sizeBytes)
   }
@@ -137,8 +140,6 @@ export class EmbeddedPool {
       })
     }
     await makeDirectory(dirname(this.path), 0o711)
-    // Left by a crash: under this name it has never been mounted.
-    await rm(this.#making, { force: true })
     try {
       await makeSparse(this.#making, sizeBytes)
       await failPoint('pool.file-made')
