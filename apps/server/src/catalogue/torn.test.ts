@@ -32,7 +32,7 @@ async function killedCatalogue(directory: string) {
   const source = { ...data, id: 'first', volumeId: 'base', published: true, createdAt: data.timestamp, size: 1 }
   catalogue.transaction(() => {
     catalogue.volumes.setFilled('base', { ...data, sample: true })
-    catalogue.snapshots.add({ ...source, cloneId: '', sample: true, message: 'the first' })
+    catalogue.snapshots.add({ ...source, cloneId: '', sample: true, message: 'the first', tokenId: null })
     catalogue.snapshots.setLive('first', { database: 'shop', databases: ['shop'], size: 1 })
   })
   for (let n = 0; n < 40; n++) {
@@ -54,7 +54,7 @@ async function killedCatalogue(directory: string) {
 }
 
 function cloneOf(n: number) {
-  const none = { resetTo: null, volumeId: null, unsafeBootId: null, resetFailedAt: null, deleteAt: null }
+  const none = { resetTo: null, volumeId: null, unsafeBootId: null, resetFailedAt: null, deleteAt: null, tokenId: null }
   const texts = { message: 'is being made', project: 'a project', name: `the clone ${n}`, username: 'alice' }
   const login = { dbUsername: 'alice', dbName: 'shop', verifier: 'SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy' }
   const times = { createdAt: '2026-01-01T00:00:00.000Z', lastUsedAt: '2026-01-01T00:00:00.000Z' }

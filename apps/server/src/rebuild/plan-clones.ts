@@ -103,6 +103,8 @@ function cloneOf(id: string, volume: FoundVolume, now: string, why: string | und
     lastUsedAt: now,
     unsafeBootId: text('unsafe-boot-id') ?? null,
     resetFailedAt: text('reset-failed-at') ?? null,
+    // The tokens were lost with the catalogue: it is the admins' until they say otherwise.
+    tokenId: null,
     missing: {
       volumeId: origin?.volumeId ?? `${volume.id}-origin`,
       timestamp: text('data-state-at') ?? createdAt,

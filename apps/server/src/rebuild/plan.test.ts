@@ -23,7 +23,14 @@ function volume(id: string, labels: Labels, over: Partial<FoundVolume> = {}): Fo
 
 function clone(id: string, over: Partial<CloneRecord> = {}): CloneRecord {
   const texts = { message: '', project: 'p', name: 'n', username: 'u', createdAt: DATA.timestamp, verifier: '' }
-  const nothing = { deleteAt: null, resetTo: null, volumeId: null, unsafeBootId: null, resetFailedAt: null }
+  const nothing = {
+    deleteAt: null,
+    resetTo: null,
+    volumeId: null,
+    unsafeBootId: null,
+    resetFailedAt: null,
+    tokenId: null,
+  }
   const login = { dbUsername: 'alice', dbName: 'shop', port: 5000, size: 0, cloningSeconds: 1.5, lastUsedAt: NOW }
   return { id, status: 'OK', protected: false, snapshotId: 'first', ...texts, ...nothing, ...login, ...over }
 }

@@ -93,6 +93,7 @@ function planSnapshots({ snapshots, volumes }: Found, notes: string[], now: stri
       createdAt: readLabel(labels, 'created-at') ?? now,
       cloneId: readLabel(labels, 'clone') ?? '',
       message: readLabel(labels, 'message') ?? '',
+      tokenId: null,
     })
   }
   return [...planned.values()]
@@ -106,7 +107,15 @@ function withMissing({ volumes, snapshots, clones, notes }: Plan, now: string): 
   for (const { snapshotId, missing } of clones) {
     if (known.has(snapshotId)) continue
     notes.push(`snapshot ${snapshotId} is missing in the pool, though a clone stands on it`)
-    const nobodys = { size: 0, published: true, state: 'retired', cloneId: '', sample: false, message: '' } as const
+    const nobodys = {
+      size: 0,
+      published: true,
+      state: 'retired',
+      cloneId: '',
+      sample: false,
+      message: '',
+      tokenId: null,
+    } as const
     known.set(snapshotId, { ...missing, ...nobodys, id: snapshotId, createdAt: now })
   }
   const present = new Set(volumes.map(({ id }) => id))
