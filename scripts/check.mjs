@@ -1,5 +1,5 @@
-// What every change must pass, in under a minute: format and lint, types, unused code, generated files, unit tests. All of them run, so
-// that one look shows everything.
+// What every change must pass, in under a minute: format and lint, types, unused code, generated files, install scripts, licences, unit
+// tests. All of them run, so that one look shows everything.
 import { spawnSync } from 'node:child_process'
 
 const checks = [
@@ -7,6 +7,8 @@ const checks = [
   ['types', ['turbo', 'run', 'types', '--output-logs=errors-only']],
   ['unused code', ['knip']],
   ['generated files', ['node', 'scripts/check-generated.mjs']],
+  ['install scripts', ['node', 'scripts/check-install-scripts.mjs']],
+  ['licences', ['node', 'scripts/check-licences.mjs']],
   ['OpenAPI document', ['redocly', 'lint', 'apps/server/openapi.json']],
   [
     'unit tests',

@@ -106,6 +106,14 @@ const commands = {
     await install()
     return run(['node', 'scripts/check.mjs', ...args])
   },
+  sbom: async (args) => {
+    await install()
+    return run(['node', 'scripts/sbom.mjs', ...args])
+  },
+  audit: async (args) => {
+    await install()
+    return run(['node', 'scripts/audit.mjs', ...args])
+  },
   bench: async (args) => {
     await install()
     await build()
