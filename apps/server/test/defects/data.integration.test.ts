@@ -44,7 +44,7 @@ describe('the data of a lab', { timeout: 120_000 }, () => {
       bad,
       `CREATE TABLE people (name text);\nINSERT INTO people VALUES ('unmasked');\nUPDATE people SET name = no_such();\n\\! touch ${after}\nCREATE TABLE later ();\n`,
     )
-    const failed = await lab.run(['start', '--import', bad])
+    const failed = await lab.run(['start', '--import', bad], { timeoutMs: 60_000 })
     expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(/line 3.*no_such/s) })
     const missing = await lab.run(['start', '--import', join(lab.directory, 'absent.sql')])
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('absent.sql') })

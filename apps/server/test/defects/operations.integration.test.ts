@@ -51,7 +51,8 @@ describe('operations on clones', { timeout: 120_000 }, () => {
     const heir = await heirOf(lab, first)
     expect((await Promise.all(deletions)).map(({ status }) => [202, 404].includes(status))).toEqual(Array(5).fill(true))
     await lab.fetch('/clone/first', { method: 'DELETE' })
-    await delay(500)
+    // Whatever a late deletion would do is done by then.
+    await delay(1500)
     // Both ports are lent, to one clone each: a third clone finds none, and the lab says so before anybody asks.
     const refused = await create(lab, 'third')
     expect(((await refused.json()) as WireError).code).toBe('NO_FREE_PORT')
