@@ -136,7 +136,7 @@ export class Bases {
     const instance = await this.startUnseen(scratch.volumeId, signal)
     await failPoint('snapshot.scratch-started')
     const facts = await readFacts(instance, dataDir)
-    for (const database of facts.databases) await prepareBase(instance, { database, signal })
+    await this.#prepareAll(instance, facts.databases, signal)
     await failPoint('snapshot.scratch-prepared')
     await this.#stopCleanly(scratch.volumeId, dataDir)
     await failPoint('snapshot.scratch-shut-down')
@@ -154,6 +154,23 @@ export class Bases {
       { id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], settings },
       { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
     )
+  }
+
+  /** Each in as long as a recovery may take: however many objects it has, one that takes longer hangs. */
+  async #prepareAll(instance: Instance, databases: readonly string[], stop: AbortSignal | undefined): Promise<void> {
+    const timeoutMs = this.#volumes.deadlines.recoveryMs
+    for (const database of databases) {
+      const deadline = AbortSignal.timeout(timeoutMs)
+      try {
+        await prepareBase(instance, { database, signal: stop ? AbortSignal.any([stop, deadline]) : deadline })
+      } catch (error) {
+        if (stop?.aborted || !deadline.aborted) throw error
+        throw new ProvisionError('TIMEOUT', `a database was not ready for clones in ${timeoutMs / 1000} s`, {
+          cause: error,
+          hint: "See the log of the server, and the machine's load. Where it has very many objects, raise postgres.recoverySeconds.",
+        })
+      }
+    }
   }
 
   async #stopCleanly(id: VolumeId, dataDir: string): Promise<void> {

@@ -1,16 +1,24 @@
-import { isProvisionError } from '@dblab/provision'
+import { isProvisionError, isSystemError } from '@dblab/provision'
 import { DISK_FULL, isOutOfSpace } from '../errors.ts'
 
 /** Of a clone that ran with `fsync=off` while the host went down. */
 export const LOST_WRITES =
   'The host went down while this clone ran with fsync=off, so its data can not be trusted. Reset the clone, or delete it.'
 
+/** What the system refused, where it is the disk that says so. */
+const SYSTEM_FAILURES: Readonly<Record<string, string>> = {
+  EROFS: "The file system is read-only: the kernel's log (dmesg) tells whether it failed.",
+  EIO: "The disk can't be read or written: see the kernel's log (dmesg).",
+  ENOENT: 'A part of its data is not there: is the pool mounted?',
+  EACCES: "A part of its data is not open to the server's account.",
+}
+
 /** A failure as a clone's status message says it: what happened and what helps. Unknown errors are in the log, not here. */
 export function explainFailure(error: unknown): string {
   const cause = firstCause(error)
   if (isOutOfSpace(cause) && !isProvisionError(cause)) return `${DISK_FULL} Make room there.`
   if (isProvisionError(cause)) return [cause.message, cause.hint].filter(Boolean).map(sentence).join(' ')
-  return "The server's log says why."
+  return (isSystemError(cause) && SYSTEM_FAILURES[cause.code ?? '']) || "The server's log says why."
 }
 
 /** What went wrong at first, where an undo failed too. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Instance } from '@dblab/models'
@@ -59,6 +59,24 @@ describe('what a lab stands on', { timeout: 120_000 }, () => {
     await writeFile(join(lab.directory, 'dblab.yaml'), 'storage: {driver: btrfs}\n')
     expect(await lab.run(['destroy', '--yes'], { env })).toMatchObject({ code: 0 })
     expect(existsSync(join(lab.directory, '.dblab'))).toBe(false)
+  })
+
+  test('stop takes the configured storage where a first start was cut off before it had chosen', async () => {
+    await using lab = await TestLab.make({ driver: 'copy' })
+    const identity = {
+      labId: 'abcdefghijkl',
+      createdAt: new Date().toISOString(),
+      stateDir: join(lab.directory, '.dblab'),
+      dataDir: join(lab.directory, '.dblab'),
+      epoch: 0,
+      complete: false,
+    }
+    await mkdir(identity.dataDir, { mode: 0o711 })
+    await writeFile(join(identity.dataDir, 'lab.json'), JSON.stringify(identity), { mode: 0o600 })
+    expect(await lab.run(['stop'])).toMatchObject({ code: 0 })
+    expect(JSON.parse(await lab.readDataFile('lab.json')).storage).toMatchObject({ driver: 'copy' })
+    await lab.start()
+    expect(((await (await lab.fetch('/status')).json()) as Instance).pool.driver).toBe('copy')
   })
 
   test('a pool that is not there is neither made anew nor destroyed, and found again when it is back', async () => {
