@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * The lab at a glance
-         * @description The lab at a glance: its status, disk, clones and snapshots.
+         * @description The lab at a glance: its status, disk, clones and snapshots. A member sees and counts its own clones.
          */
         get: operations["StatusStatus"];
         put?: never;
@@ -135,7 +135,8 @@ export interface paths {
         put?: never;
         /**
          * Take a snapshot
-         * @description Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned.
+         * @description Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned. A
+         *     member takes it of a clone of its own.
          */
         post: operations["SnapshotCreate"];
         delete?: never;
@@ -156,7 +157,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a snapshot
-         * @description Delete a snapshot. Refused, with their names, while clones stand on it.
+         * @description Delete a snapshot. Refused, with their names, while clones stand on it. A member deletes those that it took.
          */
         delete: operations["SnapshotDelete"];
         options?: never;
@@ -175,7 +176,8 @@ export interface paths {
         put?: never;
         /**
          * Create a clone
-         * @description Create a clone. Answers at once, while the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over.
+         * @description Create a clone, for members and admins. It belongs to the token that it is made with, whatever `username` says. Answers at once, while
+         *     the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over.
          */
         post: operations["CloneCreate"];
         delete?: never;
@@ -193,7 +195,7 @@ export interface paths {
         };
         /**
          * List the clones
-         * @description List the clones, oldest first.
+         * @description List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it.
          */
         get: operations["CloneList"];
         put?: never;

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { createLogger, transports } from 'winston'
 import type { Act } from './act.ts'
@@ -67,6 +68,17 @@ test('the oldest go when there are too many, refusals before the rest', async ()
   expect(newest[0]?.clone).toBe('new-119')
 })
 
+test('those that are too old go', async () => {
+  await using at = await place()
+  using audit = new AuditLog({ file: at.file, maxEntries: 100, maxDays: 1, log })
+  for (const clone of ['old', 'older-than-it-looks', 'new']) audit.add(act({ clone }), { status: 202 })
+  const other = new DatabaseSync(at.file)
+  other.exec("UPDATE audit SET at = '2020-01-01T00:00:00.000Z' WHERE clone LIKE 'old%'")
+  other.close()
+  audit.prune()
+  expect(audit.list({ limit: 10 }).map(({ clone }) => clone)).toEqual(['new'])
+})
+
 test('a flood of refusals is cut short for each sender, and for all together', async () => {
   await using at = await place()
   using audit = new AuditLog({ file: at.file, maxEntries: 10_000, maxDays: 1, log })
@@ -96,4 +108,5 @@ test('what can not be written stops nothing, and is told', async () => {
   using audit = new AuditLog({ file: join(at.path, 'not-there', 'audit.db'), maxEntries: 100, maxDays: 1, log })
   expect(audit.begin(act())).toBeUndefined()
   expect(audit.problem).toContain('ENOENT')
+  expect(() => audit.list({ limit: 1 })).toThrow('the audit log does not answer')
 })

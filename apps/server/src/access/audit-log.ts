@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { AuditEntry } from '@dblab/models'
 import { isSystemError } from '@dblab/provision'
+import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Act } from './act.ts'
 import { IS_REFUSAL, openAuditDatabase } from './audit-database.ts'
@@ -85,7 +86,11 @@ export class AuditLog implements Disposable {
     this.#insert(act, { status: 0, reason, errorCode })
   }
 
-  /** Newest first. */
+  /**
+   * Newest first.
+   *
+   * @throws LabError STORAGE_UNAVAILABLE where it can't be read
+   */
   list({ limit, before, clone, tokenName, operation }: AuditQuery): AuditEntry[] {
     const conditions: [condition: string, value: SQLInputValue | undefined][] = [
       ['id < ?', before],
@@ -95,8 +100,14 @@ export class AuditLog implements Disposable {
     ]
     const given = conditions.flatMap(([text, value]) => (value === undefined ? [] : [{ text, value }]))
     const where = given.length > 0 ? `WHERE ${given.map(({ text }) => text).join(' AND ')}` : ''
-    const statement = this.#open().prepare(`SELECT * FROM audit ${where} ORDER BY id DESC LIMIT ?`)
-    return statement.all(...given.map(({ value }) => value), limit).map(toEntry)
+    try {
+      const statement = this.#open().prepare(`SELECT * FROM audit ${where} ORDER BY id DESC LIMIT ?`)
+      return statement.all(...given.map(({ value }) => value), limit).map(toEntry)
+    } catch (error) {
+      if (!isSqliteError(error) && !isSystemError(error)) throw error
+      const options = { cause: error, retryAfterSeconds: 30 }
+      throw new LabError('STORAGE_UNAVAILABLE', 'the audit log does not answer', options)
+    }
   }
 
   /** Lets go of what is too old or too much. For the background; tries again where the file could not be opened. */
@@ -104,7 +115,10 @@ export class AuditLog implements Disposable {
     const { maxEntries, maxDays } = this.#options
     const oldest = new Date(Date.now() - maxDays * 24 * 3_600_000).toISOString()
     this.#attempt('pruned', {}, (db) => {
-      db.prepare('DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE at < ?)').run(oldest)
+      // Only where there is something to let go of: it looks at all entries.
+      const first = db.prepare('SELECT at FROM audit ORDER BY id LIMIT 1').get()
+      if (first && String(first.at) < oldest)
+        db.prepare('DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE at < ?)').run(oldest)
       db.prepare('DELETE FROM audit WHERE id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?)').run(
         maxEntries,
       )

@@ -7,6 +7,7 @@ import { SealedDatabase } from './sealed-database.ts'
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
 const SCHEMA_VERSION = 3
 
+// Schema 3 brought these two; once they change, migration 2 needs a copy of what they were.
 const TOKENS = `
 -- All tokens but the first. The secret itself is nowhere: a SHA-256 of it is, which the index finds it by.
 CREATE TABLE tokens (

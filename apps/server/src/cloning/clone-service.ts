@@ -44,7 +44,6 @@ export interface CloneFilter {
   tokenId?: string | undefined
 }
 
-/** Who asks for a clone, and with which key. */
 export interface CreateOptions {
   /** The token that the clone will belong to; null for the first. */
   tokenId?: string | null
@@ -252,7 +251,7 @@ export class CloneService {
     const earlier = catalogue.idempotency.get(key)
     if (!earlier) return undefined
     const found = catalogue.clones.get(earlier.cloneId)
-    // Its id may have passed to somebody else meanwhile.
+    // Somebody else may have its id by now.
     const record = found?.tokenId === key.tokenId ? found : undefined
     const same =
       earlier.requestHash === requestHash(request) &&

@@ -32,7 +32,7 @@ export interface MonitorOptions {
 
 /** Between two questions whether a Postgres that runs answers, and how long it may take to: longer than a machine that is very busy. */
 const ASK_EVERY_MS = 25_000
-const ANSWER_WITHIN_MS = 10_000
+const ANSWER_WITHIN_MS = 20_000
 
 /** Looks after clones while nobody asks: those that are over, idle, or whose Postgres died; and how large they are. */
 export class CloneMonitor {

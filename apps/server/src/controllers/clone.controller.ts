@@ -44,7 +44,8 @@ export class CloneController extends Controller {
   }
 
   /**
-   * Create a clone. Answers at once, while the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over.
+   * Create a clone, for members and admins. It belongs to the token that it is made with, whatever `username` says. Answers at once, while
+   * the clone is CREATING; with `wait`, when it is OK or FATAL or the seconds are over.
    *
    * @param wait Seconds to hold the answer until the clone is ready
    * @param idempotencyKey Makes a retry safe: the same key with the same request answers with the clone that the first one made
@@ -72,7 +73,7 @@ export class CloneController extends Controller {
   }
 
   /**
-   * List the clones, oldest first.
+   * List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it.
    *
    * @summary List the clones
    */

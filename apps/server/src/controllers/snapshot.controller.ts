@@ -41,7 +41,8 @@ export class SnapshotController extends Controller {
   }
 
   /**
-   * Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned.
+   * Take a snapshot: of the lab's own data, or of a running clone after a CHECKPOINT. Answers when it can be cloned. A
+   * member takes it of a clone of its own.
    *
    * @summary Take a snapshot
    */
@@ -54,7 +55,7 @@ export class SnapshotController extends Controller {
   }
 
   /**
-   * Delete a snapshot. Refused, with their names, while clones stand on it.
+   * Delete a snapshot. Refused, with their names, while clones stand on it. A member deletes those that it took.
    *
    * @summary Delete a snapshot
    */

@@ -14,7 +14,7 @@ export class StatusController extends Controller {
   }
 
   /**
-   * The lab at a glance: its status, disk, clones and snapshots.
+   * The lab at a glance: its status, disk, clones and snapshots. A member sees and counts its own clones.
    *
    * @summary The lab at a glance
    */

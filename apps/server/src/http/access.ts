@@ -1,3 +1,4 @@
+import type { Role } from '@dblab/models'
 import type { Request, RequestHandler, Response } from 'express'
 import type { JsonObject } from 'swagger-ui-express'
 import type { Access } from '../access/access.ts'
@@ -46,12 +47,12 @@ function tokenOf(request: Request): string | undefined {
   return bearer ?? (request.get('Verification-Token') || undefined)
 }
 
-function requireRole(role: 'admin' | 'member' | 'viewer', operation: string): void {
+function requireRole(role: Role, operation: string): void {
   if (mayCall(role, operation)) return
   throw new LabError('FORBIDDEN', `the token is a ${role}'s, and this takes ${withArticle(leastRoleOf(operation))}`)
 }
 
-function withArticle(role: string): string {
+function withArticle(role: Role): string {
   return role === 'admin' ? 'an admin' : `a ${role}`
 }
 

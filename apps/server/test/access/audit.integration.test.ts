@@ -113,7 +113,9 @@ describe('the audit log', () => {
   })
 
   test('says what the lab deleted itself, and why', async () => {
-    const { id } = await anna.clone({ deleteAt: new Date(Date.now() + 4000).toISOString() })
+    const { id } = await anna.clone()
+    const deleteAt = new Date(Date.now() + 1000).toISOString()
+    expect((await anna.call('PATCH', `/clone/${id}`, { deleteAt })).status).toBe(200)
     await people.api.untilGone(id)
     expect((await entries(`&clone=${id}`))[0]).toMatchObject({
       ...{ tokenName: 'lab', tokenId: '', operation: 'CloneDelete', address: '', status: 0, errorCode: '' },

@@ -30,7 +30,7 @@ async function sharedMemory(pids: readonly number[]): Promise<string[]> {
   return [...systemV.map((line) => line.trim().split(/\s+/).slice(0, 2).join(' ')), ...posix]
 }
 
-describe('a clone whose Postgres fails', { timeout: 120_000 }, () => {
+describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
   let lab: TestLab
   let other: Awaited<ReturnType<typeof bystander>>
 
@@ -145,7 +145,7 @@ describe('a clone whose Postgres fails', { timeout: 120_000 }, () => {
   test('hanging: its status says so until it goes on; hanging still, it can be reset', async () => {
     const { url, postmaster } = await make('hanging')
     process.kill(postmaster.pid, 'SIGSTOP')
-    const message = await messageOnce('hanging', 'FATAL', /runs and does not answer/, 70_000)
+    const message = await messageOnce('hanging', 'FATAL', /runs and does not answer/, 100_000)
     expect(message).toContain(`kill -CONT ${postmaster.pid}`)
     process.kill(postmaster.pid, 'SIGCONT')
     await messageOnce('hanging', 'OK', /^Database is ready$/)

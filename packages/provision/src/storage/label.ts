@@ -25,6 +25,10 @@ export interface SnapshotLabel {
 }
 
 const FILE = 'label.json'
+const NEW_FILE = 'label.json.new'
+
+/** All that a labelled directory may hold beside its files. */
+export const LABEL_FILES: readonly string[] = [FILE, NEW_FILE]
 
 /** The name that the directory of what is so labelled must have. */
 export function labelledName(label: Label): string {
@@ -33,15 +37,20 @@ export function labelledName(label: Label): string {
 
 /** Writes it into the directory; on disk when this resolves, so that no crash leaves a published directory with half a label. */
 export async function writeLabel(directory: string, label: Label): Promise<void> {
-  await using file = await open(join(directory, FILE), 'wx', 0o600)
-  await file.writeFile(`${JSON.stringify(label, null, 2)}\n`)
-  await file.sync()
+  await write(join(directory, FILE), 'wx', label)
 }
 
-/** Moves the label of one directory over that of another; on disk when this resolves. */
-export async function replaceLabel(from: string, to: string): Promise<void> {
-  await rename(join(from, FILE), join(to, FILE))
-  await syncPath(to)
+/** Puts it in the place of the one that is there, whole; on disk when this resolves. A crash may leave the new one beside the old one. */
+export async function replaceLabel(directory: string, label: Label): Promise<void> {
+  await write(join(directory, NEW_FILE), 'w', label)
+  await rename(join(directory, NEW_FILE), join(directory, FILE))
+  await syncPath(directory)
+}
+
+async function write(path: string, flags: 'w' | 'wx', label: Label): Promise<void> {
+  await using file = await open(path, flags, 0o600)
+  await file.writeFile(`${JSON.stringify(label, null, 2)}\n`)
+  await file.sync()
 }
 
 /** Undefined when there is no such directory, or its label is none that we write: it's someone else's then. */

@@ -5,7 +5,7 @@ import { isSystemError, ProvisionError } from '../errors.ts'
 import { failPoint } from '../faults/faults.ts'
 import { exists, makeDirectory, syncPath } from '../files.ts'
 import { isId, parseSnapshotName } from './ids.ts'
-import { type Label, labelledName, readLabel, replaceLabel, writeLabel } from './label.ts'
+import { LABEL_FILES, type Label, labelledName, readLabel, replaceLabel, writeLabel } from './label.ts'
 import { alreadyExists, notFound } from './report.ts'
 import { forEachBounded } from './tree.ts'
 import type { Trees } from './trees.ts'
@@ -23,7 +23,6 @@ export interface ShelfOptions<K extends Kind> {
 
 /** Passable for the account that owns the trees, readable for none but ours. */
 export const PASSABLE = 0o711
-const PRIVATE = 0o700
 
 /**
  * A directory of volumes or of snapshots, each `<name>/{label.json,files}`.
@@ -108,25 +107,15 @@ export class Shelf<K extends Kind> {
     }
   }
 
-  /**
-   * Writes another label over the one that is there. It is made in a hidden directory of its own: beside the one that it replaces it would
-   * be in the way of a call that removes that.
-   *
-   * @throws ProvisionError NOT_FOUND
-   */
+  /** Writes another label over the one that is there. @throws ProvisionError NOT_FOUND */
   async relabel(label: LabelOf<K>): Promise<void> {
     const name = labelledName(label)
-    const hidden = join(this.path, this.#hiddenName())
-    await makeDirectory(hidden, PRIVATE)
     try {
-      await writeLabel(hidden, label)
-      await replaceLabel(hidden, join(this.path, name))
+      await replaceLabel(join(this.path, name), label)
     } catch (error) {
-      // Retired since it was found.
+      // Retired since it was found: what was begun is removed with it.
       if (isSystemError(error, 'ENOENT') && !(await exists(join(this.path, name)))) throw notFound(label.kind, name)
       throw error
-    } finally {
-      await this.#discard(hidden)
     }
   }
 
@@ -151,7 +140,7 @@ export class Shelf<K extends Kind> {
   async #discard(directory: string, attempts = 5): Promise<void> {
     await this.#options.trees.remove(join(directory, 'files'))
     await failPoint('shelf.emptied')
-    await rm(join(directory, 'label.json'), { force: true })
+    for (const file of LABEL_FILES) await rm(join(directory, file), { force: true })
     try {
       await rmdir(directory)
     } catch (error) {
