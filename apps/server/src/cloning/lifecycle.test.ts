@@ -109,8 +109,8 @@ function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
   catalogue.clones.add({
     ...{ id, status: 'OK', message: '', project: '', name: '', username: '', protected: false, deleteAt: null },
     ...{ createdAt: time, snapshotId: 'snapshot', resetTo: null, volumeId: `of-${id}`, port: 21_500, size: 0 },
-    ...{ dbUsername: 'alice', dbName: 'shop', verifier: '', cloningSeconds: 0, lastUsedAt: time, unsafeBootId: null },
-    ...{ resetFailedAt: null, tokenId: null },
+    ...{ dbUsername: 'alice', dbName: 'shop', verifier: 'of a password', cloningSeconds: 0, lastUsedAt: time },
+    ...{ unsafeBootId: null, resetFailedAt: null, tokenId: null },
     ...changes,
   })
 }

@@ -16,6 +16,13 @@ export interface Label {
   labels: Labels
 }
 
+/** A dataset that bears a label of this lab. */
+export interface OwnDataset {
+  name: string
+  label: Label
+  properties: Properties
+}
+
 const LAB = 'dblab:lab'
 /** A random word for each call, by which one that failed knows what it has made itself. */
 export const CALL = 'dblab:call'

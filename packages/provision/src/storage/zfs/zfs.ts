@@ -27,16 +27,11 @@ import {
   type Label,
   labelOptions,
   labelsProperty,
+  type OwnDataset,
   parseLabel,
 } from './label.ts'
 import { bytesOf, localPropertyOf, type Properties, parseProperties, propertyOf } from './output.ts'
 import { poolUsage } from './usage.ts'
-
-interface OwnDataset {
-  name: string
-  label: Label
-  properties: Properties
-}
 
 type OwnLabel = Omit<Label, 'lab'>
 
