@@ -1,10 +1,11 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clone, Instance, Snapshot } from '@dblab/models'
 import { expect } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
+import { leftovers } from '../support/leftovers.ts'
 import { postmasterOf } from '../support/postmaster.ts'
 import { openSession, query } from '../support/sql.ts'
 
@@ -23,6 +24,9 @@ function facts({ clones, snapshots }: Pick<Instance, 'clones' | 'snapshots'>) {
     snapshots: snapshots.map(({ size: _, ...snapshot }: Snapshot) => snapshot).sort(byId),
   }
 }
+
+/** Long enough for a kernel of one slow processor. */
+const SETTLED_MS = 120_000
 
 async function makeMany(lab: TestLab): Promise<{ names: string[]; snapshot: string }> {
   const deleteAt = new Date(Date.now() + 3_600_000).toISOString()
@@ -44,7 +48,7 @@ async function makeMany(lab: TestLab): Promise<{ names: string[]; snapshot: stri
   }
   await lab.fetch('/clone/dee/reset?wait=60', { method: 'POST', json: { snapshot: 'of-gone' } })
   await lab.fetch('/clone/gone', { method: 'DELETE' })
-  await eventually('it is gone', async () => (await lab.fetch('/clone/gone')).status === 404)
+  await eventually('it is gone', async () => (await lab.fetch('/clone/gone')).status === 404, SETTLED_MS)
   return { names: ['ann', 'ben', 'cy', 'dee'], snapshot: 'of-gone' }
 }
 
@@ -79,7 +83,11 @@ export async function loseAndRebuild(lab: TestLab): Promise<void> {
   expect(await readFile(join(lab.directory, '.dblab', aside ?? ''))).toEqual(torn)
 
   await lab.start()
-  await eventually('all run', async () => (await status(lab)).clones.every((clone) => clone.status.code === 'OK'))
+  await eventually(
+    'all run',
+    async () => (await status(lab)).clones.every((clone) => clone.status.code === 'OK'),
+    SETTLED_MS,
+  )
   const after = await status(lab)
   expect(after.warnings).toEqual([])
   expect(facts(after)).toEqual(facts(before))
@@ -101,7 +109,49 @@ async function goesOn(lab: TestLab, snapshot: string): Promise<void> {
     await lab.fetch(`/clone/${id}`, { method: 'PATCH', json: { protected: false } })
     expect((await lab.fetch(`/clone/${id}`, { method: 'DELETE' })).status).toBe(202)
   }
-  await eventually('all are gone', async () => (await status(lab)).numClones === 0)
+  await eventually('all are gone', async () => (await status(lab)).numClones === 0, SETTLED_MS)
   expect((await lab.fetch(`/snapshot/${snapshot}`, { method: 'DELETE' })).status).toBe(204)
   expect((await status(lab)).snapshots).toHaveLength(1)
+}
+
+/** The server is killed with operations of every kind under way, and its catalogue lost; twice, at different moments. */
+export async function loseInTheMiddle(lab: TestLab): Promise<void> {
+  for (const pauseMs of [80, 400]) {
+    const standing = ['kept', 'reset-a', 'reset-b', 'deleted'].map((name) => `${name}-${pauseMs}`)
+    const clones = await Promise.all(standing.map((id) => createClone(lab, { id })))
+    for (const clone of clones) await query(urlOf(clone), 'CREATE TABLE mine AS SELECT 42 AS answer')
+    await delay(LABELS_MS)
+    void Promise.allSettled([
+      ...['a', 'b', 'c'].map((id) => createClone(lab, { id: `created-${id}-${pauseMs}` })),
+      ...standing.slice(1, 3).map((id) => lab.fetch(`/clone/${id}/reset`, { method: 'POST' })),
+      lab.fetch(`/clone/deleted-${pauseMs}`, { method: 'DELETE' }),
+    ])
+    await delay(pauseMs)
+    await lab.kill()
+    for (const part of ['', '-wal', '-seal'])
+      await rm(join(lab.directory, `.dblab/catalogue.db${part}`), { force: true })
+    const rebuilt = await lab.run(['rebuild', '--yes'])
+    expect(rebuilt, rebuilt.stderr).toMatchObject({ code: 0 })
+    await lab.start()
+    const settled = async () => (await status(lab)).clones.every((clone) => clone.status.code === 'OK')
+    await eventually('all run', settled, 60_000)
+    const after = await status(lab)
+    expect(after.warnings, rebuilt.stdout).toEqual([])
+    const kept = after.clones.find(({ id }) => id === `kept-${pauseMs}`) ?? expect.fail(rebuilt.stdout)
+    expect(kept).toMatchObject({ protected: false, status: { message: 'Database is ready' } })
+    expect(await query(urlOf(kept), 'SELECT answer FROM mine')).toEqual([{ answer: 42 }])
+    // Whoever was being reset is there, with the data from before or after; and no data from before is lost that a reset had not reached.
+    for (const id of standing.slice(1, 3)) expect(after.clones.map((clone) => clone.id)).toContain(id)
+    for (const clone of after.clones) {
+      expect(await query(urlOf(clone), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+      if (clone.status.message !== 'Database is ready') expect(clone).toMatchObject({ protected: true })
+    }
+  }
+  const { clones } = await status(lab)
+  for (const { id } of clones) {
+    await lab.fetch(`/clone/${id}`, { method: 'PATCH', json: { protected: false } })
+    await lab.fetch(`/clone/${id}`, { method: 'DELETE' })
+  }
+  await eventually('all are gone', async () => (await status(lab)).numClones === 0, 60_000)
+  await expect.poll(async () => (await leftovers(lab.directory)).volumes.length, { timeout: 30_000 }).toBe(1)
 }

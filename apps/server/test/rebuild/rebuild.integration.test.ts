@@ -14,7 +14,7 @@ import {
 import { expect, test } from 'vitest'
 import { createClone } from '../support/clones.ts'
 import { TestLab } from '../support/lab.ts'
-import { loseAndRebuild } from './rebuild-job.ts'
+import { loseAndRebuild, loseInTheMiddle } from './rebuild-job.ts'
 
 const timeout = 240_000
 const notRoot = isRoot ? undefined : 'only root can mount a file system'
@@ -29,6 +29,13 @@ if (!zfsIsHere() || !process.env.ZFS_VM) {
     test('every clone and snapshot comes back, on btrfs', { timeout }, async () => {
       await using lab = await TestLab.make({ driver: 'btrfs' })
       await loseAndRebuild(lab)
+    })
+  })
+  describeDriver('btrfs', notRoot ?? (hasProgram('mkfs.btrfs') ? undefined : 'there is no mkfs.btrfs'), () => {
+    test('what was under way when the catalogue was lost comes back whole or not at all', { timeout }, async () => {
+      await using lab = await TestLab.make({ driver: 'btrfs' })
+      await lab.start()
+      await loseInTheMiddle(lab)
     })
   })
   describeDriver('reflink', notRoot ?? (hasProgram('mkfs.xfs') ? undefined : 'there is no mkfs.xfs'), () => {
@@ -74,7 +81,7 @@ if (!zfsIsHere() || !process.env.ZFS_VM) {
 
 if (zfsIsHere()) {
   describeDriver('zfs', notRoot, () => {
-    test('every clone and snapshot comes back, on zfs', { timeout }, async () => {
+    test('every clone and snapshot comes back, on zfs', { timeout: 1_200_000 }, async () => {
       await using pool = await testPool()
       await using lab = await TestLab.make({
         driver: 'zfs',
