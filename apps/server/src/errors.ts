@@ -22,7 +22,10 @@ export const DISK_FULL = 'The disk of the data directory is full.'
 /** True where a disk had no room: that of the pool, of the catalogue, or of any other file. */
 export function isOutOfSpace(error: unknown): boolean {
   return (
-    isProvisionError(error, 'NO_SPACE') || isSystemError(error, 'ENOSPC', 'EDQUOT') || sqliteCode(error) === SQLITE_FULL
+    isProvisionError(error, 'NO_SPACE') ||
+    (error instanceof LabError && error.code === 'NOT_ENOUGH_DISK_SPACE') ||
+    isSystemError(error, 'ENOSPC', 'EDQUOT') ||
+    sqliteCode(error) === SQLITE_FULL
   )
 }
 

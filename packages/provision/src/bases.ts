@@ -7,7 +7,7 @@ import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
-import type { Labels, SnapshotRef, StorageDriver, VolumeId } from './storage/driver.ts'
+import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 /** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
 export interface ClusterFacts {
@@ -83,6 +83,18 @@ export class Bases {
     if (process.getuid?.() === 0) await chown(dataDir, this.#runtime.account.uid, this.#runtime.account.gid)
     await this.#runtime.initialise(dataDir, signal)
     await failPoint('import.cluster-made')
+    const facts = await this.#volumes.noticingSpace(spec.volumeId, () => this.#fill(spec, dataDir, fill, signal))
+    await this.#runtime.remove(spec.volumeId)
+    undo.move()
+    return facts
+  }
+
+  async #fill(
+    spec: BaseSpec,
+    dataDir: string,
+    fill: (instance: Instance) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<ClusterFacts> {
     const instance = await this.#runtime.start(
       {
         id: spec.volumeId,
@@ -104,8 +116,6 @@ export class Bases {
     const facts = await readFacts(instance, dataDir)
     await this.#stopCleanly(spec.volumeId, dataDir)
     await failPoint('import.shut-down')
-    await this.#runtime.remove(spec.volumeId)
-    undo.move()
     return facts
   }
 
@@ -128,22 +138,26 @@ export class Bases {
    */
   async recover(from: SnapshotRef, scratch: ScratchSpec): Promise<ClusterFacts & { sizeBytes: number }> {
     await using undo = new AsyncDisposableStack()
-    const { signal } = scratch
     const volume = await this.#storage.clone(from, scratch.volumeId, scratch.labels)
     undo.defer(() => this.#volumes.destroy(scratch.volumeId))
     await failPoint('snapshot.scratch-made')
-    const dataDir = dataDirOf(volume)
-    const instance = await this.startUnseen(scratch.volumeId, signal)
-    await failPoint('snapshot.scratch-started')
-    const facts = await readFacts(instance, dataDir)
-    await this.#prepareAll(instance, facts.databases, signal)
-    await failPoint('snapshot.scratch-prepared')
-    await this.#stopCleanly(scratch.volumeId, dataDir)
-    await failPoint('snapshot.scratch-shut-down')
+    const facts = await this.#volumes.noticingSpace(scratch.volumeId, () => this.#recover(volume, scratch))
     await this.#runtime.remove(scratch.volumeId)
     const { sizeBytes } = await this.snapshot(scratch.volumeId, scratch.snapshotId, scratch.labels)
     undo.move()
     return { ...facts, sizeBytes }
+  }
+
+  async #recover(volume: Volume, { volumeId: id, signal }: ScratchSpec): Promise<ClusterFacts> {
+    const dataDir = dataDirOf(volume)
+    const instance = await this.startUnseen(id, signal)
+    await failPoint('snapshot.scratch-started')
+    const facts = await readFacts(instance, dataDir)
+    await this.#prepareAll(instance, facts.databases, signal)
+    await failPoint('snapshot.scratch-prepared')
+    await this.#stopCleanly(id, dataDir)
+    await failPoint('snapshot.scratch-shut-down')
+    return facts
   }
 
   /** Runs the Postgres of a volume where nobody but the lab can reach it, recovering it first if it must be. */

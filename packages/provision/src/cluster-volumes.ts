@@ -3,6 +3,7 @@ import { ProvisionError } from './errors.ts'
 import { clusterMajor } from './postgres/cluster.ts'
 import { labSettings } from './postgres/lab-settings.ts'
 import type { PostgresRuntime } from './postgres/runtime.ts'
+import { noticingSpace } from './postgres/space.ts'
 import type { StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 export interface ClusterVolumesOptions {
@@ -48,6 +49,11 @@ export class ClusterVolumes {
   /** What the Postgres of this cluster is started with. */
   async settingsOf(dataDir: string): Promise<Record<string, string>> {
     return { ...labSettings(await clusterMajor(dataDir)), ...this.settings }
+  }
+
+  /** Work with the Postgres of this volume; where a lack of space ended it, the failure says so. */
+  noticingSpace<T>(id: VolumeId, work: () => Promise<T>): Promise<T> {
+    return noticingSpace((lines) => this.runtime.logs(id, lines), work)
   }
 
   /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */

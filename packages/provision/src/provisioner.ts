@@ -121,9 +121,12 @@ export class Provisioner {
     const dataDir = await this.#volumes.dataDir(id)
     const settings = await this.#volumes.settingsOf(dataDir)
     const { host, tls } = this.#options
-    await this.runtime.start(
-      { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users: [spec.login.username], settings },
-      { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
+    const users = [spec.login.username]
+    await this.#volumes.noticingSpace(id, () =>
+      this.runtime.start(
+        { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users, settings },
+        { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
+      ),
     )
   }
 
@@ -165,6 +168,15 @@ export class Provisioner {
     const instance = await this.runtime.inspect(clone.volumeId)
     if (instance?.state !== 'running')
       throw new ProvisionError('NOT_FOUND', `no Postgres runs on volume ${clone.volumeId}`)
+    await this.#volumes.noticingSpace(clone.volumeId, () => this.#snapshotRunning(instance, clone, snapshotId, labels))
+  }
+
+  async #snapshotRunning(
+    instance: Instance,
+    clone: Omit<CloneSpec, 'from'>,
+    snapshotId: string,
+    labels: Labels | undefined,
+  ): Promise<void> {
     await withLabConnection(instance, LAB_DATABASE, (client) => client.query('CHECKPOINT'))
     await failPoint('snapshot.checkpointed')
     if (this.storage.capabilities.atomicSnapshot) {
@@ -201,19 +213,21 @@ export class Provisioner {
     const settings = await this.#volumes.settingsOf(dataDir)
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
-    onStep?.('postgres')
-    const instance = await this.runtime.start(
-      { id: volume.id, dataDir, host, tls, port, database: login.database, users: [login.username], settings },
-      { signal, timeoutMs: this.#volumes.deadlines.startMs },
-    )
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
-    await failPoint('clone.postgres-started')
-    onStep?.('user')
-    await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
-    await failPoint('clone.user-set-up')
-    onStep?.('login')
-    await probeLogin({ host: reachableAddress(host), port, tls: tls !== undefined, ...login }, { signal })
-    await failPoint('clone.login-proven')
+    await this.#volumes.noticingSpace(volume.id, async () => {
+      onStep?.('postgres')
+      const instance = await this.runtime.start(
+        { id: volume.id, dataDir, host, tls, port, database: login.database, users: [login.username], settings },
+        { signal, timeoutMs: this.#volumes.deadlines.startMs },
+      )
+      await failPoint('clone.postgres-started')
+      onStep?.('user')
+      await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
+      await failPoint('clone.user-set-up')
+      onStep?.('login')
+      await probeLogin({ host: reachableAddress(host), port, tls: tls !== undefined, ...login }, { signal })
+      await failPoint('clone.login-proven')
+    })
     undo.move()
   }
 }

@@ -36,7 +36,7 @@ export class CallerClones {
     return this.#clones.update(this.#owned(id), changes)
   }
 
-  reset(id: string, to?: string): Clone {
+  reset(id: string, to?: string): Promise<Clone> {
     return this.#clones.reset(this.#owned(id), to)
   }
 

@@ -13,7 +13,7 @@ const KEPT_AFTER_END_MS = 30 * 24 * 3_600_000
 export interface TokensOptions {
   catalogue: Catalogue
   /** @throws LabError when the catalogue is lost. */
-  requireWritable: (growing: boolean) => void
+  requireWritable: () => void
 }
 
 /** Makes tokens and takes them back. What was made with a token stays when it ends; then it is the admins' to look after. */
@@ -27,7 +27,7 @@ export class Tokens {
   /** The answer holds the secret, which is kept nowhere. */
   create({ name, role, expiresAt }: CreateTokenRequest): CreatedToken {
     const { catalogue, requireWritable } = this.#options
-    requireWritable(false)
+    requireWritable()
     if (RESERVED_NAMES.includes(name)) throw nameTaken('this name stands for somebody else in the audit log')
     const secret = makeSecret()
     const token: TokenRecord = {
@@ -52,7 +52,7 @@ export class Tokens {
   /** Refused from now on. Twice is fine. */
   revoke(id: string): void {
     const { catalogue, requireWritable } = this.#options
-    requireWritable(false)
+    requireWritable()
     if (!catalogue.tokens.get(id)) throw new LabError('TOKEN_NOT_FOUND', 'there is no token with this id')
     catalogue.evenIfFull(() => catalogue.tokens.revoke(id, new Date().toISOString()))
   }

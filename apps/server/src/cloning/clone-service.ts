@@ -32,8 +32,10 @@ export interface CloneServiceOptions {
   publicHost: string
   /** Clones take connections over TLS alone. */
   tls: boolean
-  /** @throws LabError when there is too little space, or the catalogue is lost. */
-  requireWritable: (growing: boolean) => void
+  /** @throws LabError when the catalogue is lost. */
+  requireWritable: () => void
+  /** @throws LabError when there is too little space. */
+  requireSpace: (cloneBytes?: number) => Promise<void>
 }
 
 export interface CloneFilter {
@@ -63,13 +65,14 @@ export class CloneService {
 
   /** Promises a clone: it is in the catalogue, in CREATING, when this resolves. */
   async create(request: CreateCloneRequest, options: CreateOptions = {}): Promise<Clone> {
-    const { jobs, ports, lifecycle, requireWritable } = this.#options
+    const { jobs, ports, lifecycle, requireWritable, requireSpace } = this.#options
     const { tokenId = null, idempotencyKey } = options
     const key = idempotencyKey === undefined ? undefined : { tokenId, key: idempotencyKey }
     const earlier = key && (await this.#findEarlier(key, request))
     if (earlier) return earlier
-    requireWritable(true)
+    requireWritable()
     using _place = jobs.reserve()
+    await requireSpace()
     const record = { ...(await this.#recordOf(request)), tokenId }
     const { id, port } = record
     try {
@@ -159,7 +162,7 @@ export class CloneService {
 
   update(id: string, changes: UpdateCloneRequest): Clone {
     const { catalogue, requireWritable } = this.#options
-    requireWritable(false)
+    requireWritable()
     const clone = this.#require(id)
     if (clone.status === 'DELETING') throw new LabError('CLONE_NOT_READY', 'the clone is being deleted')
     const { deleteAt, ...rest } = changes
@@ -169,10 +172,14 @@ export class CloneService {
   }
 
   /** The snapshot's data again, or another snapshot's. The clone is RESETTING when this returns. */
-  reset(id: string, to?: string): Clone {
-    const { catalogue, jobs, lifecycle, requireWritable } = this.#options
-    requireWritable(true)
+  async reset(id: string, to?: string): Promise<Clone> {
+    const { catalogue, jobs, lifecycle, requireWritable, requireSpace } = this.#options
+    requireWritable()
+    const { createdAt } = this.#require(id)
+    await requireSpace()
     const clone = this.#require(id)
+    // Another one by now, which the caller may have no right to.
+    if (clone.createdAt !== createdAt) throw cloneNotFound()
     requireUnprotected(clone)
     if (clone.status !== 'OK' && clone.status !== 'FATAL') {
       throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
@@ -199,7 +206,7 @@ export class CloneService {
   /** The clone is DELETING when this returns; what is under way for it is stopped. Twice is fine. */
   delete(id: string): Clone {
     const { catalogue, jobs, lifecycle, requireWritable } = this.#options
-    requireWritable(false)
+    requireWritable()
     const clone = this.#require(id)
     if (clone.status === 'DELETING') return this.#view(clone)
     requireUnprotected(clone)
@@ -230,7 +237,7 @@ export class CloneService {
 
   #require(id: string): CloneRecord {
     const record = this.#options.catalogue.clones.get(id)
-    if (!record) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
+    if (!record) throw cloneNotFound()
     return record
   }
 
@@ -324,6 +331,10 @@ function loginUnknown(): LabError {
     'CLONE_NOT_READY',
     'the login of the clone was lost with the catalogue, so it can be kept and deleted, but not reset',
   )
+}
+
+function cloneNotFound(): LabError {
+  return new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
 }
 
 function idTaken(): LabError {

@@ -1,5 +1,5 @@
 import { isProvisionError, isSystemError } from '@dblab/provision'
-import { DISK_FULL, isOutOfSpace } from '../errors.ts'
+import { DISK_FULL, isOutOfSpace, LabError } from '../errors.ts'
 
 /** Of a clone that ran with `fsync=off` while the host went down. */
 export const LOST_WRITES =
@@ -16,9 +16,17 @@ const SYSTEM_FAILURES: Readonly<Record<string, string>> = {
 /** A failure as a clone's status message says it: what happened and what helps. Unknown errors are in the log, not here. */
 export function explainFailure(error: unknown): string {
   const cause = firstCause(error)
-  if (isOutOfSpace(cause) && !isProvisionError(cause)) return `${DISK_FULL} Make room there.`
+  if (isOutOfSpace(cause)) return `Not enough disk space (NOT_ENOUGH_DISK_SPACE): ${explainSpace(cause)}`
   if (isProvisionError(cause)) return [cause.message, cause.hint].filter(Boolean).map(sentence).join(' ')
   return (isSystemError(cause) && SYSTEM_FAILURES[cause.code ?? '']) || "The server's log says why."
+}
+
+/** Which disk has no room, and what helps. */
+export function explainSpace(raised: unknown): string {
+  const error = firstCause(raised)
+  if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).map(sentence).join(' ')
+  if (error instanceof LabError) return sentence(error.message)
+  return `${DISK_FULL} Make room there.`
 }
 
 /** What went wrong at first, where an undo failed too. */

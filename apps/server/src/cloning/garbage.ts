@@ -52,7 +52,7 @@ export class GarbageCollector {
     const base = volumes.base()?.id
     for (const volume of volumes.list()) {
       if (volume.state !== 'live' || volume.role === 'clone' || volume.id === base || used.has(volume.id)) continue
-      volumes.setState(volume.id, 'retired')
+      this.#catalogue.evenIfFull(() => volumes.setState(volume.id, 'retired'))
     }
   }
 
@@ -64,7 +64,7 @@ export class GarbageCollector {
     return this.#removeEach(retired, async (snapshot) => {
       await this.#provisioner.storage.destroySnapshot(refOf(snapshot))
       await failPoint('garbage.snapshot-destroyed')
-      this.#catalogue.snapshots.delete(snapshot.id)
+      this.#catalogue.evenIfFull(() => this.#catalogue.snapshots.delete(snapshot.id))
     })
   }
 
@@ -76,7 +76,7 @@ export class GarbageCollector {
     return this.#removeEach(retired, async (volume) => {
       await this.#provisioner.destroyVolume(volume.id)
       await failPoint('garbage.volume-destroyed')
-      this.#catalogue.volumes.delete(volume.id)
+      this.#catalogue.evenIfFull(() => this.#catalogue.volumes.delete(volume.id))
     })
   }
 

@@ -62,7 +62,17 @@ beforeEach(() => {
   const provisioner = machine.provisioner()
   const ports = new PortPool({ from: 21_600, to: 21_699, host: '127.0.0.1' })
   const collectGarbage = async () => {}
-  lifecycle = new CloneLifecycle({ catalogue, provisioner, ports, log, collectGarbage, bootId: 'now', unsafe: false })
+  const requireSpace = async () => {}
+  lifecycle = new CloneLifecycle({
+    catalogue,
+    provisioner,
+    ports,
+    log,
+    collectGarbage,
+    bootId: 'now',
+    unsafe: false,
+    requireSpace,
+  })
   jobs = new Jobs({ concurrency: 4, queue: 4 }, (error, id) => lifecycle.endedInDefect(id, error))
   clones = new CloneService({
     catalogue,
@@ -72,6 +82,7 @@ beforeEach(() => {
     publicHost: 'localhost',
     tls: false,
     requireWritable: () => {},
+    requireSpace,
   })
   monitor = new CloneMonitor({
     catalogue,
@@ -132,7 +143,7 @@ describe('a deletion that is asked for', () => {
     addClone('c')
     machine.reset = () => Promise.reject(failure)
     machine.inspect = async () => void clones.delete('c')
-    clones.reset('c')
+    await clones.reset('c')
     await settled('c')
     expect(catalogue.clones.get('c')).toBeUndefined()
   })
@@ -171,13 +182,13 @@ describe('a reset that fails', () => {
   test('leaves a clone OK whose data is as it was', async () => {
     addClone('c')
     machine.reset = () => Promise.reject(failure)
-    clones.reset('c')
+    await clones.reset('c')
     await settled('c')
     expect(clones.get('c').status).toEqual({ code: 'OK', message: expect.stringContaining('the reset failed') })
     expect(clones.get('c').resetFailedAt).toMatch(/^\d{4}-.*Z$/)
     expect(machine.keptOld).toBe(true)
     machine.reset = async () => {}
-    expect(clones.reset('c').resetFailedAt).toBe('')
+    expect((await clones.reset('c')).resetFailedAt).toBe('')
     await settled('c')
   })
 
@@ -187,7 +198,7 @@ describe('a reset that fails', () => {
       machine.running = false
       throw failure
     }
-    clones.reset('c')
+    await clones.reset('c')
     await settled('c')
     expect(clones.get('c').status).toEqual({ code: 'FATAL', message: expect.stringContaining('will be tried again') })
     expect(catalogue.clones.get('c')).toMatchObject({ status: 'OK', volumeId: 'of-c' })
@@ -199,7 +210,7 @@ describe('a reset that fails', () => {
     catalogue.volumes.add = () => {
       throw full
     }
-    clones.reset('c')
+    await clones.reset('c')
     await settled('c')
     expect(clones.get('c').status).toEqual({ code: 'OK', message: expect.stringContaining('disk') })
   })
@@ -208,7 +219,7 @@ describe('a reset that fails', () => {
     addClone('c', { status: 'FATAL', unsafeBootId: 'an earlier boot' })
     machine.shutDownCleanly = false
     machine.reset = () => Promise.reject(failure)
-    clones.reset('c')
+    await clones.reset('c')
     await settled('c')
     expect(machine.keptOld).toBe(false)
     expect(clones.get('c').status.code).toBe('FATAL')
@@ -246,9 +257,9 @@ test('a reset goes to the main database of the other snapshot, unless the clone 
   addClone('main')
   addClone('other', { dbName: 'gone', port: 21_601 })
   addClone('both', { dbName: 'postgres', port: 21_602 })
-  clones.reset('main', 'next')
-  clones.reset('both', 'next')
-  expect(() => clones.reset('other', 'next')).toThrow('shop-2, postgres')
+  await clones.reset('main', 'next')
+  await clones.reset('both', 'next')
+  await expect(clones.reset('other', 'next')).rejects.toThrow('shop-2, postgres')
   await Promise.all([settled('main'), settled('both')])
   expect(clones.list().map(({ id, db }) => [id, db.dbName])).toEqual([
     ['both', 'postgres'],

@@ -18,6 +18,8 @@ export interface LifecycleOptions {
   log: Logger
   /** Removes what was retired, as far as nothing stands on it. */
   collectGarbage: () => Promise<void>
+  /** @throws LabError when there is too little space for a clone of so many bytes. */
+  requireSpace: (cloneBytes: number) => Promise<void>
   /** Of the host as it runs now; null where the system has none. */
   bootId: string | null
   /** True when clones run with `fsync=off`. */
@@ -69,6 +71,8 @@ export class CloneLifecycle {
     const snapshot = this.#snapshot(clone.snapshotId)
     const volumeId = randomId()
     try {
+      // Others have taken space since it was promised.
+      await this.#options.requireSpace(snapshot.size)
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
@@ -77,7 +81,15 @@ export class CloneLifecycle {
       })
       await failPoint('create.done')
       options.signal?.throwIfAborted()
+      const seconds = (Date.now() - Date.parse(clone.createdAt)) / 1000
+      this.#settle(id, READY, () => {
+        catalogue.volumes.setState(volumeId, 'live')
+        if (options.password !== undefined) catalogue.clones.recordCreation(seconds)
+        return { volumeId, cloningSeconds: seconds, ...this.#madeNow() }
+      })
+      log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id })
     } catch (error) {
+      if (this.#owns(id, volumeId)) throw error
       await this.#drop(volumeId)
       if (options.signal?.aborted) return
       if (isProvisionError(firstCause(error), 'IN_USE') && (await this.#takeAnotherPort(clone)))
@@ -85,14 +97,7 @@ export class CloneLifecycle {
       this.#fail(id, 'creation', error)
       return
     }
-    const seconds = (Date.now() - Date.parse(clone.createdAt)) / 1000
-    this.#settle(id, READY, () => {
-      catalogue.volumes.setState(volumeId, 'live')
-      if (options.password !== undefined) catalogue.clones.recordCreation(seconds)
-      return { volumeId, cloningSeconds: seconds, ...this.#madeNow() }
-    })
     await failPoint('create.settled')
-    log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id })
     await this.measure(id)
   }
 
@@ -109,24 +114,26 @@ export class CloneLifecycle {
     const started = Date.now()
     const keepOld = !(await this.lostWrites(clone))
     try {
+      await this.#options.requireSpace(snapshot.size)
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.
       if (old === null) await provisioner.createClone(spec, { signal })
       else await provisioner.resetClone(old, spec, { signal, keepOld })
       await failPoint('reset.done')
+      this.#settle(id, READY, () => {
+        catalogue.volumes.setState(volumeId, 'live')
+        if (old !== null) catalogue.volumes.setState(old, 'retired')
+        return { volumeId, snapshotId: snapshot.id, dbName, ...this.#madeNow() }
+      })
     } catch (error) {
+      if (this.#owns(id, volumeId)) throw error
       await this.#drop(volumeId)
       if (signal?.aborted) return
       if (old === null || !keepOld) this.#fail(id, 'reset', error)
       else await this.#resetFailed(id, old, error)
       return
     }
-    this.#settle(id, READY, () => {
-      catalogue.volumes.setState(volumeId, 'live')
-      if (old !== null) catalogue.volumes.setState(old, 'retired')
-      return { volumeId, snapshotId: snapshot.id, dbName, ...this.#madeNow() }
-    })
     await failPoint('reset.settled')
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
@@ -249,13 +256,20 @@ export class CloneLifecycle {
    */
   #settle(id: string, outcome: Outcome, commit: () => Partial<CloneRecord> = () => ({})): void {
     const { catalogue } = this.#options
-    catalogue.transaction(() => {
-      const changes = commit()
-      const deleting = this.#read(id, 'DELETING') !== undefined
-      catalogue.clones.update(id, { ...changes, resetTo: null, ...(deleting ? {} : outcome) })
-    })
+    catalogue.evenIfFull(() =>
+      catalogue.transaction(() => {
+        const changes = commit()
+        const deleting = this.#read(id, 'DELETING') !== undefined
+        catalogue.clones.update(id, { ...changes, resetTo: null, ...(deleting ? {} : outcome) })
+      }),
+    )
     this.restarts.forget(id)
     this.#changed(id)
+  }
+
+  /** True once the catalogue says that this volume is the clone's: from then on it is no failed operation's to undo. */
+  #owns(id: string, volumeId: string): boolean {
+    return this.#options.catalogue.clones.get(id)?.volumeId === volumeId
   }
 
   /** The provisioner has undone what it did; this is for what it could not, and for the catalogue. */
@@ -263,10 +277,10 @@ export class CloneLifecycle {
     const { catalogue, provisioner, log } = this.#options
     try {
       await provisioner.destroyVolume(volumeId)
-      catalogue.volumes.delete(volumeId)
+      catalogue.evenIfFull(() => catalogue.volumes.delete(volumeId))
     } catch (error) {
       // It stays in the catalogue, retired, so that the next collection tries again.
-      catalogue.volumes.setState(volumeId, 'retired')
+      catalogue.evenIfFull(() => catalogue.volumes.setState(volumeId, 'retired'))
       if (!isProvisionError(error)) throw error
       log.warn('a volume could not be removed yet', { volume: volumeId, error })
     }

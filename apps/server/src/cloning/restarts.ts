@@ -1,8 +1,9 @@
 import { failPoint, isProvisionError, lastWords, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
+import { isOutOfSpace } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { explainFailure } from './explain.ts'
+import { explainFailure, firstCause } from './explain.ts'
 import { loginOf } from './login.ts'
 
 export interface RestartsOptions {
@@ -18,10 +19,18 @@ export interface RestartsOptions {
 /** Of the log of a Postgres that ended, in its clone's message. */
 const LAST_LINES = 5
 const LAST_CHARACTERS = 600
+interface Down {
+  message: string
+  attempts: number
+  retryAt: number
+  outOfSpace: boolean
+}
 
 /** Doubles after each attempt. */
 const FIRST_RETRY_MS = 5000
 const LAST_RETRY_MS = 5 * 60_000
+/** Others may make room at any moment, and a start that finds none ends soon. */
+const LAST_RETRY_WITHOUT_SPACE_MS = 60_000
 
 /**
  * Brings back the Postgres of clones that are OK in the catalogue and do not run: after a reboot of the host, a stop of the lab, or a
@@ -31,7 +40,7 @@ export class Restarts {
   readonly #options: RestartsOptions
   readonly #starting = new Set<string>()
   readonly #silent = new Map<string, string>()
-  readonly #down = new Map<string, { message: string; attempts: number; retryAt: number }>()
+  readonly #down = new Map<string, Down>()
 
   constructor(options: RestartsOptions) {
     this.#options = options
@@ -68,6 +77,11 @@ export class Restarts {
   /** True when a start that failed should be tried again by now. */
   mayRetry(id: string): boolean {
     return (this.#down.get(id)?.retryAt ?? 0) <= Date.now()
+  }
+
+  /** Something was removed: what had no room to start is tried again with the next look. */
+  spaceMayBeBack(): void {
+    for (const down of this.#down.values()) if (down.outOfSpace) down.retryAt = 0
   }
 
   /** To be said when a `restart` is scheduled, so that nobody takes the clone for ready before. */
@@ -129,10 +143,12 @@ export class Restarts {
   /** Its Postgres does not run, though its data is whole: another start is tried after a pause. */
   noteDown(id: string, error: unknown): void {
     const attempts = (this.#down.get(id)?.attempts ?? 0) + 1
-    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS)
+    const outOfSpace = isOutOfSpace(firstCause(error))
+    const longest = outOfSpace ? LAST_RETRY_WITHOUT_SPACE_MS : LAST_RETRY_MS
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), longest)
     this.#options.log.error('start failed; it will be tried again', { clone: id, attempts, error })
     const message = `It could not be started, and will be tried again; its data is as it was. ${explainFailure(error)} To give the data up, reset the clone.`
-    this.#down.set(id, { message, attempts, retryAt: Date.now() + pauseMs })
+    this.#down.set(id, { message, attempts, retryAt: Date.now() + pauseMs, outOfSpace })
   }
 }
 

@@ -131,7 +131,7 @@ export class CloneController extends Controller {
     @Body() body?: ResetCloneRequest,
     @Query() wait?: number,
   ): Promise<Clone> {
-    const clone = this.#services.clones.reset(id, body?.snapshot)
+    const clone = await this.#services.clones.reset(id, body?.snapshot)
     this.setStatus(202)
     return this.#settled(clone, wait, request)
   }

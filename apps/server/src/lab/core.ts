@@ -45,12 +45,21 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)
   const garbage = new GarbageCollector(catalogue, provisioner, log)
-  const requireWritable = (growing: boolean) => {
+  const requireWritable = () => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
-    if (growing) disk.requireSpace()
   }
-  const common = { catalogue, provisioner, ports, log, requireWritable, collectGarbage: () => garbage.collect() }
-  const lifecycle = new CloneLifecycle({ ...common, bootId: await readBootId(), unsafe: isUnsafe(config) })
+  const requireSpace = (cloneBytes?: number) =>
+    disk.requireSpace(provisioner.storage.capabilities.sharesBlocks ? 0 : cloneBytes)
+  const collectGarbage = async () => {
+    await garbage.collect()
+    lifecycle.restarts.spaceMayBeBack()
+  }
+  const common = { catalogue, provisioner, ports, log, requireWritable, requireSpace, collectGarbage }
+  const lifecycle: CloneLifecycle = new CloneLifecycle({
+    ...common,
+    bootId: await readBootId(),
+    unsafe: isUnsafe(config),
+  })
   const jobs = new Jobs({ concurrency, queue }, (error, id) => noteDefect(lifecycle, id, error, log))
   const clones = new CloneService({
     ...common,

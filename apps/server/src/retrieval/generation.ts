@@ -78,10 +78,12 @@ export async function makeGeneration(
     return id
   } catch (error) {
     // What is left of them is removed by the next collection; the volume itself is gone already where that was possible.
-    for (const snapshot of catalogue.snapshots.list()) {
-      if (snapshot.volumeId === volumeId) catalogue.snapshots.setState(snapshot.id, 'retired')
-    }
-    catalogue.volumes.setState(volumeId, 'retired')
+    catalogue.evenIfFull(() => {
+      for (const snapshot of catalogue.snapshots.list()) {
+        if (snapshot.volumeId === volumeId) catalogue.snapshots.setState(snapshot.id, 'retired')
+      }
+      catalogue.volumes.setState(volumeId, 'retired')
+    })
     throw error
   } finally {
     ports.release(port, volumeId)

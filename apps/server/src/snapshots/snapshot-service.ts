@@ -3,9 +3,9 @@ import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
-import { firstCause } from '../cloning/explain.ts'
+import { explainSpace, firstCause } from '../cloning/explain.ts'
 import type { Jobs } from '../cloning/jobs.ts'
-import { LabError } from '../errors.ts'
+import { isOutOfSpace, LabError } from '../errors.ts'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
@@ -17,13 +17,17 @@ export interface SnapshotServiceOptions {
   jobs: Jobs
   log: Logger
   collectGarbage: () => Promise<void>
-  /** @throws LabError when there is too little space, or the catalogue is lost. */
-  requireWritable: (growing: boolean) => void
+  /** @throws LabError when the catalogue is lost. */
+  requireWritable: () => void
+  /** @throws LabError when there is too little space. */
+  requireSpace: () => Promise<void>
 }
 
 interface CloneSnapshot {
   id: string
   cloneId: string
+  /** When the clone that is meant was made: another may have its name by the time that its turn comes. */
+  cloneMadeAt: string | undefined
   message: string
   tokenId: string | null
 }
@@ -49,22 +53,25 @@ export class SnapshotService {
    * @param tokenId the token that one of a clone will belong to; null for the first
    */
   async create(request: CreateSnapshotRequest, tokenId: string | null = null): Promise<Snapshot> {
-    const { catalogue, jobs, log, requireWritable } = this.#options
-    requireWritable(true)
+    const { catalogue, jobs, log, requireWritable, requireSpace } = this.#options
+    requireWritable()
     using _place = jobs.reserve()
+    const { cloneId } = request
+    const cloneMadeAt = cloneId ? catalogue.clones.get(cloneId)?.createdAt : undefined
+    await requireSpace()
     const id = request.id ?? timedId(new Date())
     if (catalogue.snapshots.get(id)) throw idTaken()
     const message = request.message ?? ''
-    if (request.cloneId) await this.#ofClone({ id, cloneId: request.cloneId, message, tokenId })
+    if (cloneId) await this.#ofClone({ id, cloneId, cloneMadeAt, message, tokenId })
     else await this.#ofBase(id, message)
-    log.info('snapshot is ready', { snapshot: id, clone: request.cloneId })
+    log.info('snapshot is ready', { snapshot: id, clone: cloneId })
     return this.#get(id)
   }
 
   /** Gone from the list when this resolves, and from the pool, unless volumes that are still in use stand on it. */
   async delete(id: string): Promise<void> {
     const { catalogue, log, collectGarbage, requireWritable } = this.#options
-    requireWritable(false)
+    requireWritable()
     const snapshot = catalogue.snapshots.get(id)
     if (!snapshot?.published || snapshot.state !== 'live') {
       throw snapshotNotFound()
@@ -115,10 +122,13 @@ export class SnapshotService {
     await promise
   }
 
-  async #takeOfClone({ id, cloneId, message, tokenId }: CloneSnapshot, signal: AbortSignal): Promise<void> {
+  async #takeOfClone(wanted: CloneSnapshot, signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, collectGarbage } = this.#options
+    const { id, cloneId, message, tokenId } = wanted
     const clone = catalogue.clones.get(cloneId)
-    if (!clone) throw new LabError('CLONE_NOT_FOUND', 'the clone was deleted meanwhile')
+    // Another one of its name may be there by now, which the caller may have no right to.
+    if (clone?.createdAt !== wanted.cloneMadeAt || !clone)
+      throw new LabError('CLONE_NOT_FOUND', 'the clone was deleted meanwhile')
     if (clone.status !== 'OK' || clone.volumeId === null) {
       throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
     }
@@ -159,7 +169,7 @@ export class SnapshotService {
       throw error
     } finally {
       // Nobody clones the crash-consistent one; it goes with the scratch volume that stands on it.
-      catalogue.snapshots.setState(inner.id, 'retired')
+      catalogue.evenIfFull(() => catalogue.snapshots.setState(inner.id, 'retired'))
       await collectGarbage()
     }
   }
@@ -178,19 +188,25 @@ export class SnapshotService {
       await failPoint('snapshot.noted')
       const facts = await work()
       await failPoint('snapshot.taken')
-      catalogue.transaction(() => {
-        catalogue.snapshots.setLive(snapshot.id, facts)
-        catalogue.volumes.setState(snapshot.volumeId, 'live')
-      })
+      catalogue.evenIfFull(() =>
+        catalogue.transaction(() => {
+          catalogue.snapshots.setLive(snapshot.id, facts)
+          catalogue.volumes.setState(snapshot.volumeId, 'live')
+        }),
+      )
     } catch (error) {
       const retired = catalogue.volumes.list().find((volume) => volume.id === snapshot.volumeId)
-      catalogue.transaction(() => {
-        catalogue.snapshots.setState(snapshot.id, 'retired')
-        if (retired?.state === 'pending') catalogue.volumes.setState(snapshot.volumeId, 'retired')
-      })
+      catalogue.evenIfFull(() =>
+        catalogue.transaction(() => {
+          catalogue.snapshots.setState(snapshot.id, 'retired')
+          if (retired?.state === 'pending') catalogue.volumes.setState(snapshot.volumeId, 'retired')
+        }),
+      )
       await collectGarbage()
-      if (isProvisionError(firstCause(error), 'NO_SPACE')) {
-        throw new LabError('NOT_ENOUGH_DISK_SPACE', 'the pool filled up while the snapshot was taken', { cause: error })
+      if (isOutOfSpace(firstCause(error))) {
+        throw new LabError('NOT_ENOUGH_DISK_SPACE', `the snapshot could not be taken. ${explainSpace(error)}`, {
+          cause: error,
+        })
       }
       throw explained(error)
     }

@@ -11,7 +11,10 @@ export interface DiskThresholds {
   criticalFreePercent: number
 }
 
-/** What the pool has left: read in the background, so that an answer never waits for the storage. */
+/** How old a reading may be that new work is judged by: within this time even a fast writer fills little. */
+const FRESH_MS = 1000
+
+/** What the pool has left: read in the background, so that an answer never waits for the storage, and anew for work that takes space. */
 export class DiskMonitor {
   readonly #storage: StorageDriver
   readonly #thresholds: DiskThresholds
@@ -19,6 +22,7 @@ export class DiskMonitor {
   /** Why it could not be read the last time. */
   #failure: string | undefined
   #latest: { usage: PoolUsage; at: Date } | undefined
+  #reading: Promise<void> | undefined
 
   constructor(storage: StorageDriver, thresholds: DiskThresholds, log: Logger) {
     this.#storage = storage
@@ -27,7 +31,14 @@ export class DiskMonitor {
   }
 
   /** Reads it anew. What was known stays, with its age, when the storage does not answer. */
-  async refresh(): Promise<void> {
+  refresh(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  async #read(): Promise<void> {
     try {
       this.#latest = { usage: await this.#storage.usage(), at: new Date() }
       this.#failure = undefined
@@ -51,16 +62,21 @@ export class DiskMonitor {
     }
   }
 
-  /** @throws LabError NOT_ENOUGH_DISK_SPACE */
-  requireSpace(): void {
-    const free = this.#freePercent()
+  /**
+   * By a reading that is fresh, so that neither a burst of creations nor a clone that writes fast goes past it.
+   *
+   * @param bytes what the work is known to take at once: the critical share must be free beyond it
+   * @throws LabError NOT_ENOUGH_DISK_SPACE
+   */
+  async requireSpace(bytes = 0): Promise<void> {
+    if (Date.now() - (this.#latest?.at.getTime() ?? 0) > FRESH_MS) await this.refresh()
+    const free = this.#freePercent(bytes)
     const { criticalFreePercent } = this.#thresholds
-    if (free !== undefined && free < criticalFreePercent) {
-      throw new LabError(
-        'NOT_ENOUGH_DISK_SPACE',
-        `${free.toFixed(1)} % of the pool is free, ${criticalFreePercent} % must be`,
-      )
-    }
+    if (free === undefined || free >= criticalFreePercent) return
+    throw new LabError(
+      'NOT_ENOUGH_DISK_SPACE',
+      `${free.toFixed(1)} % of the pool ${bytes > 0 ? 'would be free once it is made' : 'is free'}, ${criticalFreePercent} % must be`,
+    )
   }
 
   warnings(): Warning[] {
@@ -93,8 +109,8 @@ export class DiskMonitor {
     return warnings
   }
 
-  #freePercent(): number | undefined {
+  #freePercent(lessBytes = 0): number | undefined {
     const usage = this.usage
-    return usage && usage.sizeBytes > 0 ? (usage.freeBytes / usage.sizeBytes) * 100 : undefined
+    return usage && usage.sizeBytes > 0 ? ((usage.freeBytes - lessBytes) / usage.sizeBytes) * 100 : undefined
   }
 }

@@ -3,6 +3,7 @@ import { Client, DatabaseError } from 'pg'
 import { isSystemError, ProvisionError } from '../errors.ts'
 import { LAB_ROLE } from './names.ts'
 import type { Instance } from './runtime.ts'
+import { spaceError } from './space.ts'
 
 /** Where the lab's own connections go. */
 export type LabAddress = Pick<Instance, 'socketDir' | 'port'>
@@ -182,7 +183,9 @@ function translate(error: unknown, signal: AbortSignal | undefined, cut: AbortSi
   if (error instanceof DatabaseError) {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: disk_full
     const code = error.code === '53100' ? 'NO_SPACE' : 'FAILED'
-    return new ProvisionError(code, `the database refused: ${error.message}`, { cause: error })
+    // A used up quota has no state of its own.
+    const noSpace = spaceError([error.message], error)
+    return noSpace ?? new ProvisionError(code, `the database refused: ${error.message}`, { cause: error })
   }
   const lost = error instanceof Error && /^Connection terminated/.test(error.message)
   if (lost || isSystemError(error, ...UNREACHABLE)) {

@@ -68,6 +68,8 @@ export interface StorageDriver {
     atomicSnapshot: boolean
     /** False: `volumeUsage` can't tell shared blocks from own ones. */
     ownBytes: boolean
+    /** False: a clone takes as much room as what it was cloned from. */
+    sharesBlocks: boolean
   }
   /** Throws UNAVAILABLE, saying what is missing and how to get it. Changes nothing. */
   check(): Promise<void>

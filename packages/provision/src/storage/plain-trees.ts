@@ -5,6 +5,8 @@ import type { Trees } from './trees.ts'
 
 export interface PlainTreesOptions {
   check: Trees['check']
+  /** False where `copyFile` copies every byte. */
+  sharesBlocks: boolean
   /** How one file becomes two. */
   copyFile: CopyFile
   /** True where flushing the directory that a clone is in takes the clone to disk too, so that its files needn't be flushed one by one. */
@@ -15,7 +17,7 @@ export interface PlainTreesOptions {
 export function plainTrees(name: string, options: PlainTreesOptions): Trees {
   return {
     name,
-    capabilities: { atomicSnapshot: false, ownBytes: false },
+    capabilities: { atomicSnapshot: false, ownBytes: false, sharesBlocks: options.sharesBlocks },
     check: options.check,
     remove: removeTree,
     poolUsage: fileSystemUsage,

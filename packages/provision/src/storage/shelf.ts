@@ -43,8 +43,10 @@ export class Shelf<K extends Kind> {
   /** Makes it, and removes what calls that a crash cut off left half made. */
   async open(): Promise<void> {
     await makeDirectory(this.path, this.#options.mode)
-    const hidden = (await readdir(this.path)).filter((name) => name.startsWith(this.#hiddenPrefix()))
-    for (const name of hidden) await this.#discard(join(this.path, name))
+    await forEachBounded(await readdir(this.path), async (name) => {
+      if (name.startsWith(this.#hiddenPrefix()) || (await this.#isRemnant(name)))
+        await this.#discard(join(this.path, name))
+    })
   }
 
   /** The file tree of what bears this name. */
@@ -54,17 +56,30 @@ export class Shelf<K extends Kind> {
 
   /** The label of what bears this name, if it is a sound one of this lab. */
   async find(name: string): Promise<LabelOf<K> | undefined> {
+    const label = await this.#label(name)
+    return label && (await exists(this.files(name))) ? label : undefined
+  }
+
+  async #label(name: string): Promise<LabelOf<K> | undefined> {
     const label = await readLabel(join(this.path, name))
     if (!label) await this.#requireThere()
     if (!label || !this.#isOfKind(label)) return undefined
-    const sound = label.lab === this.#options.labId && labelledName(label) === name
-    return sound && (await exists(this.files(name))) ? label : undefined
+    return label.lab === this.#options.labId && labelledName(label) === name ? label : undefined
+  }
+
+  /** One that was removed under its own name, on a full file system, as far as its label. */
+  async #isRemnant(name: string): Promise<boolean> {
+    return this.#isName(name) && (await this.#label(name)) !== undefined && !(await exists(this.files(name)))
+  }
+
+  #isName(name: string): boolean {
+    return this.#options.kind === 'volume' ? isId(name) : parseSnapshotName(name) !== undefined
   }
 
   async list(): Promise<LabelOf<K>[]> {
-    const isName = this.#options.kind === 'volume' ? isId : (name: string) => parseSnapshotName(name) !== undefined
     const found: LabelOf<K>[] = []
-    await forEachBounded((await readdir(this.path)).filter(isName), async (name) => {
+    const names = (await readdir(this.path)).filter((name) => this.#isName(name))
+    await forEachBounded(names, async (name) => {
       const label = await this.find(name)
       if (label) found.push(label)
     })
@@ -120,8 +135,16 @@ export class Shelf<K extends Kind> {
   }
 
   async retire(label: LabelOf<K>): Promise<void> {
+    const named = join(this.path, labelledName(label))
     const hidden = join(this.path, this.#hiddenName())
-    await rename(join(this.path, labelledName(label)), hidden)
+    try {
+      await rename(named, hidden)
+    } catch (error) {
+      if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error
+      // A new name takes room that a full file system may not have; to remove takes none, and makes some.
+      await this.#discard(named)
+      return
+    }
     await failPoint('shelf.hidden')
     await this.#discard(hidden)
   }

@@ -1,5 +1,6 @@
 import { ProvisionError } from '../../errors.ts'
 import type { InstanceSpec } from '../runtime.ts'
+import { spaceError } from '../space.ts'
 
 const MAX_LINES = 20
 const MAX_CHARACTERS = 4000
@@ -7,9 +8,8 @@ const MAX_CHARACTERS = 4000
 /** Why a server ended while it started, from what it wrote since. Its words are English: the command line sees to that. */
 export function startFailure(spec: InstanceSpec, log: readonly string[]): ProvisionError {
   if (portIsTaken(log)) return portTaken(spec)
-  if (log.some((line) => line.includes('No space left on device'))) {
-    return new ProvisionError('NO_SPACE', `there was no space left to start Postgres${lastWords(log)}`)
-  }
+  const noSpace = spaceError(log)
+  if (noSpace) return noSpace
   return new ProvisionError('FAILED', `Postgres ended while it started${lastWords(log)}`, {
     hint: "Its last words say why. A setting that it does not know, or data that it can't read, are the usual reasons.",
   })

@@ -6,6 +6,7 @@ import { CommandError, run } from '../../exec.ts'
 import type { PostgresBinaries } from '../binaries.ts'
 import { LAB_DATABASE, LAB_ROLE } from '../names.ts'
 import type { Account } from '../runtime.ts'
+import { spaceError } from '../space.ts'
 
 /** Both write some forty megabytes, and flush them: seconds, but for a disk that is worked to death. */
 const TIMEOUT_MS = 10 * 60_000
@@ -36,6 +37,8 @@ export async function initialiseCluster(
       await empty(dataDir)
       if (!(error instanceof CommandError)) throw error
       if (locale !== LOCALES.at(-1) && error.stderr.includes('invalid locale name')) continue
+      const noSpace = spaceError(error.stderr.split('\n'), error)
+      if (noSpace) throw noSpace
       throw new ProvisionError('FAILED', `a new cluster could not be made: ${error.stderr.trim().slice(-2000)}`, {
         cause: error,
       })

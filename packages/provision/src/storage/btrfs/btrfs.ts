@@ -29,7 +29,7 @@ const DU_TIMEOUT_MS = 15 * 60_000
 export function btrfsTrees(image?: string): Trees {
   return {
     name: 'btrfs',
-    capabilities: { atomicSnapshot: true, ownBytes: true },
+    capabilities: { atomicSnapshot: true, ownBytes: true, sharesBlocks: true },
     check,
     remove,
 

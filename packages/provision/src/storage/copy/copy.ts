@@ -10,7 +10,7 @@ const HOLE_BYTES = 64 * 1024
 
 /** Plain copies: runs in any directory, takes the time and the space of the data for every clone. The reference driver. */
 export function openCopy(config: StorageConfig): Promise<StoragePool> {
-  return openDirectory(config, plainTrees('copy', { check, copyFile: copyPlainly }))
+  return openDirectory(config, plainTrees('copy', { check, sharesBlocks: false, copyFile: copyPlainly }))
 }
 
 async function check(): Promise<void> {

@@ -15,7 +15,12 @@ const XFS_MAGIC = 0x58465342
 export function openReflink(config: StorageConfig): Promise<StoragePool> {
   return openDirectory(
     config,
-    plainTrees('reflink', { check, copyFile: shareBlocks, isFlushedWithItsName: writesMetadataInOrder }),
+    plainTrees('reflink', {
+      check,
+      sharesBlocks: true,
+      copyFile: shareBlocks,
+      isFlushedWithItsName: writesMetadataInOrder,
+    }),
   )
 }
 

@@ -46,7 +46,7 @@ const VOLUME_FACTS: readonly string[] = ['origin', 'mounted', 'mountpoint']
  */
 export class ZfsDriver implements StorageDriver {
   readonly name = 'zfs'
-  readonly capabilities = { atomicSnapshot: true, ownBytes: true } as const
+  readonly capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true } as const
   readonly #config: ZfsConfig
   /** Names that were seen to be ours. What we made stays ours as long as it is there, so a clone needn't ask again. */
   readonly #seen = new Set<string>()

@@ -1,0 +1,49 @@
+import { describeDriver, hasProgram, isRoot } from '@dblab/provision/testbed'
+import { expect, test } from 'vitest'
+import { FullPool } from './full-pool.ts'
+import { type SmallPool, smallBtrfs, smallXfs } from './pools.ts'
+
+const KIB = 1024
+const TITLE =
+  'what a full pool keeps from being made says so and leaves nothing, and all goes on once a clone is deleted'
+const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
+/** Room that is left, from none to enough: a start takes some hundred KiB, and a WAL segment 16 MiB. */
+const ROOM = [...(isLong ? [0, 64, 256, 512, 2048, 4096, 20_480] : [0, 1024]), 65_536].map((kib) => kib * KIB)
+const STEPS = isLong ? Array.from({ length: 60 }, (_, index) => index * 64 * KIB) : []
+
+/** Fills the pool again and again, and in the end to its last byte; whatever is asked of the lab meanwhile ends in success, or in words. */
+async function fillAndFree(makePool: () => Promise<SmallPool>): Promise<void> {
+  await using pool = await makePool()
+  await using full = await FullPool.make(pool)
+  for (const bytes of STEPS) {
+    await pool.leave(bytes)
+    await full.tryCreate()
+    await pool.release()
+  }
+  await full.beginToWrite()
+  for (const bytes of ROOM) {
+    await pool.leave(bytes)
+    await full.tryAll()
+    await pool.release()
+    await full.expectWhole()
+  }
+  for (const outcomes of Object.values(full.outcomes)) {
+    expect(outcomes.filter((outcome) => outcome !== 'done')).not.toEqual([])
+    expect(outcomes.at(-1)).toBe('done')
+  }
+  await full.deleteOnFull()
+  await full.deleteWithoutNames()
+  await pool.release()
+  await full.tryAll()
+  await full.expectWhole()
+  expect(Object.values(full.outcomes).map((outcomes) => outcomes.at(-1))).toEqual(Array(4).fill('done'))
+  console.log(JSON.stringify(full.outcomes), await full.endOfTraffic())
+}
+
+describeDriver('btrfs', isRoot && hasProgram('mkfs.btrfs') ? undefined : 'root and btrfs-progs are needed', () => {
+  test(`${TITLE} (btrfs)`, { timeout: 900_000 }, () => fillAndFree(smallBtrfs))
+})
+
+describeDriver('reflink', isRoot && hasProgram('mkfs.xfs') ? undefined : 'root and xfsprogs are needed', () => {
+  test(`${TITLE} (XFS, with the catalogue on it)`, { timeout: 900_000 }, () => fillAndFree(smallXfs))
+})

@@ -1,0 +1,59 @@
+import { isProvisionError, ProvisionError } from '../errors.ts'
+
+const QUOTA = /Disk quota exceeded/
+const FULL = /No space left on device/
+/** The same errno says that the kernel has no more of these (semget(2), shmget(2)), or that /dev/shm is full: no disk is. */
+const NOT_A_DISK = /semaphore|shared memory/i
+
+/** True where a line of Postgres' log, or an error of it, says that a disk or a quota had no room. */
+export function saysNoSpace(line: string): boolean {
+  return (FULL.test(line) || QUOTA.test(line)) && !NOT_A_DISK.test(line)
+}
+
+/**
+ * What Postgres says of a lack of space as an error that names the disk; undefined when it says nothing of the kind.
+ *
+ * @param words its log, or the message of an error
+ */
+export function spaceError(words: readonly string[], cause?: unknown): ProvisionError | undefined {
+  const line = words.findLast(saysNoSpace)
+  if (line === undefined) return undefined
+  const reason = /(?:PANIC|FATAL|ERROR|LOG|WARNING): +(.*)/.exec(line)?.[1] ?? line.trim()
+  if (QUOTA.test(line)) {
+    return new ProvisionError('NO_SPACE', `the disk quota of this volume is used up; Postgres says: ${reason}`, {
+      cause,
+      hint: 'Reset or delete the clone, delete snapshots of it, or raise its quota.',
+    })
+  }
+  // Postgres names the files of a cluster from its data directory on; what it names in full lies elsewhere.
+  const where = /"(\/[^"]+)"/.exec(reason)?.[1]
+  const disk = where === undefined ? 'the pool' : `the disk of ${where}`
+  return new ProvisionError('NO_SPACE', `${disk} has no space left; Postgres says: ${reason}`, {
+    cause,
+    hint:
+      where === undefined
+        ? 'Delete clones or snapshots that nobody uses, or make the pool larger.'
+        : 'Make room on that disk.',
+  })
+}
+
+/**
+ * Does work with a Postgres that a lack of space can end under it: what then fails is a lost connection, and only the log has the reason.
+ *
+ * @param logs the last lines of its log
+ * @throws ProvisionError NO_SPACE where the log, since the work began, says so; else what the work throws
+ */
+export async function noticingSpace<T>(logs: (lines: number) => Promise<string[]>, work: () => Promise<T>): Promise<T> {
+  const [seen] = await logs(1)
+  try {
+    return await work()
+  } catch (error) {
+    if (isProvisionError(error, 'NO_SPACE', 'ABORTED', 'INVALID')) throw error
+    const lines = await logs(LOG_LINES)
+    const since = seen === undefined ? lines : lines.slice(lines.lastIndexOf(seen) + 1)
+    throw spaceError(since, error) ?? error
+  }
+}
+
+/** A failed start and the attempts to recover from it write some tens of lines. */
+const LOG_LINES = 200
