@@ -17,6 +17,7 @@ export type WarningCode =
   | 'POOL_DEGRADED'
   | 'NO_SNAPSHOT'
   | 'NO_FREE_PORT'
+  | 'LIMIT_NOT_ENFORCED'
   | 'RECONCILE_FAILED'
   | 'AUDIT_LOG_FAILED'
 

@@ -5,6 +5,7 @@ import { failuresLeaveNothing } from './storage-failures.ts'
 import { filesStayAsTheyAre } from './storage-files.ts'
 import { foreignThingsStay } from './storage-foreign.ts'
 import { namesAndLabels } from './storage-names.ts'
+import { quotasBoundOneVolume } from './storage-quota.ts'
 
 export type { ForeignThing, OpenHarness, StorageHarness } from './harness.ts'
 
@@ -20,5 +21,6 @@ export function storageConformance(name: string, open: OpenHarness): void {
     filesStayAsTheyAre(open)
     foreignThingsStay(open)
     failuresLeaveNothing(open)
+    quotasBoundOneVolume(open)
   })
 }

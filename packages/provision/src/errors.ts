@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 /** What went wrong, for code to decide on. The sentence in `message` is for people. */
 export type ProvisionErrorCode =
   | 'NOT_FOUND'
@@ -39,6 +41,16 @@ export function isProvisionError(error: unknown, ...codes: ProvisionErrorCode[])
 
 /** True for an error of the operating system with one of these codes, such as `ENOENT`; without codes, with any. */
 export function isSystemError(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
-  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return false
-  return codes.length === 0 ? 'syscall' in error : codes.includes(error.code)
+  const code = systemCode(error)
+  if (code === undefined) return false
+  return codes.length === 0 ? error instanceof Error && 'syscall' in error : codes.includes(code)
+}
+
+/** Node has no name for this one: its code is then "Unknown system error -122". */
+const EDQUOT = -constants.errno.EDQUOT
+
+/** An error's code, such as `ENOENT`, where it has one. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return undefined
+  return 'errno' in error && error.errno === EDQUOT ? 'EDQUOT' : error.code
 }

@@ -49,6 +49,8 @@ export interface ProvisionerOptions {
   settings: Readonly<Record<string, string>>
   /** 1 minute, and 15 where there is something to recover, if left out. */
   deadlines?: StartDeadlines | undefined
+  /** What a clone may write beyond its snapshot, in bytes. Where the storage can't bound it, nothing does. */
+  quotaBytes?: number | undefined
   /** Let a clone's user be one of the data's own superusers. */
   allowSuperusers: boolean
 }
@@ -76,7 +78,7 @@ export class Provisioner {
   async createClone(spec: CloneSpec, options: CloneOptions = {}): Promise<void> {
     await using undo = new AsyncDisposableStack()
     options.onStep?.('volume')
-    const volume = await this.storage.clone(spec.from, spec.volumeId, spec.labels)
+    const volume = await this.#cloneVolume(spec)
     undo.defer(() => this.destroyVolume(spec.volumeId))
     await failPoint('clone.volume-made')
     options.signal?.throwIfAborted()
@@ -96,7 +98,7 @@ export class Provisioner {
   ): Promise<void> {
     await using undo = new AsyncDisposableStack()
     options.onStep?.('volume')
-    const volume = await this.storage.clone(spec.from, spec.volumeId, spec.labels)
+    const volume = await this.#cloneVolume(spec)
     undo.defer(() => this.destroyVolume(spec.volumeId))
     await failPoint('clone.volume-made')
     options.signal?.throwIfAborted()
@@ -183,12 +185,15 @@ export class Provisioner {
       await this.storage.snapshot(clone.volumeId, snapshotId, labels)
       return
     }
+    await using undo = new AsyncDisposableStack()
     try {
       await this.runtime.stop(clone.volumeId, 'clean')
       await this.storage.snapshot(clone.volumeId, snapshotId, labels)
+      undo.defer(() => this.storage.destroySnapshot({ volumeId: clone.volumeId, snapshotId }))
     } finally {
       await this.startClone(clone)
     }
+    undo.move()
   }
 
   /** See `Bases.create`. */
@@ -204,6 +209,11 @@ export class Provisioner {
   /** See `Bases.recover`. */
   recoverSnapshot(from: SnapshotRef, scratch: ScratchSpec): Promise<ClusterFacts & { sizeBytes: number }> {
     return this.#bases.recover(from, scratch)
+  }
+
+  #cloneVolume({ from, volumeId, labels }: CloneSpec): Promise<Volume> {
+    const quotaBytes = this.storage.capabilities.quota ? this.#options.quotaBytes : undefined
+    return this.storage.clone(from, volumeId, labels, { quotaBytes })
   }
 
   /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */

@@ -165,6 +165,11 @@ const clones = z
       .describe(
         'Delete clones that nobody used for so long (an open session is use; one that is FATAL stays, to be looked at); 0: never',
       ),
+    diskQuota: bytes
+      .optional()
+      .describe(
+        "What a clone may write beyond its snapshot: bytes, or such as `10GB`; left out: no bound. By zfs, and btrfs in a pool of the lab's own; of clones that are made or reset from then on",
+      ),
     concurrency: z
       .int()
       .min(1)

@@ -41,6 +41,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     settings: cloneSettings(config),
     deadlines: startDeadlines(config),
     allowSuperusers: config.postgres.allowSuperusers,
+    quotaBytes: config.clones.diskQuota,
   })
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)

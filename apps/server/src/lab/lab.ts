@@ -13,6 +13,7 @@ import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { openCatalogue } from './open-catalogue.ts'
 import { checkPostgres } from './settings.ts'
+import { unenforcedLimits } from './unenforced.ts'
 
 /** Within this time it is seen that a clone's Postgres has ended. */
 const PULSE_EVERY_MS = 1000
@@ -78,7 +79,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
-  const standing = standingWarnings(config, lost, problems)
+  const standing = standingWarnings(config, lost, problems, unenforcedLimits(config, storage.driver))
   const status = new StatusService({
     ...core,
     catalogue,

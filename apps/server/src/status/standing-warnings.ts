@@ -2,13 +2,25 @@ import type { Warning } from '@dblab/models'
 import type { Config } from '../config/schema.ts'
 import { cloneCertificate } from '../lab/certificate.ts'
 
+/** A limit that is configured and can't be kept: why, and what would help. */
+export interface Unenforced {
+  message: string
+  hint: string
+}
+
 /**
  * Reasons for WARNING that last as long as the server runs.
  *
  * @param lost why the catalogue can't be used
  * @param problems what was out of order at the start
+ * @param unenforced limits that are configured, and that this machine can't keep
  */
-export function standingWarnings(config: Config, lost: string | undefined, problems: readonly string[]): Warning[] {
+export function standingWarnings(
+  config: Config,
+  lost: string | undefined,
+  problems: readonly string[],
+  unenforced: readonly Unenforced[],
+): Warning[] {
   const warnings: Warning[] = []
   if (lost !== undefined) {
     warnings.push({
@@ -31,6 +43,7 @@ export function standingWarnings(config: Config, lost: string | undefined, probl
       hint: 'Configure clones.tls, or let clones.host be 127.0.0.1, or the address of a network that you trust as much as the host',
     })
   }
+  for (const { message, hint } of unenforced) warnings.push({ code: 'LIMIT_NOT_ENFORCED', message, hint })
   for (const message of problems) {
     warnings.push({
       code: 'RECONCILE_FAILED',

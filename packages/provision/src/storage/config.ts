@@ -22,6 +22,8 @@ export interface StorageConfig {
   owner: { uid: number; gid: number }
   /** The ZFS dataset below which everything is kept, such as `tank/dblab`; made when its pool is there. Needed by `zfs`. */
   dataset?: string | undefined
+  /** True where clones are to have quotas: what these need is switched on in a pool that is the lab's alone, and off again without. */
+  quotas?: boolean
   /**
    * The embedded pool of `btrfs`: a sparse file with a btrfs in it, for when `root` lies on another file system. Needs root.
    * A pool that is smaller than `sizeBytes` is grown when it's opened; a larger one stays as it is.

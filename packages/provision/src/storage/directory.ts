@@ -6,6 +6,7 @@ import { checkAccess, nearestExisting } from './access.ts'
 import { Claims } from './claims.ts'
 import type { StorageConfig, StoragePool } from './config.ts'
 import type {
+  CloneVolumeOptions,
   Labels,
   PoolUsage,
   Snapshot,
@@ -17,7 +18,7 @@ import type {
 } from './driver.ts'
 import { checkLabels, checkName, checkSnapshotRef, checkVolumeId, snapshotName } from './ids.ts'
 import type { SnapshotLabel, VolumeLabel } from './label.ts'
-import { inUse, notFound, reporting } from './report.ts'
+import { inUse, noQuotas, notFound, reporting } from './report.ts'
 import { PASSABLE, Shelf } from './shelf.ts'
 import type { Trees } from './trees.ts'
 
@@ -38,7 +39,6 @@ const PRIVATE = 0o700
  */
 export class DirectoryDriver implements StorageDriver {
   readonly name: string
-  readonly capabilities: StorageDriver['capabilities']
   readonly #config: DirectoryConfig
   readonly #trees: Trees
   readonly #volumes: Shelf<'volume'>
@@ -47,12 +47,15 @@ export class DirectoryDriver implements StorageDriver {
 
   constructor(config: DirectoryConfig, trees: Trees) {
     this.name = trees.name
-    this.capabilities = trees.capabilities
     this.#config = config
     this.#trees = trees
     const { labId, root } = config
     this.#volumes = new Shelf(join(root, 'volumes'), { kind: 'volume', labId, mode: PASSABLE, trees })
     this.#snapshots = new Shelf(join(root, 'snapshots'), { kind: 'snapshot', labId, mode: PRIVATE, trees })
+  }
+
+  get capabilities(): StorageDriver['capabilities'] {
+    return this.#trees.capabilities
   }
 
   async check(): Promise<void> {
@@ -67,6 +70,7 @@ export class DirectoryDriver implements StorageDriver {
       await makeDirectory(this.#config.root, PASSABLE)
       await this.#volumes.open()
       await this.#snapshots.open()
+      await this.#trees.open?.(this.#config.root)
     })
   }
 
@@ -84,7 +88,12 @@ export class DirectoryDriver implements StorageDriver {
     return this.#volume(label)
   }
 
-  async clone(from: SnapshotRef, id: VolumeId, labels: Labels = {}): Promise<Volume> {
+  async clone(
+    from: SnapshotRef,
+    id: VolumeId,
+    labels: Labels = {},
+    { quotaBytes }: CloneVolumeOptions = {},
+  ): Promise<Volume> {
     checkSnapshotRef(from)
     checkVolumeId(id)
     checkLabels(labels)
@@ -94,7 +103,11 @@ export class DirectoryDriver implements StorageDriver {
       const source = snapshotName(from)
       using _claim = this.#claims.share(source)
       if (!(await this.#snapshots.find(source))) throw notFound('snapshot', source)
-      await this.#volumes.publish(label, (files) => this.#trees.clone(this.#snapshots.files(source), files, 'volume'))
+      if (quotaBytes !== undefined && !this.capabilities.quota) throw noQuotas(this.name)
+      await this.#volumes.publish(label, async (files) => {
+        await this.#trees.clone(this.#snapshots.files(source), files, 'volume')
+        if (quotaBytes !== undefined) await this.#trees.limit?.(files, quotaBytes)
+      })
     })
     return this.#volume(label)
   }

@@ -50,6 +50,16 @@ export interface VolumeUsage {
   ownBytes: number
   /** Bytes that its files show. */
   logicalBytes: number
+  /** What bounds its own bytes, if something does. */
+  quotaBytes?: number | undefined
+}
+
+export interface CloneVolumeOptions {
+  /**
+   * Bytes that the volume may hold beyond the snapshot, its own snapshots included; beyond them its writers get EDQUOT or ENOSPC, and nobody
+   * else does. It can be destroyed all the same. Enforced to within what is written in some seconds.
+   */
+  quotaBytes?: number | undefined
 }
 
 /**
@@ -70,6 +80,8 @@ export interface StorageDriver {
     ownBytes: boolean
     /** False: a clone takes as much room as what it was cloned from. */
     sharesBlocks: boolean
+    /** True: `clone` can bound what is written to a volume. Known once the pool is open. */
+    quota: boolean
   }
   /** Throws UNAVAILABLE, saying what is missing and how to get it. Changes nothing. */
   check(): Promise<void>
@@ -78,8 +90,11 @@ export interface StorageDriver {
   usage(): Promise<PoolUsage>
   /** An empty writable volume: where data is brought in. ALREADY_EXISTS for an id in use, which is never replaced. */
   createVolume(id: VolumeId, labels?: Labels): Promise<Volume>
-  /** A writable volume that shares the snapshot's blocks. Mounted when this resolves. NOT_FOUND, ALREADY_EXISTS. */
-  clone(from: SnapshotRef, id: VolumeId, labels?: Labels): Promise<Volume>
+  /**
+   * A writable volume that shares the snapshot's blocks. Mounted when this resolves. NOT_FOUND, ALREADY_EXISTS; UNAVAILABLE for a quota where
+   * `capabilities` has none.
+   */
+  clone(from: SnapshotRef, id: VolumeId, labels?: Labels, options?: CloneVolumeOptions): Promise<Volume>
   listVolumes(): Promise<Volume[]>
   /** One of `listVolumes`, at a cost that doesn't grow with their number; undefined when there is none of this id. */
   findVolume(id: VolumeId): Promise<Volume | undefined>

@@ -17,7 +17,7 @@ export interface PlainTreesOptions {
 export function plainTrees(name: string, options: PlainTreesOptions): Trees {
   return {
     name,
-    capabilities: { atomicSnapshot: false, ownBytes: false, sharesBlocks: options.sharesBlocks },
+    capabilities: { atomicSnapshot: false, ownBytes: false, sharesBlocks: options.sharesBlocks, quota: false },
     check: options.check,
     remove: removeTree,
     poolUsage: fileSystemUsage,

@@ -1,4 +1,4 @@
-import { ProvisionError, type ProvisionErrorCode } from '../errors.ts'
+import { ProvisionError, type ProvisionErrorCode, systemCode } from '../errors.ts'
 import { CommandError } from '../exec.ts'
 
 interface Explanation {
@@ -44,14 +44,20 @@ export async function reporting<T>(
 }
 
 function fromSystemError(error: unknown, doing: string): unknown {
-  const code = error instanceof Error && 'code' in error && 'syscall' in error ? error.code : undefined
-  if (typeof code !== 'string' || !(error instanceof Error)) return error
+  const code = systemCode(error)
+  if (code === undefined || !(error instanceof Error) || !('syscall' in error)) return error
   const { code: known = 'FAILED', hint } = SYSTEM_ERRORS[code] ?? {}
   return new ProvisionError(known, `${doing} failed: ${error.message}`, { cause: error, ...(hint && { hint }) })
 }
 
 export function notFound(kind: string, name: string): ProvisionError {
   return new ProvisionError('NOT_FOUND', `there is no ${kind} ${name}`)
+}
+
+export function noQuotas(driver: string): ProvisionError {
+  return new ProvisionError('UNAVAILABLE', `the driver ${driver} can't bound what is written to a volume here`, {
+    hint: 'Leave the quota out.',
+  })
 }
 
 export function alreadyExists(kind: string, name: string): ProvisionError {

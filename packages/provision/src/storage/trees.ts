@@ -8,6 +8,8 @@ export interface Trees {
   readonly capabilities: StorageDriver['capabilities']
   /** Throws UNAVAILABLE when it can't work in this directory, which exists. */
   check(directory: string): Promise<void>
+  /** Once the directory is there, before any other call. */
+  open?(directory: string): Promise<void>
   /** Makes an empty tree. */
   make(path: string): Promise<void>
   /**
@@ -17,6 +19,8 @@ export interface Trees {
   clone(from: string, to: string, as: 'volume' | 'snapshot'): Promise<void>
   /** Removes a whole tree, or a part of one that `make` or `clone` left; absent is fine. */
   remove(path: string): Promise<void>
+  /** Bounds what a volume that `clone` has just made may hold of its own. Where `capabilities` say so. */
+  limit?(path: string, quotaBytes: number): Promise<void>
   usage(path: string): Promise<VolumeUsage>
   poolUsage(directory: string): Promise<PoolUsage>
   /** What the failure of a program that it ran means. */

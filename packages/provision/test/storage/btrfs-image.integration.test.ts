@@ -31,10 +31,11 @@ function lacks(): string | undefined {
 describeDriver('btrfs', lacks(), () => {
   storageConformance('btrfs, embedded', async () => {
     const world = await imageWorld()
-    const opened = await openStorage(world.config)
+    const config = { ...world.config, quotas: true }
+    const opened = await openStorage(config)
     return {
       driver: opened.driver,
-      config: world.config,
+      config,
       ...rootHarness('btrfs', world.root),
       async [Symbol.asyncDispose]() {
         await opened.detach()

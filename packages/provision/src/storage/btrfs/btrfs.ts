@@ -8,6 +8,7 @@ import { directoriesOf, removeTree } from '../tree.ts'
 import type { Trees } from '../trees.ts'
 import { explainBtrfs } from './errors.ts'
 import { parseDeviceErrors, parseDu } from './output.ts'
+import { quotaOf, quotasAreOn, switchQuotas } from './quotas.ts'
 
 /** BTRFS_SUPER_MAGIC: what statfs(2) says of every btrfs. */
 const MAGIC = 0x9123683e
@@ -25,13 +26,21 @@ const DU_TIMEOUT_MS = 15 * 60_000
  * 2 KiB that lie in it, are not counted.
  *
  * @param image for an embedded pool: where its file lies, whose file system may be full before the pool is
+ * @param quotas whether volumes are to be bounded by quota groups
  */
-export function btrfsTrees(image?: string): Trees {
+export function btrfsTrees(image?: string, quotas = false): Trees {
+  const capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: false }
   return {
     name: 'btrfs',
-    capabilities: { atomicSnapshot: true, ownBytes: true, sharesBlocks: true },
+    capabilities,
     check,
     remove,
+
+    async open(directory) {
+      // Another's file system is not ours to switch anything on in, which costs all that lies there.
+      if (image !== undefined) await switchQuotas(directory, quotas)
+      capabilities.quota = quotas && (await quotasAreOn(directory))
+    },
 
     async make(path) {
       await btrfs('subvolume', 'create', path)
@@ -41,10 +50,15 @@ export function btrfsTrees(image?: string): Trees {
       await btrfs('subvolume', 'snapshot', ...(as === 'snapshot' ? ['-r'] : []), from, to)
     },
 
+    async limit(path, quotaBytes) {
+      await btrfs('qgroup', 'limit', '-e', String(quotaBytes), path)
+    },
+
     async usage(path) {
       const argv = ['btrfs', 'filesystem', 'du', '-s', '--raw', path] as const
       const { totalBytes, exclusiveBytes } = parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS })).stdout)
-      return { ownBytes: exclusiveBytes, logicalBytes: totalBytes }
+      const quotaBytes = capabilities.quota ? await quotaOf(path) : undefined
+      return { ownBytes: exclusiveBytes, logicalBytes: totalBytes, quotaBytes }
     },
 
     poolUsage: (directory) => poolUsage(directory, image),

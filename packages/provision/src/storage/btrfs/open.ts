@@ -12,18 +12,20 @@ import { EmbeddedPool } from './image.ts'
  */
 export async function openBtrfs(config: StorageConfig): Promise<StoragePool> {
   const { image, root } = config
-  if (!image) return openDirectory(config, btrfsTrees())
+  if (!image) return openDirectory(config, btrfsTrees(undefined, config.quotas))
   const pool = new EmbeddedPool(image.path, root)
   const embedded = await reporting(
     `looking for the pool in ${image.path}`,
     async () => (await pool.exists()) || !(await isBtrfs(await nearestExisting(root))),
   )
-  return embedded ? openEmbedded(config, pool, image.sizeBytes) : openDirectory(config, btrfsTrees())
+  return embedded
+    ? openEmbedded(config, pool, image.sizeBytes)
+    : openDirectory(config, btrfsTrees(undefined, config.quotas))
 }
 
 async function openEmbedded(config: StorageConfig, image: EmbeddedPool, sizeBytes: number): Promise<StoragePool> {
   const attempt = <T>(doing: string, work: () => Promise<T>) => reporting(doing, work, explainBtrfs)
-  const driver = new DirectoryDriver(config, btrfsTrees(image.path))
+  const driver = new DirectoryDriver(config, btrfsTrees(image.path, config.quotas))
   await image.check()
   await attempt(`opening the pool in ${image.path}`, () => image.attach(sizeBytes))
   await driver.check()

@@ -14,6 +14,16 @@ export function parseDu(stdout: string): { totalBytes: number; exclusiveBytes: n
   return { totalBytes: total, exclusiveBytes: exclusive }
 }
 
+/** `btrfs qgroup show -e -f --raw` of one volume (btrfs-qgroup(8)): its fourth column, `none` where nothing bounds it. */
+export function parseQuota(stdout: string): number | undefined {
+  const [line, ...others] = stdout.split('\n').filter((text) => /^\d+\/\d+\s/.test(text))
+  const bound = line?.trim().split(/\s+/)[3]
+  if (bound === undefined || others.length > 0 || !/^(none|\d+)$/.test(bound)) {
+    throw new ProvisionError('FAILED', 'the output of `btrfs qgroup show` has an unknown form')
+  }
+  return bound === 'none' ? undefined : Number(bound)
+}
+
 /** The counters above 0 of `btrfs device stats` (btrfs-device(8)), in its own words: `[/dev/sdb].corruption_errs 3`. */
 export function parseDeviceErrors(stdout: string): string[] {
   return stdout

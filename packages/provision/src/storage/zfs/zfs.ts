@@ -5,6 +5,7 @@ import { ProvisionError } from '../../errors.ts'
 import { CommandError, withCommandTimeout } from '../../exec.ts'
 import { checkPassable } from '../access.ts'
 import type {
+  CloneVolumeOptions,
   Labels,
   PoolUsage,
   Snapshot,
@@ -46,7 +47,7 @@ const VOLUME_FACTS: readonly string[] = ['origin', 'mounted', 'mountpoint']
  */
 export class ZfsDriver implements StorageDriver {
   readonly name = 'zfs'
-  readonly capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true } as const
+  readonly capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: true } as const
   readonly #config: ZfsConfig
   /** Names that were seen to be ours. What we made stays ours as long as it is there, so a clone needn't ask again. */
   readonly #seen = new Set<string>()
@@ -81,7 +82,7 @@ export class ZfsDriver implements StorageDriver {
     checkLabels(labels)
     const name = this.#dataset(id)
     await this.#reporting(`making the volume ${id}`, () =>
-      this.#make('create', { kind: 'making', id, labels }, undefined, async () => {
+      this.#make('create', { kind: 'making', id, labels }, [], async () => {
         await chown(this.#path(id), this.#config.owner.uid, this.#config.owner.gid)
         await chmod(this.#path(id), 0o700)
         await zfs('set', `${KIND}=volume`, name)
@@ -90,7 +91,12 @@ export class ZfsDriver implements StorageDriver {
     return { id, path: this.#path(id), origin: undefined, labels }
   }
 
-  async clone(from: SnapshotRef, id: VolumeId, labels: Labels = {}): Promise<Volume> {
+  async clone(
+    from: SnapshotRef,
+    id: VolumeId,
+    labels: Labels = {},
+    { quotaBytes }: CloneVolumeOptions = {},
+  ): Promise<Volume> {
     checkSnapshotRef(from)
     checkVolumeId(id)
     checkLabels(labels)
@@ -98,7 +104,9 @@ export class ZfsDriver implements StorageDriver {
     await this.#reporting(`cloning ${snapshotName(from)} as ${id}`, async () => {
       const source = this.#dataset(snapshotName(from))
       await this.#checkOurs(source, 'snapshot')
-      await this.#make('clone', { kind: 'volume', id, labels }, source)
+      // `quota` counts what the clone alone holds, with its snapshots; `refquota` would count what it shares as well.
+      const bound = quotaBytes === undefined ? [] : ['-o', `quota=${quotaBytes}`]
+      await this.#make('clone', { kind: 'volume', id, labels }, [...bound, source])
     })
     return { id, path: this.#path(id), origin: { volumeId, snapshotId }, labels }
   }
@@ -132,8 +140,13 @@ export class ZfsDriver implements StorageDriver {
     return this.#reporting(`reading the usage of the volume ${id}`, async () => {
       const name = this.#dataset(id)
       await this.#checkOurs(name, 'volume')
-      const properties = await getProperties(name, ['written', 'logicalreferenced'])
-      return { ownBytes: bytesOf(properties, 'written'), logicalBytes: bytesOf(properties, 'logicalreferenced') }
+      const properties = await getProperties(name, ['written', 'logicalreferenced', 'quota'])
+      return {
+        ownBytes: bytesOf(properties, 'written'),
+        logicalBytes: bytesOf(properties, 'logicalreferenced'),
+        // 0 is none.
+        quotaBytes: bytesOf(properties, 'quota') || undefined,
+      }
     })
   }
 
@@ -188,12 +201,17 @@ export class ZfsDriver implements StorageDriver {
    * Runs the one command that makes (and mounts) a dataset or a snapshot, then what has to follow. A command can fail and have made it
    * all the same, where only the mount failed: what bears this very call's mark is removed again.
    */
-  async #make(verb: 'create' | 'clone' | 'snapshot', label: OwnLabel, source?: string, after?: () => Promise<void>) {
+  async #make(
+    verb: 'create' | 'clone' | 'snapshot',
+    label: OwnLabel,
+    more: readonly string[] = [],
+    after?: () => Promise<void>,
+  ) {
     const name = this.#dataset(label.id)
     const call = randomUUID()
     const marks = [...labelOptions({ lab: this.#config.labId, ...label }), '-o', `${CALL}=${call}`]
     try {
-      await zfs(verb, ...marks, ...(source === undefined ? [] : [source]), name)
+      await zfs(verb, ...marks, ...more, name)
       await after?.()
     } catch (error) {
       await this.#undo(error, name, call)
