@@ -48,6 +48,10 @@ export interface Clone {
    * why.
    */
   resetFailedAt: string
+  /** Its place among the operations that wait, from 1 on; 0 when it does not wait. */
+  queuePosition?: number
+  /** Bytes that it may hold of its own; left out where nothing bounds them, or it is not known yet. */
+  diskQuota?: number
 }
 
 /** The Postgres login that a new clone gets. */

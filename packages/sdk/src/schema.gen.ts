@@ -463,6 +463,16 @@ export interface components {
              *     why.
              */
             resetFailedAt: string;
+            /**
+             * Format: double
+             * @description Its place among the operations that wait, from 1 on; 0 when it does not wait.
+             */
+            queuePosition?: number;
+            /**
+             * Format: double
+             * @description Bytes that it may hold of its own; left out where nothing bounds them, or it is not known yet.
+             */
+            diskQuota?: number;
         };
         /** @description A read-only state of the data that clones are made from. Was shut down cleanly, so a clone starts without recovery. */
         Snapshot: {

@@ -21,6 +21,7 @@ import { requireFuture, requireTime } from '../time.ts'
 import { databaseAfter } from './databases.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
+import { type CloneLimits, requireRoomFor } from './limits.ts'
 import { toClone } from './view.ts'
 
 export interface CloneServiceOptions {
@@ -32,6 +33,8 @@ export interface CloneServiceOptions {
   publicHost: string
   /** Clones take connections over TLS alone. */
   tls: boolean
+  /** How many clones there may be. */
+  limits: CloneLimits
   /** @throws LabError when the catalogue is lost. */
   requireWritable: () => void
   /** @throws LabError when there is too little space. */
@@ -137,6 +140,7 @@ export class CloneService {
       if (key !== undefined && catalogue.idempotency.get(key)) return false
       if (catalogue.clones.get(record.id)) throw idTaken()
       if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') return false
+      requireRoomFor(record, catalogue.clones.list(), this.#options.limits)
       catalogue.clones.add(record)
       if (key !== undefined) catalogue.idempotency.add(key, requestHash(request), record.id)
       return true
@@ -168,6 +172,9 @@ export class CloneService {
     const { deleteAt, ...rest } = changes
     const deadline = deleteAt === undefined ? {} : { deleteAt: newDeadline(clone, deleteAt) }
     const defined = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+    const moved = { ...clone, ...defined }
+    if (moved.project !== clone.project || moved.username !== clone.username)
+      requireRoomFor(moved, catalogue.clones.list(), { ...this.#options.limits, max: undefined })
     return this.#view(catalogue.clones.update(id, { ...defined, ...deadline }))
   }
 
@@ -242,11 +249,13 @@ export class CloneService {
   }
 
   #view(record: CloneRecord): Clone {
-    const { lifecycle, publicHost, tls } = this.#options
+    const { lifecycle, jobs, publicHost, tls } = this.#options
     return toClone(
       record,
       { publicHost, tls },
       {
+        queuePosition: jobs.position(record.id),
+        diskQuota: lifecycle.quotas.get(record.id),
         starting: lifecycle.restarts.isStarting(record.id),
         down: lifecycle.restarts.whyDown(record.id),
       },

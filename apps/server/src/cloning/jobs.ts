@@ -5,10 +5,15 @@ export interface JobsOptions {
   concurrency: number
   /** How many may wait; more are refused. */
   queue: number
+  /** How long one takes, as far as is known; 0 for not yet. */
+  secondsEach?: () => number
 }
 
 /** A creation takes a moment; the recovery of a large clone may take many minutes. */
 const CLOSE_GRACE_MS = 10_000
+
+/** The time that one takes was measured, and may be another by now. */
+const LONGEST_RETRY_SECONDS = 300
 
 interface Job {
   controller: AbortController
@@ -18,7 +23,7 @@ interface Job {
 /** A number of places for work, given first come first served. */
 class Lane {
   readonly #places: number
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting: { key: string; wake: (place: Disposable | undefined) => void }[] = []
   #running = 0
   #open = true
 
@@ -27,23 +32,32 @@ class Lane {
   }
 
   /** Undefined once it is closed. */
-  async enter(): Promise<Disposable | undefined> {
-    while (this.#running >= this.#places && this.#open) {
-      await new Promise<void>((wake) => this.#waiting.push(wake))
-    }
+  async enter(key: string): Promise<Disposable | undefined> {
     if (!this.#open) return undefined
+    if (this.#running >= this.#places) return new Promise((wake) => this.#waiting.push({ key, wake }))
     this.#running++
-    return { [Symbol.dispose]: () => this.#leave() }
+    return this.#place()
+  }
+
+  /** From 1 for who comes next; 0 for who does not wait. */
+  position(key: string): number {
+    return this.#waiting.findIndex((waiting) => waiting.key === key) + 1
   }
 
   close(): void {
     this.#open = false
-    for (const wake of this.#waiting.splice(0)) wake()
+    for (const { wake } of this.#waiting.splice(0)) wake(undefined)
   }
 
+  #place(): Disposable {
+    return { [Symbol.dispose]: () => this.#leave() }
+  }
+
+  /** The place goes straight to the next in line: nobody who comes in this moment takes it. */
   #leave(): void {
-    this.#running--
-    this.#waiting.shift()?.()
+    const next = this.#waiting.shift()
+    if (next) next.wake(this.#place())
+    else this.#running--
   }
 }
 
@@ -85,7 +99,9 @@ export class Jobs {
     if (this.#closed) throw new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })
     const busy = this.#admitted + this.#reserved
     if (busy >= concurrency + queue) {
-      throw new LabError('TOO_BUSY', `${busy} operations run or wait already`, { retryAfterSeconds: 5 })
+      throw new LabError('TOO_BUSY', `${busy} operations run or wait already`, {
+        retryAfterSeconds: this.#secondsUntilDone(busy),
+      })
     }
     this.#reserved++
     return { [Symbol.dispose]: () => void this.#reserved-- }
@@ -107,6 +123,17 @@ export class Jobs {
       else this.#jobs.delete(key)
     })
     return job.done
+  }
+
+  /** How many come before the work on this key, which waits; 0 when none of it waits. */
+  position(key: string): number {
+    return this.#usual.position(key)
+  }
+
+  /** Until what runs and waits now is done: who comes back sooner finds the same. */
+  #secondsUntilDone(busy: number): number {
+    const each = this.#options.secondsEach?.() || 1
+    return Math.min(LONGEST_RETRY_SECONDS, Math.max(1, Math.ceil((each * busy) / this.#options.concurrency)))
   }
 
   isBusy(key: string): boolean {
@@ -137,7 +164,7 @@ export class Jobs {
 
   async #run(key: string, before: Promise<void> | undefined, lane: Lane, work: () => Promise<void>): Promise<void> {
     await before
-    using place = await lane.enter()
+    using place = await lane.enter(key)
     if (!place) return
     try {
       await work()

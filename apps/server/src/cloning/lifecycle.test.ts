@@ -82,6 +82,7 @@ beforeEach(() => {
     publicHost: 'localhost',
     tls: false,
     requireWritable: () => {},
+    limits: {},
     requireSpace,
   })
   monitor = new CloneMonitor({

@@ -48,6 +48,8 @@ const READY: Outcome = { status: 'OK', message: 'Database is ready' }
  */
 export class CloneLifecycle {
   readonly restarts: Restarts
+  /** By clone: what bounds its own bytes, as far as that was measured. */
+  readonly quotas = new Map<string, number>()
   readonly #options: LifecycleOptions
   readonly #unsafeBootId: string | null
   #changed: (id: string) => void = () => {}
@@ -163,6 +165,7 @@ export class CloneLifecycle {
     }
     await failPoint('delete.settled')
     this.restarts.forget(id)
+    this.quotas.delete(id)
     ports.release(clone.port, id)
     this.#changed(id)
     log.info('clone is deleted', { clone: id })
@@ -204,8 +207,10 @@ export class CloneLifecycle {
     const before = catalogue.clones.get(id)
     if (!before || before.volumeId === null) return
     try {
-      const { ownBytes } = await provisioner.storage.volumeUsage(before.volumeId)
+      const { ownBytes, quotaBytes } = await provisioner.storage.volumeUsage(before.volumeId)
       const now = catalogue.clones.get(id)
+      if (now && quotaBytes !== undefined) this.quotas.set(id, quotaBytes)
+      else this.quotas.delete(id)
       if (now?.volumeId === before.volumeId && now.size !== ownBytes) catalogue.clones.update(id, { size: ownBytes })
     } catch (error) {
       // A clone may go, or be swapped, while it is measured.

@@ -1,13 +1,26 @@
 import type { Clone } from '@dblab/models'
 import type { CloneRecord } from '../catalogue/clones.ts'
 
+/** What is true of a clone at the moment, and in no catalogue. */
+export interface CloneNow {
+  /** Its Postgres is about to be started again. */
+  starting: boolean
+  /** Why it could not be. */
+  down: string | undefined
+  queuePosition: number
+  diskQuota: number | undefined
+}
+
+/** From this share of its quota on, a clone says how much of it is left. */
+const NEARLY = 0.9
+
 /** A record as the wire has it: field by field, so that nothing else ever goes out. */
 export function toClone(
   record: CloneRecord,
   { publicHost, tls }: { publicHost: string; tls: boolean },
-  { starting, down }: { starting: boolean; down: string | undefined },
+  now: CloneNow,
 ): Clone {
-  const status = statusOf(record, starting, down)
+  const status = statusOf(record, now)
   return {
     id: record.id,
     status,
@@ -29,15 +42,22 @@ export function toClone(
     cloneSize: record.size,
     cloningTime: record.cloningSeconds,
     resetFailedAt: record.resetFailedAt ?? '',
+    queuePosition: now.queuePosition,
+    ...(now.diskQuota !== undefined && { diskQuota: now.diskQuota }),
   }
 }
 
 /** The catalogue says what should be: a clone that is OK there may still be on its way up. */
-function statusOf(record: CloneRecord, starting: boolean, down: string | undefined): Clone['status'] {
+function statusOf(record: CloneRecord, { starting, down, queuePosition, diskQuota }: CloneNow): Clone['status'] {
   if (record.status === 'OK' && starting)
     return { code: 'CREATING', message: 'Database is starting again, with the data it had' }
   if (record.status === 'OK' && down !== undefined) return { code: 'FATAL', message: down }
-  return { code: record.status, message: record.message }
+  const isWaiting = queuePosition > 0 && (record.status === 'CREATING' || record.status === 'RESETTING')
+  if (isWaiting)
+    return { code: record.status, message: `Waiting for ${queuePosition} other${queuePosition === 1 ? '' : 's'}` }
+  const isNearlyFull = record.status === 'OK' && diskQuota !== undefined && record.size >= diskQuota * NEARLY
+  const quota = isNearlyFull ? `; of its disk quota of ${diskQuota} bytes, it has used ${record.size}` : ''
+  return { code: record.status, message: `${record.message}${quota}` }
 }
 
 /**

@@ -165,6 +165,19 @@ const clones = z
       .describe(
         'Delete clones that nobody used for so long (an open session is use; one that is FATAL stays, to be looked at); 0: never',
       ),
+    max: z.int().min(1).optional().describe('Clones at most in the whole lab; left out: no bound'),
+    maxPerProject: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('Clones at most of one `project`; those without one count as one project. Left out: no bound'),
+    maxPerUsername: z
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        "Clones at most of one `username` (the clone's, not the database's); those without one count as one. Left out: no bound",
+      ),
     diskQuota: bytes
       .optional()
       .describe(

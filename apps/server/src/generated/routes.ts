@@ -198,6 +198,8 @@ const models: TsoaRoute.Models = {
             "cloneSize": {"dataType":"double","required":true},
             "cloningTime": {"dataType":"double","required":true},
             "resetFailedAt": {"dataType":"string","required":true},
+            "queuePosition": {"dataType":"double"},
+            "diskQuota": {"dataType":"double"},
         },
         "additionalProperties": false,
     },

@@ -63,6 +63,11 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     name: 'Clone is not ready',
     hint: 'Wait until what is under way for it has ended, then try again',
   },
+  CLONE_LIMIT_REACHED: {
+    status: 409,
+    name: 'Limit of clones reached',
+    hint: 'Delete clones that nobody uses, or raise the limit that the detail names in the configuration',
+  },
   SNAPSHOT_NOT_FOUND: {
     status: 404,
     name: 'Snapshot not found',

@@ -21,7 +21,9 @@ test.each([
 
 test('clones beyond loopback are warned of while they have no certificate', () => {
   const codes = (clones: object) =>
-    standingWarnings(configSchema.parse({ clones }), undefined, []).map(({ code, message }) => `${code}: ${message}`)
+    standingWarnings(configSchema.parse({ clones }), undefined, [], []).map(
+      ({ code, message }) => `${code}: ${message}`,
+    )
   expect(codes({ host: '0.0.0.0' })).toEqual([expect.stringMatching(/^INSECURE_CONNECTION: Clones listen beyond/)])
   expect(codes({ host: '0.0.0.0', tls: own })).toEqual([])
 })

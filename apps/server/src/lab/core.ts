@@ -61,10 +61,12 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     bootId: await readBootId(),
     unsafe: isUnsafe(config),
   })
-  const jobs = new Jobs({ concurrency, queue }, (error, id) => noteDefect(lifecycle, id, error, log))
+  const secondsEach = () => catalogue.clones.medianCreationSeconds()
+  const jobs = new Jobs({ concurrency, queue, secondsEach }, (error, id) => noteDefect(lifecycle, id, error, log))
   const clones = new CloneService({
     ...common,
     ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
+    limits: config.clones,
   })
   return {
     ...{ provisioner, ports, disk, jobs, clones },

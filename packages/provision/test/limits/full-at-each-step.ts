@@ -3,6 +3,7 @@ import {
   type CloneSpec,
   type Instance,
   isProvisionError,
+  isSystemError,
   openStorage,
   type PostgresRuntime,
   Provisioner,
@@ -173,7 +174,8 @@ async function outcomeOf(work: Promise<unknown>): Promise<'done' | 'NO_SPACE'> {
     return 'done'
   } catch (error) {
     const first = firstCause(error)
-    if (isProvisionError(first, 'NO_SPACE')) return 'NO_SPACE'
+    // Of a file that is no driver's and no server's, the system's own error.
+    if (isProvisionError(first, 'NO_SPACE') || isSystemError(first, 'ENOSPC')) return 'NO_SPACE'
     throw error
   }
 }

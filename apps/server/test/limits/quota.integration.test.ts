@@ -1,0 +1,73 @@
+import type { Clone, Instance } from '@dblab/models'
+import { describeDriver, hasProgram, isRoot } from '@dblab/provision/testbed'
+import { expect, test } from 'vitest'
+import { createClone, urlOf } from '../support/clones.ts'
+import { eventually, TestLab } from '../support/lab.ts'
+import { query } from '../support/sql.ts'
+import { type SmallPool, smallBtrfs } from './pools.ts'
+import { Writer } from './traffic.ts'
+
+const QUOTA = 64 * 2 ** 20
+
+/** One clone writes without end, beside two that write a little. */
+async function writeWithoutEnd(pool: SmallPool): Promise<void> {
+  await using lab = await TestLab.make(pool.options)
+  await lab.start()
+  const look = async (id: string) => (await (await lab.fetch(`/clone/${id}`)).json()) as Clone
+  const [greedy, ...modest] = [
+    await createClone(lab, { id: 'greedy' }),
+    await createClone(lab, { id: 'first' }),
+    await createClone(lab, { id: 'second' }),
+  ]
+  expect((await look('greedy')).diskQuota).toBe(QUOTA)
+  const writers = modest.map((clone) => new Writer(urlOf(clone), 100))
+  for (const writer of writers) await writer.start()
+  const hog = new Writer(urlOf(greedy), 1_000_000)
+  await hog.start()
+  await eventually('it meets its limit', () => hog.refusals.some((text) => /quota|space/i.test(text)), 120_000)
+  const before = writers.map((writer) => writer.acknowledged)
+  await eventually('it is said of the clone', async () => /quota/.test((await look('greedy')).status.message), 120_000)
+  await eventually(
+    'the others go on meanwhile',
+    () => writers.every((writer, index) => writer.acknowledged > (before[index] ?? 0) + 50),
+    60_000,
+  )
+  await hog.stop()
+
+  const reset = await lab.fetch('/clone/greedy/reset?wait=60', { method: 'POST' })
+  expect((await reset.json()) as Clone).toMatchObject({ status: { code: 'OK', message: 'Database is ready' } })
+  await query(urlOf(greedy), 'CREATE TABLE after_reset AS SELECT generate_series(1, 1000) AS i')
+
+  const again = new Writer(urlOf(greedy), 1_000_000)
+  await again.start()
+  await eventually('it meets its limit again', () => again.refusals.some((text) => /quota|space/i.test(text)), 120_000)
+  expect((await lab.fetch('/clone/greedy', { method: 'DELETE' })).status).toBe(202)
+  await eventually('it is deleted', async () => (await lab.fetch('/clone/greedy')).status === 404)
+  await again.stop()
+
+  for (const writer of writers) {
+    await writer.stop()
+    expect(writer.refusals).toEqual([])
+    expect(await writer.lost()).toBe(0)
+  }
+}
+
+describeDriver('btrfs', isRoot && hasProgram('mkfs.btrfs') ? undefined : 'root and btrfs-progs are needed', () => {
+  test('a clone that writes without end meets its own quota, while the others write on; a reset or a deletion mends it (btrfs)', {
+    timeout: 400_000,
+  }, async () => {
+    await using pool = await smallBtrfs({}, { clones: { diskQuota: QUOTA } })
+    await writeWithoutEnd(pool)
+  })
+})
+
+test('a quota that the storage can not enforce is a standing warning', async () => {
+  await using lab = await TestLab.make({ driver: 'copy', config: { clones: { diskQuota: '64MB' } } })
+  await lab.start()
+  const { status, warnings } = (await (await lab.fetch('/status')).json()) as Instance
+  expect(status.code).toBe('WARNING')
+  expect(warnings).toContainEqual(
+    expect.objectContaining({ code: 'LIMIT_NOT_ENFORCED', message: expect.stringContaining('clones.diskQuota') }),
+  )
+  expect((await createClone(lab)).status.code).toBe('OK')
+})
