@@ -7,7 +7,7 @@ import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import { probeLogin } from './postgres/ready.ts'
 import { readVerifier, setUpUser } from './postgres/roles.ts'
-import type { Certificate, Instance, PostgresRuntime } from './postgres/runtime.ts'
+import type { Certificate, Instance, InstanceLimits, PostgresRuntime } from './postgres/runtime.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 /** Who may log in to a clone, and where. */
@@ -51,6 +51,8 @@ export interface ProvisionerOptions {
   deadlines?: StartDeadlines | undefined
   /** What a clone may write beyond its snapshot, in bytes. Where the storage can't bound it, nothing does. */
   quotaBytes?: number | undefined
+  /** What each clone's Postgres may take of the machine. */
+  limits?: InstanceLimits | undefined
   /** Let a clone's user be one of the data's own superusers. */
   allowSuperusers: boolean
 }
@@ -122,11 +124,11 @@ export class Provisioner {
     const { volumeId: id } = spec
     const dataDir = await this.#volumes.dataDir(id)
     const settings = await this.#volumes.settingsOf(dataDir)
-    const { host, tls } = this.#options
+    const { host, tls, limits } = this.#options
     const users = [spec.login.username]
     await this.#volumes.noticingSpace(id, () =>
       this.runtime.start(
-        { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users, settings },
+        { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users, settings, limits },
         { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
       ),
     )
@@ -218,7 +220,7 @@ export class Provisioner {
 
   /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */
   async #startForUser(volume: Volume, spec: Omit<CloneSpec, 'from'>, { signal, onStep }: CloneOptions): Promise<void> {
-    const { host, tls, allowSuperusers } = this.#options
+    const { host, tls, limits, allowSuperusers } = this.#options
     const dataDir = dataDirOf(volume)
     const settings = await this.#volumes.settingsOf(dataDir)
     const { login, port } = spec
@@ -227,7 +229,17 @@ export class Provisioner {
     await this.#volumes.noticingSpace(volume.id, async () => {
       onStep?.('postgres')
       const instance = await this.runtime.start(
-        { id: volume.id, dataDir, host, tls, port, database: login.database, users: [login.username], settings },
+        {
+          id: volume.id,
+          dataDir,
+          host,
+          tls,
+          port,
+          database: login.database,
+          users: [login.username],
+          settings,
+          limits,
+        },
         { signal, timeoutMs: this.#volumes.deadlines.startMs },
       )
       await failPoint('clone.postgres-started')

@@ -178,6 +178,16 @@ const clones = z
       .describe(
         "Clones at most of one `username` (the clone's, not the database's); those without one count as one. Left out: no bound",
       ),
+    memoryMax: bytes
+      .optional()
+      .describe(
+        'Memory of a clone, all its processes together: bytes, or such as `1GiB`; beyond it one of them is killed, and its Postgres recovers. Needs cgroup v2. Left out: no bound',
+      ),
+    cpus: z
+      .number()
+      .min(0.01)
+      .optional()
+      .describe("Processors' worth of time of a clone, such as 0.5. Needs cgroup v2. Left out: no bound"),
     diskQuota: bytes
       .optional()
       .describe(

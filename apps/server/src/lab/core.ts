@@ -42,6 +42,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     deadlines: startDeadlines(config),
     allowSuperusers: config.postgres.allowSuperusers,
     quotaBytes: config.clones.diskQuota,
+    limits: { memoryMaxBytes: config.clones.memoryMax, cpus: config.clones.cpus },
   })
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)

@@ -14,6 +14,7 @@ import {
 } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
 import { type Identity, IdentityError, makeIdentity, readIdentity, writeIdentity } from './identity.ts'
+import { type InstanceBounds, openBounds } from './limits.ts'
 import { lockDataDir } from './lock.ts'
 import { chooseStateDir, makeDataDir, makeStateDir, places } from './places.ts'
 import { removeServerFile, writeServerFile } from './server-file.ts'
@@ -24,6 +25,7 @@ export interface Foundations extends AsyncDisposable {
   storage: OpenedStorage
   runtime: PostgresRuntime
   binaries: BinarySource
+  bounds: InstanceBounds
   /** True when the storage was chosen just now, for a lab that had none. */
   isNew: boolean
 }
@@ -76,14 +78,16 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     await failPoint('start.storage-noted')
   }
   const binaries = chosenBinaries(config, account, stateDir)
+  const bounds = await openBounds(config, identity.labId)
   const runtime = new ProcessRuntime({
+    cgroups: bounds.cgroups,
     account,
     binaries,
     stateDir: places.postgres(stateDir),
     labUser: callerAccount().name,
   })
   const whole = stack.move()
-  return { identity, storage, runtime, binaries, isNew, [Symbol.asyncDispose]: () => whole.disposeAsync() }
+  return { identity, storage, runtime, bounds, binaries, isNew, [Symbol.asyncDispose]: () => whole.disposeAsync() }
 }
 
 /** The data is where it was: to come up empty somewhere else would look like the loss of everything. */

@@ -79,7 +79,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
-  const standing = standingWarnings(config, lost, problems, unenforcedLimits(config, storage.driver))
+  const standing = standingWarnings(config, lost, problems, unenforcedLimits(config, foundations))
   const status = new StatusService({
     ...core,
     catalogue,

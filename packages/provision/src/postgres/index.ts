@@ -18,6 +18,7 @@ export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection
 export { labSettings } from './lab-settings.ts'
 export { assertUserName, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 export { checkSettings } from './process/arguments.ts'
+export { Cgroups, type Controller } from './process/cgroup.ts'
 export { lastWords } from './process/failure.ts'
 export { ProcessRuntime, type ProcessRuntimeOptions } from './process/process-runtime.ts'
 export {
@@ -34,6 +35,7 @@ export type {
   Certificate,
   Instance,
   InstanceId,
+  InstanceLimits,
   InstanceSpec,
   PostgresRuntime,
   StartOptions,

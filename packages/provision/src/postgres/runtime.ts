@@ -14,6 +14,13 @@ export interface Certificate {
   keyFile: string
 }
 
+/** What an instance, with all its processes, may take of its machine; what is left out is not bounded. */
+export interface InstanceLimits {
+  memoryMaxBytes?: number | undefined
+  /** Processors' worth of time; may be a fraction. */
+  cpus?: number | undefined
+}
+
 export interface InstanceSpec {
   id: InstanceId
   /** The data directory, absolute, owned by the runtime's account. */
@@ -32,6 +39,8 @@ export interface InstanceSpec {
    * later ones find. It need not exist. `postgres` if left out.
    */
   database?: string | undefined
+  /** Kept where the runtime can bound its instances; elsewhere, nothing is bounded. */
+  limits?: InstanceLimits | undefined
 }
 
 export interface StartOptions {

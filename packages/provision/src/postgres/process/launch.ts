@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { watch } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import type { Account } from '../runtime.ts'
 import { readPostmasterFile } from './postmaster-file.ts'
@@ -16,24 +17,40 @@ export interface LaunchOptions {
   dataDir: string
   logFile: string
   account: Account
+  /** Told of the process before the server begins in it. */
+  prepare?: ((pid: number) => Promise<void>) | undefined
 }
+
+/** Waits for a word, then becomes the program that its arguments name: the same process, and not before. Without the word it ends. */
+const GATE = 'read -r word <&3 && exec "$@" 3<&-'
 
 /**
  * Starts the server as a process of its own session, which writes into a file and holds nothing of ours: it goes on when we end,
  * however we end.
  */
-export async function launch({ binDir, args, dataDir, logFile, account }: LaunchOptions): Promise<ChildProcess> {
+export async function launch({
+  binDir,
+  args,
+  dataDir,
+  logFile,
+  account,
+  prepare,
+}: LaunchOptions): Promise<ChildProcess> {
   // Appending, so that cutting the file short does not leave a hole before the next line.
   const log = await open(logFile, 'a', 0o640)
   try {
-    const child = spawn(join(binDir, 'postgres'), [...args], {
+    const server = join(binDir, 'postgres')
+    const stdio: StdioOptions = ['ignore', log.fd, log.fd]
+    const [program, ...given] = prepare ? ['/bin/sh', '-c', GATE, 'sh', server, ...args] : [server, ...args]
+    const child = spawn(program, given, {
       cwd: dataDir,
       detached: true,
-      stdio: ['ignore', log.fd, log.fd],
+      stdio: prepare ? [...stdio, 'pipe'] : stdio,
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' },
       ...(process.getuid?.() === 0 && { uid: account.uid, gid: account.gid }),
     })
     await once(child, 'spawn')
+    if (prepare) await openGate(child, prepare)
     child.unref()
     return child
   } catch (error) {
@@ -44,6 +61,20 @@ export async function launch({ binDir, args, dataDir, logFile, account }: Launch
     })
   } finally {
     await log.close()
+  }
+}
+
+async function openGate(child: ChildProcess, prepare: (pid: number) => Promise<void>): Promise<void> {
+  const gate = child.stdio[3]
+  if (!(gate instanceof Writable) || child.pid === undefined) throw new Error('the gate of a server has no handle')
+  // A shell that was killed at the gate: its end is seen by whoever waits for the server.
+  gate.on('error', () => {})
+  try {
+    await prepare(child.pid)
+    gate.end('go\n')
+  } catch (error) {
+    gate.destroy()
+    throw error
   }
 }
 

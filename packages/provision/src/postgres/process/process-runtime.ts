@@ -19,6 +19,7 @@ import type {
 import { hbaRules, identMap } from './access-rules.ts'
 import { serverArguments } from './arguments.ts'
 import { placeCertificate, readCertificate, renewCertificate } from './certificate.ts'
+import type { Cgroups } from './cgroup.ts'
 import { alreadyRunning, assertDataDir, hasConfigFile, removeCarriedPostmasterFile } from './data-directory.ts'
 import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
 import { initialiseCluster } from './initialise.ts'
@@ -42,6 +43,8 @@ export interface ProcessRuntimeOptions {
   /** The operating system's name for the account of this process: the lab's connections are known by it. */
   labUser: string
   stopDeadlines?: Partial<StopDeadlines>
+  /** Keeps the limits of instances; without it, nothing bounds them. */
+  cgroups?: Cgroups | undefined
 }
 
 /** Recovery of a large cluster takes longer: whoever starts one says so. */
@@ -110,6 +113,7 @@ export class ProcessRuntime implements PostgresRuntime {
       await failPoint('postgres.stopped')
       await removeSocketDir(record?.socketDir ?? this.#socketDir(id), this.account)
       await failPoint('postgres.socket-removed')
+      await this.#options.cgroups?.remove(id)
       await directory.remove()
     })
   }
@@ -154,7 +158,8 @@ export class ProcessRuntime implements PostgresRuntime {
     const logOffset = await logSize(logFile)
     await failPoint('postgres.record-written')
     await using undo = new AsyncDisposableStack()
-    const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account })
+    const prepare = await this.#limit(spec)
+    const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account, prepare })
     undo.defer(async () => void (await this.#stop(directory, 'immediate')))
     await failPoint('postgres.launched')
     const identity = await this.#note(directory, child)
@@ -198,6 +203,14 @@ export class ProcessRuntime implements PostgresRuntime {
       directory.writeRecord({ version: 1, id: spec.id, dataDir: spec.dataDir, port: spec.port, socketDir }),
     ])
     return args
+  }
+
+  /** A group for it where it is to have one, which its process has to enter before it begins. */
+  async #limit({ id, limits }: InstanceSpec): Promise<((pid: number) => Promise<void>) | undefined> {
+    const { cgroups } = this.#options
+    if (!cgroups || !limits) return undefined
+    await cgroups.make(id, limits)
+    return (pid) => cgroups.add(id, pid)
   }
 
   /** Writes down which process it is. Undefined when it has ended already. */
