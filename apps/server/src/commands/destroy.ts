@@ -1,5 +1,5 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
-import { dirname, join, parse } from 'node:path'
+import { basename, dirname, join, parse } from 'node:path'
 import { failPoint, isSystemError } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
 import { identityFile, readIdentity, tokenFile, writeIdentity } from '../lab/identity.ts'
@@ -12,7 +12,7 @@ export interface DestroyOptions {
   yes?: boolean
 }
 
-/** Stops the lab and removes all that it made: clones, snapshots, the pool and its image, the catalogue, the token. */
+/** Stops the lab and removes all that it made: clones, snapshots, the pool and its image, the catalogue, the audit log, the token. */
 export async function destroy(config: Config, options: DestroyOptions): Promise<void> {
   const { dataDir } = config
   const identity = await readIdentity(dataDir)
@@ -38,7 +38,7 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
     for (const file of await catalogueFiles(dataDir)) await rm(file, { force: true })
-    for (const suffix of ['', '-wal', '-shm']) await rm(`${places.audit(dataDir)}${suffix}`, { force: true })
+    await removeAuditLogs(dataDir)
     await failPoint('destroy.catalogue-removed')
     await rm(tokenFile(dataDir), { force: true })
     // The last: until it is gone, a destruction that was cut off can be done again.
@@ -58,6 +58,12 @@ async function catalogueFiles(dataDir: string): Promise<string[]> {
   const inUse = ['', '-wal', '-shm', '-reserve', '-seal'].map((suffix) => `${base}${suffix}`)
   const names = await readdir(dir)
   return names.filter((name) => inUse.includes(name) || name.startsWith(`${base}.`)).map((name) => join(dir, name))
+}
+
+/** Those that were damaged and put aside too. */
+async function removeAuditLogs(dataDir: string): Promise<void> {
+  const own = basename(places.audit(dataDir))
+  for (const name of await readdir(dataDir)) if (name.startsWith(own)) await rm(join(dataDir, name), { force: true })
 }
 
 /** @returns what lies in it, where it is not empty */

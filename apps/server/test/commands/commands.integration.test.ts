@@ -53,6 +53,7 @@ describe('the commands', { timeout: 180_000 }, () => {
     await lab.start()
     const url = urlOf(await createClone(lab, { id: 'doomed' }))
     await writeFile(join(lab.directory, '.dblab', 'mine.txt'), "not the lab's")
+    await writeFile(join(lab.directory, '.dblab', 'audit.db-damaged-1'), 'put aside by the lab')
     const asked = await lab.run(['destroy'])
     expect({ code: asked.code, stdout: asked.stdout }).toEqual({ code: 1, stdout: expect.stringContaining('--yes') })
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
