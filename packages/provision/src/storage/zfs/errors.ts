@@ -11,7 +11,7 @@ const KNOWN: readonly [text: RegExp, code: ProvisionErrorCode, hint?: string][] 
   [
     /parent does not exist/,
     'UNAVAILABLE',
-    'The dataset that the lab keeps everything in is gone: restart the server to make it anew.',
+    'The dataset that the lab keeps everything in is gone: is another pool imported under its name?',
   ],
   [/no such pool/, 'UNAVAILABLE', 'Import the pool (zpool import), or configure a dataset in one that is there.'],
   [/pool I\/O is currently suspended/, 'UNAVAILABLE', 'The pool has lost its devices: see `zpool status`.'],
