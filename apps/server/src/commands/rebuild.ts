@@ -1,14 +1,16 @@
 import { Provisioner } from '@dblab/provision'
 import { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
 import { CatalogueLostError } from '../catalogue/database.ts'
 import type { Config } from '../config/schema.ts'
 import { readBootId } from '../lab/boot-id.ts'
-import { openFoundations } from '../lab/foundations.ts'
+import { type Foundations, openFoundations } from '../lab/foundations.ts'
 import { type Identity, IdentityError, readIdentity, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
 import { cloneSettings, startDeadlines } from '../lab/settings.ts'
 import { find } from '../rebuild/find.ts'
-import { plan } from '../rebuild/plan.ts'
+import { type Plan, plan } from '../rebuild/plan.ts'
+import { READY } from '../rebuild/plan-clones.ts'
 import { withFreePorts, writeCatalogue } from '../rebuild/write.ts'
 import { confirmed } from './confirm.ts'
 
@@ -36,39 +38,46 @@ export async function rebuild(config: Config, options: RebuildOptions): Promise<
   const file = places.catalogue(dataDir)
   const lost = whyLost(file, foundations.identity)
   if (!options.force) requireLost(lost)
-  process.stdout.write(`The catalogue can't be used: ${lost?.message ?? 'it can, but a new one was asked for'}.\n`)
+  process.stdout.write(
+    `The catalogue ${lost ? `can't be used: ${lost.message}` : 'is sound; a new one was asked for'}.\n`,
+  )
   const question = `Make a new one of what the storage in ${foundations.identity.stateDir} says?`
   if (!options.yes && !(await confirmed(question, 'To rebuild without being asked: npm run rebuild -- --yes'))) {
     process.stdout.write('Nothing was changed.\n')
     process.exitCode = 1
     return
   }
-  const provisioner = new Provisioner({
-    storage: foundations.storage.driver,
-    runtime: foundations.runtime,
-    host: config.clones.host,
-    settings: cloneSettings(config),
-    deadlines: startDeadlines(config),
-    allowSuperusers: config.postgres.allowSuperusers,
-  })
-  const planned = plan(await find(provisioner, await readBootId()), new Date().toISOString())
+  const planned = plan(await find(provisionerOf(foundations, config), await readBootId()), new Date().toISOString())
   const clones = await withFreePorts(planned, config.clones)
   // One start more than the lab has seen: whatever is put in the new one's place later is an older copy.
   const { labId, epoch } = { ...foundations.identity, epoch: foundations.identity.epoch + 1 }
   const aside = await writeCatalogue(planned, clones, { file, labId, epoch })
   await writeIdentity(dataDir, { ...foundations.identity, complete: true, epoch })
-  const published = planned.snapshots.filter(({ published, state }) => published && state === 'live')
-  const protectedOnes = clones.filter(({ message }) => message !== 'Database is ready')
-  process.stdout.write(
-    [
-      `The catalogue is made anew: ${count(clones.length, 'clone')}, ${count(published.length, 'snapshot')}.`,
-      ...protectedOnes.map(({ id, message }) => `${id}: ${message}`),
-      ...planned.notes.map((note) => `Note: ${note}.`),
-      ...(aside === undefined ? [] : [`The old one is kept as ${aside}; nothing needs it.`]),
-      '"npm start" goes on with it.',
-      '',
-    ].join('\n'),
-  )
+  process.stdout.write(report(planned, clones, aside))
+}
+
+function provisionerOf({ storage, runtime }: Foundations, config: Config): Provisioner {
+  return new Provisioner({
+    storage: storage.driver,
+    runtime,
+    host: config.clones.host,
+    settings: cloneSettings(config),
+    deadlines: startDeadlines(config),
+    allowSuperusers: config.postgres.allowSuperusers,
+  })
+}
+
+function report({ snapshots, notes }: Plan, clones: CloneRecord[], aside: string | undefined): string {
+  const published = snapshots.filter((snapshot) => snapshot.published && snapshot.state === 'live')
+  const undecided = clones.filter(({ message }) => message !== READY)
+  return [
+    `The catalogue is made anew: ${count(clones.length, 'clone')}, ${count(published.length, 'snapshot')}.`,
+    ...undecided.map(({ id, message }) => `${id}: ${message}`),
+    ...notes.map((note) => `Note: ${note}.`),
+    ...(aside === undefined ? [] : [`The old one is kept as ${aside}; nothing needs it.`]),
+    '"npm start" goes on with it.',
+    '',
+  ].join('\n')
 }
 
 async function openRebuildable(config: Config, { storage, complete, destroying }: Identity) {

@@ -18,7 +18,8 @@ const MAX_ID = 63
 /** What the id of a second clone ends with: a part of its volume's. */
 const SUFFIX = 8
 
-const READY = 'Database is ready'
+/** The message of a clone that is as its user expects. */
+export const READY = 'Database is ready'
 const UNDECIDED = 'It is protected: when it is not needed any more, take that away and delete it.'
 
 /**
