@@ -76,10 +76,12 @@ export class CloneMonitor {
     const { changes } = catalogue
     if (changes === this.#seen) return
     this.#seen = changes
-    for (const { id, status, volumeId } of catalogue.clones.list()) {
-      if (status !== 'OK' || volumeId === null || this.#pulses.has(id)) continue
-      const instance = await provisioner.runtime.inspect(volumeId)
-      if (instance?.state === 'running') this.#pulses.set(id, instance.pid)
+    for (const clone of catalogue.clones.list()) {
+      if (clone.status !== 'OK' || clone.volumeId === null || this.#pulses.has(clone.id)) continue
+      const instance = await provisioner.runtime.inspect(clone.volumeId)
+      if (instance?.state === 'running') this.#pulses.set(clone.id, instance.pid)
+      // It ended before it was seen for the first time.
+      else await this.#look(clone)
     }
   }
 
