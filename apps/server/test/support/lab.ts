@@ -30,11 +30,14 @@ export class TestLab implements AsyncDisposable {
   readonly token = 'a-token-for-tests-only'
   /** The build that runs from the next start on: a test may put another in its place. */
   main = MAIN
+  /** What each process of the server is started through, if anything: a program that becomes it, so that it keeps its pid. */
+  through: readonly string[] = []
   readonly #ports: PortRange
   readonly #env: Record<string, string>
   readonly #ownsDirectory: boolean
   #server: ChildProcess | undefined
   #output = ''
+  #printed = ''
 
   private constructor(
     directory: string,
@@ -80,11 +83,17 @@ export class TestLab implements AsyncDisposable {
     return this.#output
   }
 
+  /** What it has printed on its standard output since then, the log not being part of it. */
+  get printed(): string {
+    return this.#printed
+  }
+
   /** Resolves when the server answers. */
   async start(args: string[] = []): Promise<void> {
     const server = this.#spawn(['start', ...args])
     this.#server = server
     this.#output = ''
+    this.#printed = ''
     server.stderr?.on('data', (chunk) => {
       this.#output += chunk
     })
@@ -92,11 +101,13 @@ export class TestLab implements AsyncDisposable {
       throw new Error(`the server ended with ${code}:\n${this.#output}`)
     })
     exited.catch(() => {})
-    const ready = (async () => {
-      for await (const chunk of server.stdout ?? []) if (String(chunk).includes('Database Lab is ready')) return
-    })()
+    const ready = new Promise<void>((resolve) => {
+      server.stdout?.on('data', (chunk) => {
+        this.#printed += chunk
+        if (this.#printed.includes('Database Lab is ready')) resolve()
+      })
+    })
     await Promise.race([ready, exited])
-    server.stdout?.resume()
   }
 
   /** As Ctrl-C does. */
@@ -160,7 +171,8 @@ export class TestLab implements AsyncDisposable {
   }
 
   #spawn(args: string[], env: Record<string, string> = {}): ChildProcess {
-    return spawn(process.execPath, ['--enable-source-maps', this.main, ...args], {
+    const [program = '', ...rest] = [...this.through, process.execPath, '--enable-source-maps', this.main, ...args]
+    return spawn(program, rest, {
       cwd: this.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, HOME: process.env.HOME, DBLAB_TOKEN: this.token, ...this.#env, ...env },
