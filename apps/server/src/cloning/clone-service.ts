@@ -38,7 +38,7 @@ export interface CloneServiceOptions {
   /** @throws LabError when the catalogue is lost. */
   requireWritable: () => void
   /** @throws LabError when there is too little space. */
-  requireSpace: (cloneBytes?: number) => Promise<void>
+  requireSpace: () => Promise<void>
 }
 
 export interface CloneFilter {

@@ -63,6 +63,7 @@ beforeEach(() => {
   const ports = new PortPool({ from: 21_600, to: 21_699, host: '127.0.0.1' })
   const collectGarbage = async () => {}
   const requireSpace = async () => {}
+  const takeSpace = async () => ({ [Symbol.dispose]: () => {} })
   lifecycle = new CloneLifecycle({
     catalogue,
     provisioner,
@@ -71,7 +72,7 @@ beforeEach(() => {
     collectGarbage,
     bootId: 'now',
     unsafe: false,
-    requireSpace,
+    takeSpace,
   })
   jobs = new Jobs({ concurrency: 4, queue: 4 }, (error, id) => lifecycle.endedInDefect(id, error))
   clones = new CloneService({

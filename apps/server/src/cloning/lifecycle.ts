@@ -18,8 +18,8 @@ export interface LifecycleOptions {
   log: Logger
   /** Removes what was retired, as far as nothing stands on it. */
   collectGarbage: () => Promise<void>
-  /** @throws LabError when there is too little space for a clone of so many bytes. */
-  requireSpace: (cloneBytes: number) => Promise<void>
+  /** Until disposed of. @throws LabError when there is too little space for a clone of so many bytes. */
+  takeSpace: (cloneBytes: number) => Promise<Disposable>
   /** Of the host as it runs now; null where the system has none. */
   bootId: string | null
   /** True when clones run with `fsync=off`. */
@@ -74,7 +74,7 @@ export class CloneLifecycle {
     const volumeId = randomId()
     try {
       // Others have taken space since it was promised.
-      await this.#options.requireSpace(snapshot.size)
+      using _space = await this.#options.takeSpace(snapshot.size)
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
@@ -116,7 +116,7 @@ export class CloneLifecycle {
     const started = Date.now()
     const keepOld = !(await this.lostWrites(clone))
     try {
-      await this.#options.requireSpace(snapshot.size)
+      using _space = await this.#options.takeSpace(snapshot.size)
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.

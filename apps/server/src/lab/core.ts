@@ -50,13 +50,14 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const requireWritable = () => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
   }
-  const requireSpace = (cloneBytes?: number) =>
-    disk.requireSpace(provisioner.storage.capabilities.sharesBlocks ? 0 : cloneBytes)
+  const requireSpace = () => disk.requireSpace()
+  const takeSpace = (cloneBytes: number) =>
+    disk.takeSpace(provisioner.storage.capabilities.sharesBlocks ? 0 : cloneBytes)
   const collectGarbage = async () => {
     await garbage.collect()
     lifecycle.restarts.spaceMayBeBack()
   }
-  const common = { catalogue, provisioner, ports, log, requireWritable, requireSpace, collectGarbage }
+  const common = { catalogue, provisioner, ports, log, requireWritable, requireSpace, takeSpace, collectGarbage }
   const lifecycle: CloneLifecycle = new CloneLifecycle({
     ...common,
     bootId: await readBootId(),

@@ -23,6 +23,8 @@ export class DiskMonitor {
   #failure: string | undefined
   #latest: { usage: PoolUsage; at: Date } | undefined
   #reading: Promise<void> | undefined
+  /** By work under way, of which a reading may show a part or nothing yet. */
+  #takenBytes = 0
 
   constructor(storage: StorageDriver, thresholds: DiskThresholds, log: Logger) {
     this.#storage = storage
@@ -65,12 +67,29 @@ export class DiskMonitor {
   /**
    * By a reading that is fresh, so that neither a burst of creations nor a clone that writes fast goes past it.
    *
-   * @param bytes what the work is known to take at once: the critical share must be free beyond it
    * @throws LabError NOT_ENOUGH_DISK_SPACE
    */
-  async requireSpace(bytes = 0): Promise<void> {
+  async requireSpace(): Promise<void> {
+    await this.#requireFree(0)
+  }
+
+  /**
+   * The same for work that is known to take so much at once: the critical share must be free beyond it, and beyond what others have
+   * taken. To be disposed of when the work is done, and what it took can be read.
+   */
+  async takeSpace(bytes: number): Promise<Disposable> {
+    await this.#requireFree(bytes)
+    this.#takenBytes += bytes
+    return {
+      [Symbol.dispose]: () => {
+        this.#takenBytes -= bytes
+      },
+    }
+  }
+
+  async #requireFree(bytes: number): Promise<void> {
     if (Date.now() - (this.#latest?.at.getTime() ?? 0) > FRESH_MS) await this.refresh()
-    const free = this.#freePercent(bytes)
+    const free = this.#freePercent(bytes + this.#takenBytes)
     const { criticalFreePercent } = this.#thresholds
     if (free === undefined || free >= criticalFreePercent) return
     throw new LabError(

@@ -154,6 +154,12 @@ describe('the errors of a running lab', () => {
       expect(body.clones).toMatchObject([{ id: running.id, status: { code: 'OK' } }])
     })
 
+    test('a lab that has as many clones as it may takes no more', async () => {
+      await using limited = await restarted(lab, { clones: { max: 1 } })
+      api = limited.api
+      await refused('CLONE_LIMIT_REACHED', 409, 'POST', '/clone', { json })
+    })
+
     test('a lost catalogue removes nothing, and makes nothing', async () => {
       await truncate(join(lab.directory, '.dblab/catalogue.db'), 1000)
       await using damaged = await restarted(lab, {})

@@ -37,7 +37,9 @@ async function fillAndFree(makePool: () => Promise<SmallPool>): Promise<void> {
   await full.tryAll()
   await full.expectWhole()
   expect(Object.values(full.outcomes).map((outcomes) => outcomes.at(-1))).toEqual(Array(4).fill('done'))
-  console.log(JSON.stringify(full.outcomes), await full.endOfTraffic())
+  const { rows, answers } = await full.endOfTraffic()
+  expect(rows).toBeGreaterThan(100)
+  expect(answers).toBeGreaterThan(100)
 }
 
 describeDriver('btrfs', isRoot && hasProgram('mkfs.btrfs') ? undefined : 'root and btrfs-progs are needed', () => {

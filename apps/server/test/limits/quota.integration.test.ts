@@ -1,4 +1,5 @@
 import type { Clone, Instance } from '@dblab/models'
+import { Cgroups, isProvisionError } from '@dblab/provision'
 import { describeDriver, hasProgram, isRoot } from '@dblab/provision/testbed'
 import { expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
@@ -8,6 +9,16 @@ import { type SmallPool, smallBtrfs } from './pools.ts'
 import { Writer } from './traffic.ts'
 
 const QUOTA = 64 * 2 ** 20
+
+async function canBound(): Promise<boolean> {
+  try {
+    await Cgroups.open('probe', ['memory', 'cpu'])
+    return true
+  } catch (error) {
+    if (isProvisionError(error, 'UNAVAILABLE')) return false
+    throw error
+  }
+}
 
 /** One clone writes without end, beside two that write a little. */
 async function writeWithoutEnd(pool: SmallPool): Promise<void> {
@@ -61,13 +72,16 @@ describeDriver('btrfs', isRoot && hasProgram('mkfs.btrfs') ? undefined : 'root a
   })
 })
 
-test('a quota that the storage can not enforce is a standing warning', async () => {
-  await using lab = await TestLab.make({ driver: 'copy', config: { clones: { diskQuota: '64MB' } } })
+test('limits that this machine can not enforce are standing warnings, and clones are made without', async () => {
+  const clones = { diskQuota: '64MB', memoryMax: '1GiB', cpus: 2 }
+  await using lab = await TestLab.make({ driver: 'copy', config: { clones } })
   await lab.start()
   const { status, warnings } = (await (await lab.fetch('/status')).json()) as Instance
   expect(status.code).toBe('WARNING')
   expect(warnings).toContainEqual(
     expect.objectContaining({ code: 'LIMIT_NOT_ENFORCED', message: expect.stringContaining('clones.diskQuota') }),
   )
+  const unbounded = warnings.filter(({ message }) => message.startsWith('clones.memoryMax and clones.cpus are not'))
+  expect(unbounded).toHaveLength((await canBound()) ? 0 : 1)
   expect((await createClone(lab)).status.code).toBe('OK')
 })

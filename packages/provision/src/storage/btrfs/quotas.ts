@@ -3,7 +3,7 @@ import { parseQuota } from './output.ts'
 
 /**
  * Quota groups of btrfs (btrfs-qgroup(8)). Simple ones charge each block to the volume that wrote it first, and cost next to nothing; they take
- * Linux and btrfs-progs of 6.7 or newer. Full ones follow every reference to a block: see docs/decisions/quotas.md for what both cost.
+ * Linux and btrfs-progs of 6.7 or newer. Full ones follow every reference to a block: see docs/decisions/limits.md for what both cost.
  */
 export async function switchQuotas(directory: string, on: boolean): Promise<void> {
   if ((await quotasAreOn(directory)) === on) return
