@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import type { Clone, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
 import {
@@ -22,6 +21,7 @@ import { databaseAfter } from './databases.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
 import { type CloneLimits, requireRoomFor } from './limits.ts'
+import { requestHash } from './request-hash.ts'
 import { toClone } from './view.ts'
 
 export interface CloneServiceOptions {
@@ -325,13 +325,6 @@ async function lendPort(ports: PortPool, owner: string): Promise<number> {
     }
     throw error
   }
-}
-
-/** Without the password: what is kept must not help to guess it. */
-function requestHash({ db: { password: _, ...db }, ...request }: CreateCloneRequest): string {
-  const ofDb = Object.entries(db).map(([key, value]) => [`db.${key}`, value] as const)
-  const sorted = [...Object.entries(request), ...ofDb].sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
 }
 
 /** Of a clone of a rebuilt catalogue whose data can't be read, or has the user no more. */

@@ -1,12 +1,11 @@
-import { describeDriver, hasProgram, isRoot } from '@dblab/provision/testbed'
+import { describeDriver, testOnZfs, zfsIsHere } from '@dblab/provision/testbed'
 import { expect, test } from 'vitest'
 import { FullPool } from './full-pool.ts'
-import { type SmallPool, smallBtrfs, smallXfs } from './pools.ts'
+import { isLong, lacksFileSystem, type SmallPool, smallBtrfs, smallXfs, smallZfs } from './pools.ts'
 
 const KIB = 1024
 const TITLE =
   'what a full pool keeps from being made says so and leaves nothing, and all goes on once a clone is deleted'
-const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
 /** Room that is left, from none to enough: a start takes some hundred KiB, and a WAL segment 16 MiB. */
 const ROOM = [...(isLong ? [0, 64, 256, 512, 2048, 4096, 20_480] : [0, 1024]), 65_536].map((kib) => kib * KIB)
 const STEPS = isLong ? Array.from({ length: 60 }, (_, index) => index * 64 * KIB) : []
@@ -42,10 +41,19 @@ async function fillAndFree(makePool: () => Promise<SmallPool>): Promise<void> {
   expect(answers).toBeGreaterThan(100)
 }
 
-describeDriver('btrfs', isRoot && hasProgram('mkfs.btrfs') ? undefined : 'root and btrfs-progs are needed', () => {
+describeDriver('btrfs', lacksFileSystem('btrfs'), () => {
   test(`${TITLE} (btrfs)`, { timeout: 900_000 }, () => fillAndFree(smallBtrfs))
 })
 
-describeDriver('reflink', isRoot && hasProgram('mkfs.xfs') ? undefined : 'root and xfsprogs are needed', () => {
-  test(`${TITLE} (XFS, with the catalogue on it)`, { timeout: 900_000 }, () => fillAndFree(smallXfs))
+describeDriver('reflink', lacksFileSystem('xfs'), () => {
+  test.skipIf(!isLong)(`${TITLE} (XFS, with the catalogue on it; with DBLAB_LONG_TESTS)`, { timeout: 900_000 }, () =>
+    fillAndFree(smallXfs),
+  )
 })
+
+if (zfsIsHere()) {
+  test(`${TITLE} (OpenZFS)`, { timeout: 1_400_000 }, () => fillAndFree(smallZfs))
+} else if (isLong) {
+  const inner = { project: 'server-integration', file: 'test/limits/full-pool.integration.test.ts' }
+  testOnZfs(`${TITLE} (OpenZFS)`, inner, (passed) => expect(passed).toBe(1))
+}

@@ -1,7 +1,15 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Ballast, ballastIn, command, mountedImage, smallZpool } from '@dblab/provision/testbed'
+import {
+  type Ballast,
+  ballastIn,
+  command,
+  hasProgram,
+  isRoot,
+  mountedImage,
+  smallZpool,
+} from '@dblab/provision/testbed'
 import type { TestLabOptions } from '../support/lab.ts'
 
 /** A pool so small that a test can fill it. */
@@ -11,6 +19,15 @@ export interface SmallPool extends Ballast, AsyncDisposable {
   /** Everything that is kept there for a lab: volumes and snapshots, half made ones too. */
   content(): Promise<string[]>
 }
+
+/** Why a file system can't be tested here; undefined when it can. */
+export function lacksFileSystem(kind: 'btrfs' | 'xfs'): string | undefined {
+  if (process.env.ZFS_VM) return 'the kernel of the runner for OpenZFS has no other'
+  return isRoot && hasProgram(`mkfs.${kind}`) ? undefined : `root and mkfs.${kind} are needed`
+}
+
+/** Tests of many minutes. */
+export const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
 
 /** So that the storage itself has to refuse. */
 const UNGUARDED = { criticalFreePercent: 0, lowFreePercent: 0 }

@@ -1,13 +1,15 @@
 import type { Clone, Instance } from '@dblab/models'
 import { Cgroups, isProvisionError } from '@dblab/provision'
-import { describeDriver, hasProgram, isRoot } from '@dblab/provision/testbed'
+import { describeDriver, testOnZfs, zfsIsHere } from '@dblab/provision/testbed'
 import { expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { query } from '../support/sql.ts'
-import { type SmallPool, smallBtrfs } from './pools.ts'
+import { isLong, lacksFileSystem, type SmallPool, smallBtrfs, smallZfs } from './pools.ts'
 import { Writer } from './traffic.ts'
 
+const TITLE =
+  'a clone that writes without end meets its own quota, while the others write on; a reset or a deletion mends it'
 const QUOTA = 64 * 2 ** 20
 
 async function canBound(): Promise<boolean> {
@@ -63,8 +65,8 @@ async function writeWithoutEnd(pool: SmallPool): Promise<void> {
   }
 }
 
-describeDriver('btrfs', isRoot && hasProgram('mkfs.btrfs') ? undefined : 'root and btrfs-progs are needed', () => {
-  test('a clone that writes without end meets its own quota, while the others write on; a reset or a deletion mends it (btrfs)', {
+describeDriver('btrfs', lacksFileSystem('btrfs'), () => {
+  test(`${TITLE} (btrfs)`, {
     timeout: 400_000,
   }, async () => {
     await using pool = await smallBtrfs({}, { clones: { diskQuota: QUOTA } })
@@ -85,3 +87,13 @@ test('limits that this machine can not enforce are standing warnings, and clones
   expect(unbounded).toHaveLength((await canBound()) ? 0 : 1)
   expect((await createClone(lab)).status.code).toBe('OK')
 })
+
+if (zfsIsHere()) {
+  test(`${TITLE} (OpenZFS)`, { timeout: 1_400_000 }, async () => {
+    await using pool = await smallZfs({ clones: { diskQuota: QUOTA } })
+    await writeWithoutEnd(pool)
+  })
+} else if (isLong) {
+  const inner = { project: 'server-integration', file: 'test/limits/quota.integration.test.ts' }
+  testOnZfs(`${TITLE} (OpenZFS)`, inner, (passed) => expect(passed).toBeGreaterThanOrEqual(1))
+}

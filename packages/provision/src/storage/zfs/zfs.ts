@@ -36,7 +36,6 @@ import { poolUsage } from './usage.ts'
 
 type OwnLabel = Omit<Label, 'lab'>
 
-/** What must be known of a volume beside its label. */
 const VOLUME_FACTS: readonly string[] = ['origin', 'mounted', 'mountpoint']
 
 /**
@@ -51,7 +50,7 @@ export class ZfsDriver implements StorageDriver {
   readonly #config: ZfsConfig
   /** Names that were seen to be ours. What we made stays ours as long as it is there, so a clone needn't ask again. */
   readonly #seen = new Set<string>()
-  /** Where the dataset is mounted, and so its children below it. Known after `open`. */
+  /** Where the dataset is mounted; known after `open`. */
   #mountPoint: string | undefined
 
   constructor(config: ZfsConfig) {
@@ -141,12 +140,9 @@ export class ZfsDriver implements StorageDriver {
       const name = this.#dataset(id)
       await this.#checkOurs(name, 'volume')
       const properties = await getProperties(name, ['written', 'logicalreferenced', 'quota'])
-      return {
-        ownBytes: bytesOf(properties, 'written'),
-        logicalBytes: bytesOf(properties, 'logicalreferenced'),
-        // 0 is none.
-        quotaBytes: bytesOf(properties, 'quota') || undefined,
-      }
+      const [ownBytes, logicalBytes] = [bytesOf(properties, 'written'), bytesOf(properties, 'logicalreferenced')]
+      // 0 is none.
+      return { ownBytes, logicalBytes, quotaBytes: bytesOf(properties, 'quota') || undefined }
     })
   }
 
