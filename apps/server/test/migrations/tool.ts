@@ -41,7 +41,8 @@ export class Project implements AsyncDisposable {
 
   async #run(tool: string, args: string[], lastWord?: string): Promise<string> {
     const env = {
-      PATH: process.env.PATH,
+      // Not the one of npm, which is a script between us and the process that is to end.
+      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
       HOME: this.directory,
       DATABASE_URL: this.#url,
       CHECKPOINT_DISABLE: '1',
