@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { failPointNow } from '@dblab/provision'
 import { type Contents, changed, digestOf, formatContents, NOTHING, parseContents, type Seal } from './seal.ts'
 
 /** The row of `meta` that says what all other rows are, in the very transaction that changes them. */
@@ -130,7 +131,9 @@ export class SealedDatabase extends DatabaseSync {
     const stored = this.#stored()
     const text = stored && formatContents(stored.contents)
     if (!stored || text === undefined || text === this.#sealed) return
+    failPointNow('catalogue.committed')
     this.#seal.write(stored.contents)
+    failPointNow('catalogue.sealed')
     this.#sealed = text
   }
 

@@ -51,6 +51,8 @@ const POINTS = {
   garbage: ['snapshot-destroyed', 'volume-destroyed'],
   /** Removing the whole lab. */
   destroy: ['begun', 'servers-removed', 'storage-destroyed', 'catalogue-removed'],
+  /** A commit, and the seal that tells of it. */
+  catalogue: ['committed', 'sealed'],
   /** A server of the process runtime. */
   postgres: ['record-written', 'launched', 'process-noted', 'ready', 'stopped', 'socket-removed'],
 } as const
@@ -63,6 +65,8 @@ const SHELF = [
   'shelf.published',
   'shelf.hidden',
   'shelf.emptied',
+  'label.written',
+  'label.replaced',
 ] as const
 
 /** How the embedded pool is made, attached and grown. */

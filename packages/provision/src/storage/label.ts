@@ -1,6 +1,7 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '../errors.ts'
+import { failPoint } from '../faults/faults.ts'
 import { syncPath } from '../files.ts'
 import type { Labels, SnapshotRef } from './driver.ts'
 import { isId, snapshotName } from './ids.ts'
@@ -43,7 +44,9 @@ export async function writeLabel(directory: string, label: Label): Promise<void>
 /** Puts it in the place of the one that is there, whole; on disk when this resolves. A crash may leave the new one beside the old one. */
 export async function replaceLabel(directory: string, label: Label): Promise<void> {
   await write(join(directory, NEW_FILE), 'w', label)
+  await failPoint('label.written')
   await rename(join(directory, NEW_FILE), join(directory, FILE))
+  await failPoint('label.replaced')
   await syncPath(directory)
 }
 
