@@ -1,7 +1,7 @@
 import { armFaults, isProvisionError, parseFaultPlan } from '@dblab/provision'
 import { LabApiError, LabConnectionError } from '@dblab/sdk'
 import { Command } from 'commander'
-import { firstCause } from './cloning/explain.ts'
+import { explainFailure, firstCause } from './cloning/explain.ts'
 import { destroy } from './commands/destroy.ts'
 import { rebuild } from './commands/rebuild.ts'
 import { start } from './commands/start.ts'
@@ -9,7 +9,7 @@ import { StillRunningError, stop } from './commands/stop.ts'
 import { tokenCommand } from './commands/token.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
-import { DISK_FULL, isOutOfSpace, LabError } from './errors.ts'
+import { isOutOfSpace, LabError } from './errors.ts'
 import { errorTable } from './http/errors.ts'
 import { IdentityError } from './lab/identity.ts'
 import { LabLockedError } from './lab/lock.ts'
@@ -109,7 +109,7 @@ async function explain(raised: unknown): Promise<string> {
   if (error instanceof LabError) return [error.message, errorTable[error.code].hint].join('\n')
   if (error instanceof ConfigError || error instanceof IdentityError || error instanceof StillRunningError)
     return error.message
-  if (isOutOfSpace(error) && !isProvisionError(error)) return `${DISK_FULL} Make room there, then try again.`
+  if (isOutOfSpace(error)) return explainFailure(error)
   if (isProvisionError(error, 'ABORTED')) return 'Stopped before the lab was ready; the next start begins again.'
   if (isProvisionError(error)) return [error.message, error.hint].filter(Boolean).join('\n')
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

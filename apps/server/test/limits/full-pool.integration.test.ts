@@ -36,6 +36,7 @@ async function fillAndFree(makePool: () => Promise<SmallPool>): Promise<void> {
   await full.tryAll()
   await full.expectWhole()
   expect(Object.values(full.outcomes).map((outcomes) => outcomes.at(-1))).toEqual(Array(4).fill('done'))
+  await full.importOnFull()
   const { rows, answers } = await full.endOfTraffic()
   expect(rows).toBeGreaterThan(100)
   expect(answers).toBeGreaterThan(100)

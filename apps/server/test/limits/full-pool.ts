@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Clone, Snapshot, Error as WireError } from '@dblab/models'
 import { expect } from 'vitest'
 import { createClone, LOGIN, urlOf } from '../support/clones.ts'
@@ -145,6 +147,22 @@ export class FullPool implements AsyncDisposable {
     await this.pool.leave(0)
     await this.pool.leaveNoNames()
     await this.delete('small')
+  }
+
+  /** While no server runs, which an import wants; the clones go on. */
+  async importOnFull(): Promise<void> {
+    await this.lab.interrupt()
+    const dump = join(this.lab.directory, 'dump.sql')
+    await writeFile(dump, 'CREATE TABLE filled AS SELECT i, md5(i::text) FROM generate_series(1, 3000000) i;\n')
+    // Nothing can be made; a cluster can't; its data can't.
+    for (const bytes of [0, 8 * 2 ** 20, 100 * 2 ** 20]) {
+      await this.pool.leave(bytes)
+      const { code, stderr } = await this.lab.run(['start', '--import', dump])
+      expect([code, stderr]).toEqual([1, expect.stringContaining('Not enough disk space (NOT_ENOUGH_DISK_SPACE): ')])
+      await this.pool.release()
+    }
+    await this.lab.start()
+    await this.expectWhole()
   }
 
   /** The reader noticed nothing, and no row that was acknowledged is lost. */

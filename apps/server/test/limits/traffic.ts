@@ -1,6 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { eventually } from '../support/lab.ts'
 import { query } from '../support/sql.ts'
+
+/** What no file system compresses. */
+const INSERT = `INSERT INTO written SELECT $1::int, string_agg(md5(random()::text || part), '')
+  FROM generate_series(1, $2) part ON CONFLICT DO NOTHING`
 
 /** Somebody who adds rows to a clone, one commit at a time, and knows which of them were acknowledged. */
 export class Writer {
@@ -38,6 +43,16 @@ export class Writer {
 
   /** The numbers that were acknowledged and are not there. */
   async lost(): Promise<number> {
+    // A Postgres that has ended its sessions recovers first.
+    await eventually(
+      'it takes logins',
+      () =>
+        query(this.#url, 'SELECT 1').then(
+          () => true,
+          () => false,
+        ),
+      60_000,
+    )
     const [row] = await query<{ lost: number }>(
       this.#url,
       `SELECT count(*)::int AS lost FROM generate_series(1, ${this.#acknowledged}) number
@@ -55,10 +70,7 @@ export class Writer {
         await client.connect()
         while (!this.#end.signal.aborted) {
           // A commit whose answer got lost may be there: the next try then finds its own row.
-          await client.query("INSERT INTO written VALUES ($1, repeat('x', $2)) ON CONFLICT DO NOTHING", [
-            next,
-            this.#padding,
-          ])
+          await client.query(INSERT, [next, Math.ceil(this.#padding / 32)])
           this.#acknowledged = next++
           await delay(2)
         }
