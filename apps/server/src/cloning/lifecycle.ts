@@ -126,7 +126,8 @@ export class CloneLifecycle {
       this.#settle(id, READY, () => {
         catalogue.volumes.setState(volumeId, 'live')
         if (old !== null) catalogue.volumes.setState(old, 'retired')
-        return { volumeId, snapshotId: snapshot.id, dbName, ...this.#madeNow() }
+        // What the old volume held says nothing of the new one, which is measured next.
+        return { volumeId, snapshotId: snapshot.id, dbName, size: 0, ...this.#madeNow() }
       })
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
