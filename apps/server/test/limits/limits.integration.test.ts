@@ -72,11 +72,15 @@ test('who waits is told for how many, and who may not wait, for how long to stay
   }
   const fifth = waiting.find((clone) => clone.queuePosition === positions.length)
   const seen = new Set<number>()
-  await eventually('all are ready', async () => {
-    const now = await clones()
-    seen.add(now.find(({ id }) => id === fifth?.id)?.queuePosition ?? 0)
-    return now.every(({ status }) => status.code === 'OK')
-  })
+  await eventually(
+    'all are ready',
+    async () => {
+      const now = await clones()
+      seen.add(now.find(({ id }) => id === fifth?.id)?.queuePosition ?? 0)
+      return now.every(({ status }) => status.code === 'OK')
+    },
+    90_000,
+  )
   // It came nearer, step by step.
   expect(seen.size).toBeGreaterThan(2)
   expect(seen.has(0)).toBe(true)
