@@ -1,5 +1,5 @@
 import { type Instance, PortPool, ProvisionError, type Provisioner } from '@dblab/provision'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createLogger, transports } from 'winston'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
@@ -234,6 +234,16 @@ test('an operation without a job is done again by the next look, whatever ended 
   await monitor.round()
   await Promise.all([settled('c'), settled('d')])
   expect(catalogue.clones.list()).toEqual([expect.objectContaining({ id: 'd', status: 'OK' })])
+})
+
+test('a clone that runs, though what came after its start failed, is ready again with the next look', async () => {
+  addClone('ready')
+  lifecycle.restarts.noteDown('ready', new Error('the disk of the catalogue was full'))
+  expect(clones.get('ready').status.code).toBe('FATAL')
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 })
+  onTestFinished(() => void vi.useRealTimers())
+  await monitor.round()
+  await vi.waitFor(() => expect(clones.get('ready').status.code).toBe('OK'))
 })
 
 test('a deletion does not wait behind creations', async () => {

@@ -129,9 +129,10 @@ export class CloneMonitor {
     const { provisioner, lifecycle, jobs, log } = this.#options
     if (clone.volumeId === null || lifecycle.restarts.isStarting(clone.id) || jobs.isBusy(clone.id)) return
     const instance = await provisioner.runtime.inspect(clone.volumeId)
-    if (instance?.state !== 'running') {
+    const runs = instance?.state === 'running'
+    if (!runs || lifecycle.restarts.isDown(clone.id)) {
       if (!lifecycle.restarts.mayRetry(clone.id)) return
-      log.warn('a clone is down; starting it again', { clone: clone.id })
+      if (!runs) log.warn('a clone is down; starting it again', { clone: clone.id })
       lifecycle.restarts.markStarting(clone.id)
       void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal, { died: true }))
       return

@@ -74,6 +74,11 @@ export class Restarts {
     return this.#silent.has(id)
   }
 
+  /** True after a start that failed, until another has not. */
+  isDown(id: string): boolean {
+    return this.#down.has(id)
+  }
+
   /** True when a start that failed should be tried again by now. */
   mayRetry(id: string): boolean {
     return (this.#down.get(id)?.retryAt ?? 0) <= Date.now()
@@ -103,12 +108,13 @@ export class Restarts {
     try {
       if (clone?.status !== 'OK' || clone.volumeId === null) return
       this.markStarting(id)
-      const instance = await provisioner.runtime.inspect(clone.volumeId)
-      if (instance?.state === 'running') return
-      const message = died ? await this.#obituary(clone.volumeId) : undefined
-      await provisioner.startClone({ volumeId: clone.volumeId, port: clone.port, login: loginOf(clone) }, { signal })
+      const { volumeId, port } = clone
+      // It may have come up the last time, and what follows have failed.
+      const runs = (await provisioner.runtime.inspect(volumeId))?.state === 'running'
+      const message = died && !runs ? await this.#obituary(volumeId) : undefined
+      if (!runs) await provisioner.startClone({ volumeId, port, login: loginOf(clone) }, { signal })
       await failPoint('restart.postgres-started')
-      const learnt = await this.#learnt(clone, clone.volumeId, signal)
+      const learnt = await this.#learnt(clone, volumeId, signal)
       catalogue.clones.update(id, { unsafeBootId, ...learnt, ...(message !== undefined && { message }) })
       await failPoint('restart.settled')
       this.forget(id)
