@@ -152,7 +152,7 @@ export class DirectoryDriver implements StorageDriver {
     await this.#reporting(`destroying the volume ${id}`, async () => {
       using _claim = this.#claims.exclude(id)
       const label = await this.#volumes.find(id)
-      if (!label) return
+      if (!label) return this.#volumes.sweep()
       const snapshots = (await this.#snapshots.list()).filter((snapshot) => snapshot.volumeId === id)
       if (snapshots.length > 0) throw inUse(`the volume ${id}`, snapshots.map(snapshotName))
       await this.#volumes.retire(label)
@@ -183,7 +183,7 @@ export class DirectoryDriver implements StorageDriver {
     await this.#reporting(`destroying the snapshot ${name}`, async () => {
       using _claim = this.#claims.exclude(name)
       const label = await this.#snapshots.find(name)
-      if (!label) return
+      if (!label) return this.#snapshots.sweep()
       const clones = (await this.#volumes.list()).filter(({ origin }) => origin && snapshotName(origin) === name)
       const ids = clones.map((clone) => clone.id)
       if (ids.length > 0) throw inUse(`the snapshot ${name}`, ids)

@@ -34,6 +34,7 @@ export const PASSABLE = 0o711
 export class Shelf<K extends Kind> {
   readonly path: string
   readonly #options: ShelfOptions<K>
+  readonly #left = new Set<string>()
 
   constructor(path: string, options: ShelfOptions<K>) {
     this.path = path
@@ -146,12 +147,29 @@ export class Shelf<K extends Kind> {
       return
     }
     await failPoint('shelf.hidden')
-    await this.#discard(hidden)
+    await this.#discardOrRemember(hidden)
+  }
+
+  /** Removes what earlier calls could not: under a hidden name, only they know of it before the next `open`. */
+  async sweep(): Promise<void> {
+    for (const directory of this.#left) {
+      await this.#discard(directory)
+      this.#left.delete(directory)
+    }
+  }
+
+  async #discardOrRemember(directory: string): Promise<void> {
+    try {
+      await this.#discard(directory)
+    } catch (error) {
+      this.#left.add(directory)
+      throw error
+    }
   }
 
   async #discardAfter(error: unknown, directory: string): Promise<void> {
     try {
-      await this.#discard(directory)
+      await this.#discardOrRemember(directory)
     } catch (second) {
       const cause = new AggregateError([error, second], 'the work failed, and so did removing what it left')
       const hint = 'What is left is hidden, and removed when the pool is opened next.'
