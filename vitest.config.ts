@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -29,4 +30,5 @@ const projects = ['packages/provision', 'packages/sdk', 'packages/bench', 'packa
   },
 )
 
-export default defineConfig({ test: { projects } })
+// Tests wait for disks and servers more than they compute: even two cores have time for two files at once.
+export default defineConfig({ test: { projects, maxWorkers: Math.max(2, availableParallelism()) } })
