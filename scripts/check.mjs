@@ -24,6 +24,8 @@ const checks = [
       '--project',
       'torture',
       '--project',
+      'compat',
+      '--project',
       'server',
     ],
   ],

@@ -1,12 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasProgram } from '@dblab/provision/testbed'
+import { hasProgram, pagilaFile, pagilaMissing } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createClone, urlOf } from '../support/clones.ts'
-import { TestLab } from '../support/lab.ts'
-import { pagilaFile, pagilaMissing } from '../support/pagila.ts'
-import { query } from '../support/sql.ts'
 import { CONCURRENTLY, EVERY_KIND, IS_DONE } from './every-kind.ts'
+import { labOf, type RunningLab } from './lab.ts'
+import { query } from './query.ts'
 import { Project } from './tool.ts'
 
 const missing = pagilaMissing ?? (hasProgram('psql') ? undefined : 'there is no psql, which imports plain dumps')
@@ -22,18 +20,15 @@ const DONE = {
 }
 
 describe.skipIf(missing !== undefined)(`on a clone of Pagila${missing ? ` (skipped: ${missing})` : ''}`, () => {
-  let lab: TestLab
+  let lab: RunningLab
   beforeAll(async () => {
-    lab = await TestLab.make({ driver: 'copy' })
-    await lab.start(['--import', pagilaFile])
+    lab = await labOf(pagilaFile)
   })
   afterAll(() => lab?.[Symbol.asyncDispose]())
 
   /** A clone of its own, and a project that has its address. */
   async function open(id: string) {
-    const clone = await createClone(lab, { id })
-    expect(clone.status, clone.status.message).toMatchObject({ code: 'OK' })
-    const url = urlOf(clone)
+    const url = (await lab.client.clones.create({ id })).connectionString()
     const project = await Project.make(url)
     return { url, project, [Symbol.asyncDispose]: () => project[Symbol.asyncDispose]() }
   }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
-const modules = fileURLToPath(new URL('../../node_modules', import.meta.url))
+const modules = fileURLToPath(new URL('../node_modules', import.meta.url))
 
 /** A project of one test, where the tools that this package has installed are found as in any other. */
 export class Project implements AsyncDisposable {
