@@ -37,25 +37,26 @@ async function quietly(doing, [file, ...args]) {
   process.exit(status ?? 1)
 }
 
-/** Installs what the lock file names, unless that was done already. */
-async function install() {
+/**
+ * Installs what the lock file names, unless that was done already: for the server, all packages but the one that brings other people's
+ * tools, since those are for tests. Where everything was installed once, everything is kept up to date.
+ */
+async function install(what = 'everything') {
   const stamp = join(root, 'node_modules', '.dblab-installed')
-  const lock = readFileSync(join(root, 'pnpm-lock.yaml'))
   const wanted = createHash('sha256')
-    .update(lock)
+    .update(readFileSync(join(root, 'pnpm-lock.yaml')))
     .update(readFileSync(join(root, 'pnpm-workspace.yaml')))
     .digest('hex')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  const [done, had] = existsSync(stamp) ? readFileSync(stamp, 'utf8').split(' ') : []
+  const all = what === 'everything' || had === 'everything'
+  if (done === wanted && (!all || had === 'everything')) return
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  await quietly('Installing what the lab needs, from npm', [
-    'npx',
-    '--yes',
-    packageManager,
-    'install',
-    '--frozen-lockfile',
-  ])
+  const program = ['npx', '--yes', packageManager, 'install', '--frozen-lockfile']
+  // Nothing that is there is removed by leaving it out.
+  const filter = all ? [] : ['--filter', '!@dblab/compat']
+  await quietly('Installing what the lab needs, from npm', [...program, ...filter])
   mkdirSync(dirname(stamp), { recursive: true })
-  writeFileSync(stamp, wanted)
+  writeFileSync(stamp, `${wanted} ${all ? 'everything' : 'server'}`)
 }
 
 async function build() {
@@ -74,7 +75,7 @@ function node24() {
 
 /** The server's own commands run where the caller is: that is where `dblab.yaml` and `.dblab` are looked for. */
 async function server(args) {
-  await install()
+  await install('server')
   await build()
   // npm runs scripts in the root, and says where it was called.
   const cwd = process.env.INIT_CWD ?? process.cwd()
@@ -107,11 +108,11 @@ const commands = {
     return run(['node', 'scripts/check.mjs', ...args])
   },
   sbom: async (args) => {
-    await install()
+    await install('server')
     return run(['node', 'scripts/sbom.mjs', ...args])
   },
   audit: async (args) => {
-    await install()
+    await install('server')
     return run(['node', 'scripts/audit.mjs', ...args])
   },
   bench: async (args) => {

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,6 +57,9 @@ describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped
 
     const cold = await untilReady(npm('start'))
     expect(cold.seconds).toBeLessThan(180)
+    // What only tests want is left out, until something wants all.
+    const ofTests = join(directory, 'packages/compat/node_modules')
+    expect(existsSync(ofTests)).toBe(false)
     await controlC(cold.process)
     const warm = await untilReady(npm('start'))
     expect(warm.seconds).toBeLessThan(5)
@@ -69,6 +73,7 @@ describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped
     // The benchmark's pool takes root.
     if (uid === 0) expect(await ended(npm('run', 'bench', '--', '--quick'))).toContain('lab: create to first')
     expect(await ended(npm('run', 'destroy', '--', '--yes'))).toContain('The lab is gone')
+    expect(existsSync(ofTests)).toBe(uid === 0)
     expect(await leftovers(directory)).toMatchObject({ servers: [], mounts: [], loops: [], volumes: [] })
     expect(await readFile('/proc/self/mounts', 'utf8')).not.toContain(directory)
     await rm(home, { recursive: true })
