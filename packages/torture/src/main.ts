@@ -25,6 +25,7 @@ interface Options {
   driver: (typeof DRIVERS)[number]
   dataset?: string
   allPoints?: boolean
+  shrink: boolean
 }
 
 const program = new Command('torture')
@@ -33,8 +34,9 @@ const program = new Command('torture')
   .option('--seed <number>', 'of everything that is chosen at random', count, randomInt(2 ** 31))
   .option('--driver <name>', `storage: ${DRIVERS.join(', ')}`, 'btrfs')
   .option('--dataset <name>', 'for zfs: a dataset to keep the labs below')
+  .option('--no-shrink', 'end with the first history that fails, without looking for a shorter one')
   .option('--all-points', 'fail unless a process was killed at every fail point')
-const { kills, seed, driver, dataset: named, allPoints } = program.parse().opts<Options>()
+const { kills, seed, driver, dataset: named, allPoints, shrink } = program.parse().opts<Options>()
 if (!DRIVERS.includes(driver)) program.error(`torture: no driver is called ${driver}`)
 if (driver === 'zfs' && !zfsIsHere()) process.exit(runElsewhere(process.argv.slice(2)))
 const dataset = driver === 'zfs' ? (named ?? process.env.ZFS_VM_POOL) : undefined
@@ -75,7 +77,12 @@ for (
   batch++
 ) {
   const property = fc.asyncProperty(histories(tally.points, tally.unproven), suffer)
-  const details = await fc.check(property, { numRuns: 1, seed: seed + batch, interruptAfterTimeLimit: 30 * 60_000 })
+  const details = await fc.check(property, {
+    numRuns: 1,
+    seed: seed + batch,
+    endOnFailure: !shrink,
+    interruptAfterTimeLimit: 30 * 60_000,
+  })
   const seconds = Math.round((Date.now() - started) / 1000)
   if (details.failed) {
     const file = join(process.cwd(), `torture-${seed}.json`)
