@@ -22,8 +22,6 @@ const checks = [
       '--project',
       'bench',
       '--project',
-      'torture',
-      '--project',
       'compat',
       '--project',
       'server',

@@ -74,7 +74,8 @@ program
   .option('--yes', 'do not ask')
   .option('--force', 'even though the catalogue is sound, or a newer server wrote it')
   .action(async (options: { yes?: boolean; force?: boolean }) => {
-    await rebuild(lenientConfig(), options)
+    // Its ports and its Postgres are what the clones come back with: a mistake there must not pass.
+    await rebuild(loadConfig(process.env, process.cwd()).config, options)
   })
 
 try {
@@ -96,7 +97,7 @@ function lenientConfig(): Config {
 async function explain(raised: unknown): Promise<string> {
   const error = firstCause(raised)
   if (error instanceof LabLockedError) {
-    const { config } = loadConfig(process.env, process.cwd())
+    const { config } = loadConfig(process.env, process.cwd(), { lenient: true })
     const server = await readServerFile(config.dataDir)
     if (!server) return error.message
     if (process.argv.includes('--import')) {

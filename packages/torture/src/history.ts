@@ -86,7 +86,8 @@ const EVERYTHING: Step[] = (
 function kindFor(point: string): RoundKind {
   const operation = point.split('.')[0] ?? ''
   if (/^(before|after) (umount|losetup --detach)$/.test(point)) return 'stop'
-  if (/ (btrfs filesystem resize|losetup --set-capacity)$/.test(point) || point === 'pool.file-grown') return 'grow'
+  if (/ (btrfs filesystem resize|btrfs quota \w+|losetup --set-capacity)$/.test(point)) return 'grow'
+  if (point === 'pool.file-grown') return 'grow'
   if (/ mkfs.btrfs$/.test(point) || /^pool\.(file-made|formatted|linked)$/.test(point)) return 'birth'
   if (point === 'start.storage-noted' || point === 'start.catalogue-made') return 'birth'
   if (operation === 'pool') return 'restart'

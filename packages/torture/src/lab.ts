@@ -38,6 +38,7 @@ export class TorturedLab {
   readonly #ports: PortRange
   readonly #log: WriteStream
   #imageMib = 1024
+  #hasQuotas = false
   #server: ChildProcess | undefined
 
   private constructor(directory: string, options: LabOptions, port: number, ports: PortRange) {
@@ -88,9 +89,10 @@ export class TorturedLab {
     return join(this.directory, 'faults.log')
   }
 
-  /** The pool grows at the next start. */
+  /** The pool grows at the next start, and its clones get quotas, or lose them. */
   async grow(): Promise<void> {
     this.#imageMib += 256
+    this.#hasQuotas = !this.#hasQuotas
     await this.#configure()
   }
 
@@ -184,7 +186,7 @@ export class TorturedLab {
         ...(driver === 'btrfs' && { imageSize: this.#imageMib * MIB }),
         ...(this.dataset && { dataset: this.dataset }),
       },
-      clones: { portFrom: this.#ports.from, portTo: this.#ports.to },
+      clones: { portFrom: this.#ports.from, portTo: this.#ports.to, ...(this.#hasQuotas && { diskQuota: '400MB' }) },
       sample: { scale: 0.001 },
     }
     await writeFile(join(this.directory, 'dblab.yaml'), stringify(config))

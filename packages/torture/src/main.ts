@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { testPool } from '@dblab/provision/testbed/zfs-pool'
 import { zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
 import { Command, InvalidArgumentError } from 'commander'
 import fc from 'fast-check'
@@ -33,14 +34,15 @@ const program = new Command('torture')
   .option('--kills <number>', 'how often a process is killed', count, 100)
   .option('--seed <number>', 'of everything that is chosen at random', count, randomInt(2 ** 31))
   .option('--driver <name>', `storage: ${DRIVERS.join(', ')}`, 'btrfs')
-  .option('--dataset <name>', 'for zfs: a dataset to keep the labs below')
+  .option('--dataset <name>', 'for zfs: a dataset to keep the labs below; left out: a pool in a file')
   .option('--no-shrink', 'end with the first history that fails, without looking for a shorter one')
   .option('--all-points', 'fail unless a process was killed at every fail point')
 const { kills, seed, driver, dataset: named, allPoints, shrink } = program.parse().opts<Options>()
 if (!DRIVERS.includes(driver)) program.error(`torture: no driver is called ${driver}`)
 if (driver === 'zfs' && !zfsIsHere()) process.exit(runElsewhere(process.argv.slice(2)))
-const dataset = driver === 'zfs' ? (named ?? process.env.ZFS_VM_POOL) : undefined
-if (driver === 'zfs' && dataset === undefined) program.error('torture: zfs needs --dataset')
+// Destroyed at the end, unless a lab in it broke.
+const pool = driver === 'zfs' && named === undefined ? await testPool() : undefined
+const dataset = named ?? pool?.name
 const needsRoot = driver === 'btrfs' || driver === 'zfs'
 if (needsRoot && process.getuid?.() !== 0) program.error(`torture: ${driver} needs root, for the pool of the lab`)
 if (driver !== 'zfs' && mustGoApart()) process.exit(runApart())
@@ -95,6 +97,7 @@ for (
   process.stdout.write(`${seconds} s: ${tally}\n`)
 }
 await ordeal?.end()
+await pool?.[Symbol.asyncDispose]()
 
 const { points, unproven, unreached, unlisted } = tally
 process.stdout.write(

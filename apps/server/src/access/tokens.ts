@@ -46,7 +46,10 @@ export class Tokens {
   }
 
   list(): Token[] {
-    return this.#options.catalogue.tokens.list().map(toToken)
+    const { catalogue, requireWritable } = this.#options
+    // An empty list would be believed.
+    requireWritable()
+    return catalogue.tokens.list().map(toToken)
   }
 
   /** Refused from now on. Twice is fine. */

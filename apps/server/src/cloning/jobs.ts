@@ -125,7 +125,7 @@ export class Jobs {
     return job.done
   }
 
-  /** How many come before the work on this key, which waits; 0 when none of it waits. */
+  /** The place in the queue of the work on this key, from 1; 0 when none of it waits. */
   position(key: string): number {
     return this.#usual.position(key)
   }

@@ -74,7 +74,8 @@ function report({ snapshots, notes }: Plan, clones: CloneRecord[], aside: string
     `The catalogue is made anew: ${count(clones.length, 'clone')}, ${count(published.length, 'snapshot')}.`,
     ...undecided.map(({ id, message }) => `${id}: ${message}`),
     ...notes.map((note) => `Note: ${note}.`),
-    ...(aside === undefined ? [] : [`The old one is kept as ${aside}; nothing needs it.`]),
+    ...(aside === undefined ? [] : [`The old one is kept as ${aside}.`]),
+    'Tokens made by "npm run token" are gone: make new ones. The clones and snapshots are the admins\'.',
     '"npm start" goes on with it.',
     '',
   ].join('\n')

@@ -110,7 +110,7 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
   CATALOGUE_UNREADABLE: {
     status: 503,
     name: 'Catalogue unreadable',
-    hint: 'Nothing was removed. Stop the server, then put a good copy of catalogue.db in place of the damaged one, or make a new one with "npm run rebuild", and start it again',
+    hint: 'Nothing was removed. Stop the server, then put its last copy (catalogue.db, with its -wal and -seal) in place of the damaged one, or make a new one with "npm run rebuild", and start it again',
   },
   STORAGE_UNAVAILABLE: {
     status: 503,

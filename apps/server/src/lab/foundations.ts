@@ -66,7 +66,7 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     root: places.pool(stateDir),
     owner: account,
     dataset: identity.storage?.dataset || wanted.dataset,
-    quotas: config.clones.diskQuota !== undefined,
+    ...(purpose === 'serve' && { quotas: config.clones.diskQuota !== undefined }),
     image: { path: places.image(dataDir), sizeBytes: imageSize ?? (await defaultImageSize(dataDir)) },
   })
   await failPoint('start.storage-opened')

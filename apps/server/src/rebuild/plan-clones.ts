@@ -104,7 +104,7 @@ function cloneOf(id: string, volume: FoundVolume, now: string, why: string | und
     lastUsedAt: now,
     unsafeBootId: text('unsafe-boot-id') ?? null,
     resetFailedAt: text('reset-failed-at') ?? null,
-    // The tokens were lost with the catalogue: it is the admins' until they say otherwise.
+    // The tokens were lost with the catalogue: it is the admins'.
     tokenId: null,
     missing: {
       volumeId: origin?.volumeId ?? `${volume.id}-origin`,

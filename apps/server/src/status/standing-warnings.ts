@@ -26,7 +26,7 @@ export function standingWarnings(
     warnings.push({
       code: 'CATALOGUE_LOST',
       message: `The catalogue can't be used: ${lost}`,
-      hint: 'Nothing was removed, and running clones go on. Stop the server (Ctrl-C), then put a good copy of catalogue.db in its place, or make a new one with "npm run rebuild", and start it again',
+      hint: 'Nothing was removed, and running clones go on. Stop the server (Ctrl-C), then put its last copy (catalogue.db, with its -wal and -seal) in its place, or make a new one with "npm run rebuild", and start it again',
     })
   }
   if (!config.tls && !isLoopback(config.host)) {

@@ -22,7 +22,10 @@ export interface StorageConfig {
   owner: { uid: number; gid: number }
   /** The ZFS dataset below which everything is kept, such as `tank/dblab`; made when its pool is there. Needed by `zfs`. */
   dataset?: string | undefined
-  /** True where clones are to have quotas: what these need is switched on in a pool that is the lab's alone, and off again without. */
+  /**
+   * Whether clones are to have quotas: what these need is switched on in a pool that is the lab's alone, or off. Left out, it stays as it is:
+   * to switch it off takes the bounds of all clones for good.
+   */
   quotas?: boolean
   /**
    * The embedded pool of `btrfs`: a sparse file with a btrfs in it, for when `root` lies on another file system. Needs root.

@@ -66,6 +66,18 @@ describeDriver('btrfs', lacks(), () => {
     expect(await again.driver.listVolumes()).toHaveLength(1)
   })
 
+  test('opened by who says nothing of quotas, it keeps the bounds of its volumes', async () => {
+    await using world = await imageWorld()
+    const bounded = await openStorage({ ...world.config, quotas: true })
+    await bounded.driver.createVolume('source')
+    await bounded.driver.snapshot('source', 'taken')
+    await bounded.driver.clone({ volumeId: 'source', snapshotId: 'taken' }, 'clone', {}, { quotaBytes: 16 * MIB })
+    await bounded.detach()
+    await (await openStorage(world.config)).detach()
+    const again = await openStorage({ ...world.config, quotas: true })
+    expect(await again.driver.volumeUsage('clone')).toMatchObject({ quotaBytes: 16 * MIB })
+  })
+
   test('it is found again after a reboot, under auto as well', async () => {
     await using world = await imageWorld()
     const { driver } = await openStorage(world.config)

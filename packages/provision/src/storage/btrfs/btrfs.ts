@@ -26,9 +26,9 @@ const DU_TIMEOUT_MS = 15 * 60_000
  * 2 KiB that lie in it, are not counted.
  *
  * @param image for an embedded pool: where its file lies, whose file system may be full before the pool is
- * @param quotas whether volumes are to be bounded by quota groups
+ * @param quotas whether volumes are to be bounded by quota groups; undefined leaves those that there are
  */
-export function btrfsTrees(image?: string, quotas = false): Trees {
+export function btrfsTrees(image?: string, quotas?: boolean): Trees {
   const capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: false }
   return {
     name: 'btrfs',
@@ -38,8 +38,8 @@ export function btrfsTrees(image?: string, quotas = false): Trees {
 
     async open(directory) {
       // Another's file system is not ours to switch anything on in, which costs all that lies there.
-      if (image !== undefined) await switchQuotas(directory, quotas)
-      capabilities.quota = quotas && (await quotasAreOn(directory))
+      if (image !== undefined && quotas !== undefined) await switchQuotas(directory, quotas)
+      capabilities.quota = quotas === true && (await quotasAreOn(directory))
     },
 
     async make(path) {
