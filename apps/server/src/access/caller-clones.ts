@@ -2,7 +2,9 @@ import type { Clone, CreateCloneRequest, UpdateCloneRequest } from '@dblab/model
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneFilter, CloneService } from '../cloning/clone-service.ts'
 import type { Act } from './act.ts'
+import { UnauthorizedError } from './authenticator.ts'
 import { type Caller, requireOwned, scopeOf } from './caller.ts'
+import { statusOf } from './tokens.ts'
 
 /** The clones as one caller sees them. Somebody else's are not there for a member, whichever way it asks. */
 export class CallerClones {
@@ -44,9 +46,11 @@ export class CallerClones {
     return this.#clones.delete(this.#owned(id))
   }
 
-  /** Meanwhile the clone may go, and somebody else make one of the same id. */
+  /** Meanwhile the clone may go, somebody else make one of the same id, and the token be revoked. */
   async wait(id: string, seconds: number, signal: AbortSignal): Promise<Clone> {
     await this.#clones.wait(this.#owned(id), seconds, signal)
+    const token = this.#caller.tokenId && this.#catalogue.tokens.get(this.#caller.tokenId)
+    if (token && statusOf(token) !== 'ACTIVE') throw new UnauthorizedError('the token ended while it waited')
     return this.get(id)
   }
 

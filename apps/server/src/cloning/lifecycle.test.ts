@@ -292,6 +292,14 @@ test('snapshots of clones are for those who name them', async () => {
   expect(() => choose('')).toThrow('of-eve')
   expect(() => choose('2027-01-01')).toThrow('of-eve')
   expect(choose('of-eve').id).toBe('of-eve')
+  catalogue.snapshots.setState('snapshot', 'live')
+  catalogue.snapshots.add({
+    ...{ id: '2027-01-01', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop' },
+    ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: 'eve', sample: false, message: '' },
+    tokenId: null,
+  })
+  catalogue.snapshots.setLive('2027-01-01', { database: 'shop', databases: ['shop'], size: 1 })
+  expect(choose('2027-01-01').id).toBe('snapshot')
 })
 
 test('closing asks what runs on to stop, and leaves it to the next start', async () => {

@@ -1,4 +1,5 @@
 import { Provisioner } from '@dblab/provision'
+import { AuditLog } from '../access/audit-log.ts'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { CatalogueLostError } from '../catalogue/database.ts'
@@ -8,6 +9,7 @@ import { type Foundations, openFoundations } from '../lab/foundations.ts'
 import { type Identity, IdentityError, readIdentity, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
 import { cloneSettings, startDeadlines } from '../lab/settings.ts'
+import { createLog } from '../log.ts'
 import { find } from '../rebuild/find.ts'
 import { type Plan, plan } from '../rebuild/plan.ts'
 import { READY } from '../rebuild/plan-clones.ts'
@@ -53,6 +55,10 @@ export async function rebuild(config: Config, options: RebuildOptions): Promise<
   const { labId, epoch } = { ...foundations.identity, epoch: foundations.identity.epoch + 1 }
   const aside = await writeCatalogue(planned, clones, { file, labId, epoch })
   await writeIdentity(dataDir, { ...foundations.identity, complete: true, epoch })
+  {
+    using audit = new AuditLog({ ...config.audit, file: places.audit(dataDir), log: createLog(config) })
+    audit.addOwn({ operation: 'Rebuild', by: 'command' }, 'npm run rebuild')
+  }
   process.stdout.write(report(planned, clones, aside))
 }
 

@@ -166,6 +166,11 @@ const clones = z
         'Delete clones that nobody used for so long (an open session is use; one that is FATAL stays, to be looked at); 0: never',
       ),
     max: z.int().min(1).optional().describe('Clones at most in the whole lab; left out: no bound'),
+    maxPerToken: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("Clones at most that one token made; the lab's first counts as one. Left out: no bound"),
     maxPerProject: z
       .int()
       .min(1)

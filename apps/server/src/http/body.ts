@@ -4,7 +4,7 @@ import { LabError } from '../errors.ts'
 
 /** What reads the body of a request, in this order. */
 export function bodyParsers(limit: number): RequestHandler[] {
-  const json = express.json({ limit, type: 'application/json', verify: requireUtf8, reviver: requireUnicode })
+  const json = express.json({ limit, type: 'application/json', verify: requireUtf8, reviver: requireSound })
   return [requireKnownBody(limit), json]
 }
 
@@ -28,9 +28,14 @@ function requireUtf8(_request: unknown, _response: unknown, body: Buffer, charse
   if (charset === 'utf-8' && !isUtf8(body)) throw new LabError('INVALID_JSON', 'the body is not valid UTF-8')
 }
 
-/** Half a surrogate pair has no UTF-8, so neither storage nor Postgres can keep it. The parser reports it as bad JSON. */
-function requireUnicode(key: string, value: unknown): unknown {
+/** What no request is to hold anywhere; the parser reports it as bad JSON. Half a surrogate pair has no UTF-8, so nobody could keep it. */
+function requireSound(key: string, value: unknown): unknown {
   if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed()))
     throw new SyntaxError('half a surrogate pair')
+  // An object that can't be made a text is a defect to whoever makes one of it, as the generated checks do of what should be a word.
+  if (NAMES_OF_CONVERSIONS.includes(key)) throw new SyntaxError('a key that no field has')
   return value
 }
+
+/** By which JavaScript makes a text or a number of an object (ECMA-262, OrdinaryToPrimitive). */
+const NAMES_OF_CONVERSIONS: readonly string[] = ['toString', 'valueOf']

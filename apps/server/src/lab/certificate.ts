@@ -27,10 +27,8 @@ export function checkCloneCertificate(config: Config): void {
   }
 }
 
-/** Clones that have gone on without the server get the certificate that it was started with. */
+/** Clones that have gone on without the server get the certificate that it was started with; where it lends none, the copies go. */
 export async function renewCertificates(runtime: PostgresRuntime, config: Config, log: Logger): Promise<void> {
-  const certificate = cloneCertificate(config)
-  if (certificate === undefined) return
-  const renewed = await runtime.renewCertificates(certificate)
+  const renewed = await runtime.renewCertificates(cloneCertificate(config))
   if (renewed > 0) log.info('clones that run have taken the renewed certificate', { clones: renewed })
 }

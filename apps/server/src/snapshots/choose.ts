@@ -10,9 +10,10 @@ import { parseTime } from '../time.ts'
  * @throws LabError SNAPSHOT_NOT_FOUND
  */
 export function chooseSnapshot(published: readonly SnapshotRecord[], wanted: string): SnapshotRecord {
-  const named = published.find((snapshot) => snapshot.id === wanted)
-  if (named) return named
   const time = wanted === '' ? undefined : parseTime(wanted)
+  const named = published.find((snapshot) => snapshot.id === wanted)
+  // Nobody who asks for a date is to get what somebody called so.
+  if (named && (time === undefined || named.cloneId === '')) return named
   if (wanted !== '' && time === undefined) throw snapshotNotFound()
   const own = published.filter((snapshot) => snapshot.cloneId === '')
   const found = time === undefined ? own[0] : own.find((snapshot) => snapshot.timestamp <= time)

@@ -9,6 +9,7 @@ import { isOutOfSpace, LabError } from '../errors.ts'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
+import { parseTime } from '../time.ts'
 import { snapshotNotFound } from './choose.ts'
 
 export interface SnapshotServiceOptions {
@@ -60,6 +61,8 @@ export class SnapshotService {
     const cloneMadeAt = cloneId ? catalogue.clones.get(cloneId)?.createdAt : undefined
     await requireSpace()
     const id = request.id ?? timedId(new Date())
+    if (parseTime(id) !== undefined)
+      throw new LabError('INVALID_REQUEST', 'id: must not be a date, which stands for the newest data of then')
     if (catalogue.snapshots.get(id)) throw idTaken()
     const message = request.message ?? ''
     if (cloneId) await this.#ofClone({ id, cloneId, cloneMadeAt, message, tokenId })

@@ -35,7 +35,7 @@ export class StatusService {
   /** @param tokenId whose clones it shows; undefined for all */
   status({ tokenId }: { tokenId?: string | undefined } = {}): Instance {
     const { catalogue, clones, snapshots, disk, version } = this.#options
-    const warnings = this.warnings()
+    const warnings = tokenId === undefined ? this.warnings() : withoutNames(this.warnings())
     const cloneList = clones.list({ tokenId })
     return {
       status:
@@ -94,4 +94,16 @@ export class StatusService {
       passedOver: choice.passedOver.map(({ driver, reason, hint }) => ({ driver, reason, hint })),
     }
   }
+}
+
+/** What is out of order names clones and volumes, which are others' for whoever sees only its own. */
+function withoutNames(warnings: readonly Warning[]): Warning[] {
+  const named = warnings.filter(({ code }) => code === 'RECONCILE_FAILED')
+  if (named.length === 0) return [...warnings]
+  const what = `${named.length} ${named.length === 1 ? 'thing was' : 'things were'} out of order when the server started`
+  const hint = 'The admins of the lab see in GET /status what it is'
+  return [
+    ...warnings.filter(({ code }) => code !== 'RECONCILE_FAILED'),
+    { code: 'RECONCILE_FAILED', message: what, hint },
+  ]
 }

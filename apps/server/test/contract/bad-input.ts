@@ -51,6 +51,7 @@ export function badInput(api: () => Api, bodyLimit: number): void {
       ],
       ['bytes that are no UTF-8', Buffer.from(`{"name": "${CANARY}\xff"}`, 'latin1'), 'INVALID_JSON'],
       ['half a surrogate pair', `{"name": "${CANARY}\\ud800"}`, 'INVALID_JSON'],
+      ['an object that can’t be made a text', `{"name": {"toString": "${CANARY}"}}`, 'INVALID_JSON'],
       ['prototypes', `{"__proto__": {"db": 1}, "constructor": "${CANARY}"}`, 'INVALID_REQUEST'],
       ['more than the limit', JSON.stringify({ name: CANARY.repeat(bodyLimit) }), 'BODY_TOO_LARGE'],
     ])('with %s is refused', async (_what, body, code) => {

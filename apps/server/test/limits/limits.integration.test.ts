@@ -36,7 +36,7 @@ test('of fifty clones asked for at once, as many are made as the limits allow, a
   const last = (await (await create({})).json()) as WireError
   expect(last).toMatchObject({
     code: 'CLONE_LIMIT_REACHED',
-    detail: 'the lab has 12 clones, and clones.max is 12',
+    detail: 'the lab has as many clones as it may: clones.max is 12',
     hint: expect.stringContaining('raise the limit'),
   })
   const clones = (await (await lab.fetch('/clones')).json()) as Clone[]

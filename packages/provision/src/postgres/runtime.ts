@@ -103,11 +103,11 @@ export interface PostgresRuntime {
   /** The last lines of its log, oldest first. */
   logs(id: InstanceId, lines: number): Promise<string[]>
   /**
-   * Gives every running instance that has a certificate this one, where it is another. New connections meet it, open ones go on.
-   * Returns how many took it.
+   * Gives every running instance that has a certificate this one, where it is another. New connections meet it, open ones go on. Copies
+   * that no server reads any more are removed; without a certificate, all are. Returns how many took it.
    * @throws ProvisionError INVALID when it can't be read
    */
-  renewCertificates(certificate: Certificate): Promise<number>
+  renewCertificates(certificate: Certificate | undefined): Promise<number>
   /** Cuts logs that have grown past their bound to their newest part. For the background. */
   trimLogs(): Promise<void>
 }

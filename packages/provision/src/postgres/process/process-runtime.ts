@@ -132,13 +132,16 @@ export class ProcessRuntime implements PostgresRuntime {
     return tailLines(new InstanceDirectory(this.#instancesDir, id).file('postgres.log'), lines)
   }
 
-  async renewCertificates(certificate: Certificate): Promise<number> {
-    const text = await readCertificate(certificate)
+  async renewCertificates(certificate: Certificate | undefined): Promise<number> {
+    const text = certificate && (await readCertificate(certificate))
     const renew = (directory: InstanceDirectory) =>
       this.#turns.take(directory.id, async () => {
         const record = await directory.readRecord()
         const process = record && (await this.#process(directory, record))
-        return process !== undefined && renewCertificate(this.#processes, process, directory, text, this.account)
+        if (text !== undefined && process !== undefined && (await isRunning(this.#processes, process)))
+          return renewCertificate(this.#processes, process, directory, text, this.account)
+        await directory.removeCertificate()
+        return false
       })
     const renewed = await Promise.all((await instanceDirectories(this.#instancesDir)).map(renew))
     return renewed.filter(Boolean).length
