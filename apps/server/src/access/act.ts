@@ -1,3 +1,4 @@
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Caller } from './caller.ts'
 
 /** What a request is about: the audit log's view of it. Filled in by whoever comes to know. */
@@ -13,12 +14,16 @@ export interface Act {
   requestId: string
 }
 
-/** What the path of a request names, if it looks like an id at all: anything can be sent there. */
-export function targetOf(noun: string, id: string | undefined): { clone: string; snapshot: string; token: string } {
-  const known = id !== undefined && /^[a-z0-9-]{1,63}$/.test(id) ? id : ''
+/** What the path of a request names, if it is there: anything can be sent in its place, a password too. */
+export function targetOf(
+  { clones, snapshots, tokens }: Catalogue,
+  noun: string,
+  id: string | undefined,
+): { clone: string; snapshot: string; token: string } {
+  const known = (store: { get(id: string): unknown }) => (id !== undefined && store.get(id) !== undefined ? id : '')
   return {
-    clone: noun === 'clone' ? known : '',
-    snapshot: noun === 'snapshot' ? known : '',
-    token: noun === 'token' ? known : '',
+    clone: noun === 'clone' ? known(clones) : '',
+    snapshot: noun === 'snapshot' ? known(snapshots) : '',
+    token: noun === 'token' ? known(tokens) : '',
   }
 }

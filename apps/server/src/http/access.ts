@@ -7,6 +7,7 @@ import { UnauthorizedError } from '../access/authenticator.ts'
 import { addressOf } from '../access/failed-attempts.ts'
 import { leastRoleOf, mayCall } from '../access/roles.ts'
 import { LabError } from '../errors.ts'
+import type { Services } from '../services.ts'
 import { errorTable } from './errors.ts'
 import { operationFinder } from './operations.ts'
 
@@ -14,7 +15,7 @@ import { operationFinder } from './operations.ts'
  * Lets through who may do what it asks for, before anything of its body is read, and writes down who it was. What no operation of the
  * document is passes: nothing answers it.
  */
-export function requireAccess(access: Access, openApi: JsonObject): RequestHandler {
+export function requireAccess({ access, catalogue }: Services, openApi: JsonObject): RequestHandler {
   const operationOf = operationFinder(openApi)
   return async (request, response, next) => {
     const operation = operationOf(request.method, request.path)
@@ -23,7 +24,7 @@ export function requireAccess(access: Access, openApi: JsonObject): RequestHandl
       return
     }
     const { requestId } = response.locals
-    const target = targetOf(operation.noun, operation.target)
+    const target = targetOf(catalogue, operation.noun, operation.target)
     const act: Act = { ...target, caller: undefined, operation: operation.id, address: addressOf(request), requestId }
     try {
       act.caller = access.authenticator.authenticate(tokenOf(request))

@@ -51,7 +51,7 @@ export function createApp({
   app.use(helmet({ strictTransportSecurity: tls, contentSecurityPolicy: { directives: { upgradeInsecureRequests } } }))
   app.use(requireHost)
   serveDocs(app, openApi)
-  app.use(requireAccess(services.access, openApi))
+  app.use(requireAccess(services, openApi))
   // After the bodies: one that is slow may come whole only when the server was told to stop.
   app.use(bodyParsers(bodyLimit), refuseWhenStopping)
   app.use(refuseUnknownQuery(openApi))
