@@ -36,6 +36,7 @@ export function createContract(api: () => Api): void {
         cloneSize: 0,
         cloningTime: 0,
         resetFailedAt: '',
+        queuePosition: expect.any(Number),
       })
       expect(port).toMatch(/^\d+$/)
     })

@@ -139,7 +139,11 @@ export class FullPool implements AsyncDisposable {
     await this.delete('large')
     await this.expectWhole()
     const before = this.#writer?.acknowledged ?? 0
-    await eventually('the writer goes on', () => (this.#writer?.acknowledged ?? 0) > before + 10, 60_000)
+    const goesOn = () => (this.#writer?.acknowledged ?? 0) > before + 10
+    await eventually('the writer goes on', goesOn, 60_000).catch((error: unknown) => {
+      const said = this.#writer?.refusals.slice(-3).join('; ')
+      throw new Error(`it was last told: ${said}\n${this.lab.output.slice(-3000)}`, { cause: error })
+    })
   }
 
   /** Where not even a name can be made, a clone can be deleted. */
