@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describeDriver, isRoot } from '@dblab/provision/testbed'
-import { runnerIsHere, zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
+import { RUNNER_FAILED, runnerIsHere, zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
 import { expect, test } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
@@ -35,10 +35,16 @@ const zfsMissing =
     ? undefined
     : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
 describeDriver('zfs', zfsMissing, () => {
-  test('a lab on OpenZFS loses nothing and leaves nothing in a short torture', { timeout: 1_200_000 }, async () => {
-    const { code, output } = await torture('--kills', '6', '--driver', 'zfs', '--no-shrink')
-    console.log(output)
-    expect(output).toMatch(/0 lost, 0 orphaned, 0 stuck after \d+ kills/)
-    expect(code).toBe(0)
+  test('a lab on OpenZFS loses nothing and leaves nothing in a short torture', { timeout: 1_800_000 }, async () => {
+    const argv = ['--kills', '4', '--driver', 'zfs', '--no-shrink']
+    let run = await torture(...argv)
+    // A kernel of the runner that crashed says nothing of the lab.
+    for (let attempt = 2; run.code === RUNNER_FAILED && attempt <= 5; attempt++) {
+      console.warn(`${run.output}\nthe runner itself failed; attempt ${attempt} of 5`)
+      run = await torture(...argv)
+    }
+    console.log(run.output)
+    expect(run.output).toMatch(/0 lost, 0 orphaned, 0 stuck after \d+ kills/)
+    expect(run.code).toBe(0)
   })
 })
