@@ -1,7 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { Clone, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
 import {
-  assertUserName,
   failPoint,
   failPointNow,
   isProvisionError,
@@ -12,15 +11,24 @@ import {
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { TokenKey } from '../catalogue/idempotency.ts'
-import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
 import { chooseSnapshot } from '../snapshots/choose.ts'
-import { requireFuture, requireTime } from '../time.ts'
+import { requireFuture } from '../time.ts'
 import { databaseAfter } from './databases.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
 import { type CloneLimits, requireRoomFor } from './limits.ts'
+import {
+  cloneNotFound,
+  databaseNotFound,
+  idTaken,
+  loginUnknown,
+  newDeadline,
+  requireAllowedUsername,
+  requireDatabase,
+  requireUnprotected,
+} from './refusals.ts'
 import { requestHash } from './request-hash.ts'
 import { toClone } from './view.ts'
 
@@ -287,35 +295,6 @@ function eventOf(id: string): string {
   return `clone ${id}`
 }
 
-function requireUnprotected(clone: CloneRecord): void {
-  if (clone.protected) throw new LabError('CLONE_PROTECTED', 'the clone is protected')
-}
-
-/** Whoever sends back what was read may: a protected clone outlives its time. */
-function newDeadline(clone: CloneRecord, deleteAt: string | null): string | null {
-  if (!deleteAt) return null
-  return requireTime(deleteAt, 'deleteAt') === clone.deleteAt ? clone.deleteAt : requireFuture(deleteAt, 'deleteAt')
-}
-
-/** The roles that are the lab's own, and those that Postgres reserves. */
-function requireAllowedUsername(username: string): void {
-  try {
-    assertUserName(username)
-  } catch (error) {
-    if (isProvisionError(error, 'INVALID')) throw new LabError('USERNAME_NOT_ALLOWED', error.message, { cause: error })
-    throw error
-  }
-}
-
-function requireDatabase(snapshot: SnapshotRecord, name: string): void {
-  if (snapshot.databases.includes(name)) return
-  throw databaseNotFound(snapshot)
-}
-
-function databaseNotFound(snapshot: SnapshotRecord): LabError {
-  return new LabError('DATABASE_NOT_FOUND', `the snapshot has these databases: ${snapshot.databases.join(', ')}`)
-}
-
 async function lendPort(ports: PortPool, owner: string): Promise<number> {
   try {
     return await ports.lend({ owner })
@@ -325,20 +304,4 @@ async function lendPort(ports: PortPool, owner: string): Promise<number> {
     }
     throw error
   }
-}
-
-/** Of a clone of a rebuilt catalogue whose data can't be read, or has the user no more. */
-function loginUnknown(): LabError {
-  return new LabError(
-    'CLONE_NOT_READY',
-    'the login of the clone was lost with the catalogue, so it can be kept and deleted, but not reset',
-  )
-}
-
-function cloneNotFound(): LabError {
-  return new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
-}
-
-function idTaken(): LabError {
-  return new LabError('CLONE_ALREADY_EXISTS', 'there is a clone with this id')
 }

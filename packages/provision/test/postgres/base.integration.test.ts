@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropImportRole, IMPORT_ROLE, LAB_DATABASE, prepareBase } from '../../src/postgres/index.ts'
-import { asUser, cloneWithUser, giveUser, labQuery, preparedTemplate, type Template } from './cluster.ts'
+import { asUser, giveUser, labQuery, openClone, preparedTemplate, type Template } from './cluster.ts'
 import { fillAsImport } from './production.ts'
-import { makeWorld } from './world.ts'
 
 let template: Template
 beforeAll(async () => {
@@ -10,11 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => template[Symbol.asyncDispose]())
 
-async function open(username = 'ann') {
-  const world = await makeWorld()
-  const instance = await cloneWithUser(world, await world.copyOf(template.dataDir, 'data'), username)
-  return { world, instance, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
-}
+const open = (username?: string) => openClone(template, username)
 
 describe('a prepared base', () => {
   test('leaves nothing of the main database to anybody but the owner role and the lab', async () => {

@@ -91,3 +91,10 @@ export async function preparedTemplate(
     await prepareBase(instance, { database: 'postgres' })
   })
 }
+
+/** A clone of the template in a world of its own, with a user. */
+export async function openClone(template: Template, username = 'ann') {
+  const world = await makeWorld()
+  const instance = await cloneWithUser(world, await world.copyOf(template.dataDir, 'data'), username)
+  return { world, instance, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
+}

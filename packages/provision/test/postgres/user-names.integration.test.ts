@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { scramVerifier, setUpUser } from '../../src/postgres/index.ts'
-import { asUser, cloneWithUser, labQuery, labScript, PASSWORD, preparedTemplate, type Template } from './cluster.ts'
+import { asUser, labQuery, labScript, openClone, PASSWORD, preparedTemplate, type Template } from './cluster.ts'
 import { fillAsImport } from './production.ts'
-import { makeWorld } from './world.ts'
 
 let template: Template
 beforeAll(async () => {
@@ -10,11 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => template[Symbol.asyncDispose]())
 
-async function open(username = 'ann') {
-  const world = await makeWorld()
-  const instance = await cloneWithUser(world, await world.copyOf(template.dataDir, 'data'), username)
-  return { world, instance, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
-}
+const open = (username?: string) => openClone(template, username)
 
 describe("a clone's user", () => {
   test('may be a role that the data has, even an expired one without connections', async () => {
