@@ -98,7 +98,10 @@ export interface PostgresRuntime {
   remove(id: InstanceId): Promise<void>
   /** One of `list`, or undefined. Reads files and /proc only. */
   inspect(id: InstanceId): Promise<Instance | undefined>
-  /** Every instance that was started and not removed, running or dead: what we reconcile from. */
+  /**
+   * Every instance that was started and not removed, running or dead: what we reconcile from. What a start that was cut off has not
+   * noted of one that runs is noted now.
+   */
   list(): Promise<Instance[]>
   /** The last lines of its log, oldest first. */
   logs(id: InstanceId, lines: number): Promise<string[]>

@@ -108,6 +108,27 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     await world.runtime.start(spec)
   })
 
+  test.each(['noted without its memory', 'not noted at all'])(
+    'after a start that was cut off with the process %s: a list is enough to know what it will leave',
+    async (cutOff) => {
+      await using world = await makeWorld()
+      const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+      const instance = await world.runtime.start(spec)
+      const all = await withListed(await openProcessTable().sharedMemory(instance.pid ?? 0))
+      const note = join(world.stateDir, 'instances/one/process.json')
+      if (cutOff === 'not noted at all') await rm(note)
+      else await writeFile(note, JSON.stringify({ ...JSON.parse(await readFile(note, 'utf8')), sharedMemory: [] }))
+      const next = world.anotherRuntime()
+      expect(await next.list()).toMatchObject([{ id: 'one', state: 'running', pid: instance.pid }])
+      process.kill(instance.pid ?? 0, 'SIGKILL')
+      while ((await openProcessTable().inDirectory(spec.dataDir)).length > 0) await sleep(5)
+
+      await next.stop('one', 'immediate')
+      expect(all).not.toEqual([])
+      for (const path of all) await expect(access(path)).rejects.toMatchObject({ code: 'ENOENT' })
+    },
+  )
+
   test('can be started again over its leftovers', async () => {
     await using world = await makeWorld()
     const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))

@@ -25,10 +25,11 @@ import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
 import { initialiseCluster } from './initialise.ts'
 import { launch, untilReady } from './launch.ts'
 import { linesSince, logSize, tailLines, trimLog } from './log.ts'
-import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable } from './processes.ts'
-import { InstanceDirectory, type InstanceRecord, instanceDirectories, type ProcessRecord } from './record.ts'
+import { lacksMemory, noteMemory, noteProcess, processOf } from './note.ts'
+import { isRunning, openProcessTable, type ProcessTable } from './processes.ts'
+import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { tryOutSettings } from './settings.ts'
-import { findServer, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
+import { STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
 import { chooseSocketDir, makeSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
 
@@ -124,6 +125,7 @@ export class ProcessRuntime implements PostgresRuntime {
 
   async list(): Promise<Instance[]> {
     const directories = await instanceDirectories(this.#instancesDir)
+    await Promise.all(directories.map((directory) => this.#completeNote(directory)))
     const instances = await Promise.all(directories.map((directory) => this.#inspect(directory)))
     return instances.filter((instance) => instance !== undefined)
   }
@@ -137,7 +139,7 @@ export class ProcessRuntime implements PostgresRuntime {
     const renew = (directory: InstanceDirectory) =>
       this.#turns.take(directory.id, async () => {
         const record = await directory.readRecord()
-        const process = record && (await this.#process(directory, record))
+        const process = record && (await processOf(this.#processes, directory, record))
         if (text !== undefined && process !== undefined && (await isRunning(this.#processes, process)))
           return renewCertificate(this.#processes, process, directory, text, this.account)
         await directory.removeCertificate()
@@ -165,12 +167,10 @@ export class ProcessRuntime implements PostgresRuntime {
     const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account, prepare })
     undo.defer(async () => void (await this.#stop(directory, 'immediate')))
     await failPoint('postgres.launched')
-    const identity = await this.#note(directory, child)
+    const identity = await noteProcess(this.#processes, directory, child)
     await failPoint('postgres.process-noted')
     await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
-    if (identity !== undefined) {
-      await directory.writeProcess({ ...identity, sharedMemory: await this.#processes.sharedMemory(identity.pid) })
-    }
+    if (identity !== undefined) await noteMemory(this.#processes, directory, identity)
     await failPoint('postgres.ready')
     undo.move()
     return { id: spec.id, state: 'running', pid: child.pid, dataDir: spec.dataDir, port: spec.port, socketDir, logFile }
@@ -216,11 +216,14 @@ export class ProcessRuntime implements PostgresRuntime {
     return (pid) => cgroups.add(id, pid)
   }
 
-  /** Writes down which process it is. Undefined when it has ended already. */
-  async #note(directory: InstanceDirectory, child: ChildProcess): Promise<ProcessIdentity | undefined> {
-    const identity = child.pid === undefined ? undefined : await this.#processes.identify(child.pid)
-    if (identity !== undefined) await directory.writeProcess({ ...identity, sharedMemory: [] })
-    return identity
+  /** What a start that was cut off has left out. */
+  async #completeNote(directory: InstanceDirectory): Promise<void> {
+    if (!(await lacksMemory(this.#processes, directory))) return
+    await this.#turns.take(directory.id, async () => {
+      const record = await directory.readRecord()
+      const process = record && (await processOf(this.#processes, directory, record))
+      if (process !== undefined) await noteMemory(this.#processes, directory, process)
+    })
   }
 
   async #untilReady(
@@ -251,7 +254,7 @@ export class ProcessRuntime implements PostgresRuntime {
     const record = await directory.readRecord()
     // Without a record nothing has been started.
     if (record === undefined) return undefined
-    const process = await this.#process(directory, record)
+    const process = await processOf(this.#processes, directory, record)
     const wasRunning = process !== undefined && (await isRunning(this.#processes, process))
     const asAsked = await shutDown(
       this.#processes,
@@ -271,7 +274,7 @@ export class ProcessRuntime implements PostgresRuntime {
   async #inspect(directory: InstanceDirectory): Promise<Instance | undefined> {
     const record = await directory.readRecord()
     if (record === undefined) return undefined
-    const process = await this.#process(directory, record)
+    const process = await processOf(this.#processes, directory, record)
     const running = process !== undefined && (await isRunning(this.#processes, process))
     return {
       id: record.id,
@@ -282,16 +285,6 @@ export class ProcessRuntime implements PostgresRuntime {
       socketDir: record.socketDir,
       logFile: directory.file('postgres.log'),
     }
-  }
-
-  /** The process that was noted; or, where a crash came before the note, the server that runs on the directory. */
-  async #process(directory: InstanceDirectory, record: InstanceRecord): Promise<ProcessRecord | undefined> {
-    const noted = await directory.readProcess()
-    if (noted !== undefined) return noted
-    const { postmaster } = await findServer(this.#processes, record.dataDir)
-    if (postmaster === undefined) return undefined
-    const { pid, startedAt } = postmaster
-    return { pid, startedAt, sharedMemory: await this.#processes.sharedMemory(pid) }
   }
 
   #socketDir(id: InstanceId): string {
