@@ -77,7 +77,7 @@ export class Ordeal {
   /** Destroys the lab, and sees that nothing is left. */
   async end(): Promise<void> {
     await this.#stopServer('SIGTERM')
-    await this.#destroyInPeace(this.lab)
+    await this.#destroyInPeace(this.lab, this.#before)
     await this.lab.remove()
   }
 
@@ -135,6 +135,8 @@ export class Ordeal {
 
   /** A lab beside the main one, that is made or removed, and cut off in it. */
   async #another(kind: 'birth' | 'death', blow: Blow): Promise<void> {
+    // The main lab may be down, with a killed Postgres that it has not cleaned up after yet.
+    const before = await unusedSharedMemory()
     const lab = await TorturedLab.make(this.lab.options)
     try {
       if (kind === 'birth') {
@@ -157,7 +159,7 @@ export class Ordeal {
       lab.kill()
       await lab.ended()
       if (kind === 'death') this.#note(await lab.run(['destroy', '--yes'], faultsOf(blow), killTimeOf(blow)), blow)
-      await this.#destroyInPeace(lab)
+      await this.#destroyInPeace(lab, before)
     } catch (error) {
       await lab.abandon()
       throw error
@@ -167,11 +169,12 @@ export class Ordeal {
     await lab.remove()
   }
 
-  async #destroyInPeace(lab: TorturedLab): Promise<void> {
+  /** @param before shared memory that was unused before the lab was made */
+  async #destroyInPeace(lab: TorturedLab, before: ReadonlySet<string>): Promise<void> {
     const { code } = await lab.run(['destroy', '--yes'])
     if (code !== 0) throw new Violation('stuck', `the destruction of the lab in ${lab.directory} ended with ${code}`)
     this.#tally.take(lab.faultLog)
-    await checkGone(lab, this.#before)
+    await checkGone(lab, before)
   }
 
   async #startInPeace(): Promise<void> {

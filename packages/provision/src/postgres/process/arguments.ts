@@ -30,6 +30,7 @@ const OWN_SETTINGS = new Set([
   'log_destination',
   'logging_collector',
   'port',
+  'restart_after_crash',
   'ssl',
   'ssl_ca_file',
   'ssl_cert_file',
@@ -70,6 +71,9 @@ export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[
     lc_messages: 'C',
     log_destination: 'stderr',
     logging_collector: 'off',
+    // Whoever looks after the instance starts it again, and can say why. By itself, it says nothing; and a server of PostgreSQL 18 whose
+    // own recovery finds the disk full is left without the process that recovers, refuses logins and never ends.
+    restart_after_crash: 'off',
     ssl: spec.tls === undefined ? 'off' : 'on',
     ...(spec.tls && {
       ssl_cert_file: spec.tls.certFile,
