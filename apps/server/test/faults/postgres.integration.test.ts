@@ -120,7 +120,7 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
     expect(await cut).toBeInstanceOf(Error)
     await eventually('the death is seen', async () => /terminated by signal 9/.test(await logs()))
     const message = await messageOnce('backend', 'OK', /ended in a crash, or was killed, and was started again at /)
-    expect(message).toContain('restart_after_crash is off')
+    expect(message).toMatch(/terminated by signal 9/)
     await hasItsData(url)
     expect((await postmasterOf(url)).pid).not.toBe(postmaster.pid)
     expect(await logs()).not.toMatch(/hunter2/)
