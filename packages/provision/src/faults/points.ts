@@ -96,6 +96,7 @@ const BTRFS_COMMANDS = [
   'btrfs qgroup limit',
   'btrfs quota enable',
   'btrfs quota disable',
+  'btrfs quota rescan',
   'mkfs.btrfs',
   'losetup --associated',
   'losetup --find',
