@@ -1,4 +1,4 @@
-import { chown, mkdir } from 'node:fs/promises'
+import { lchown, mkdir } from 'node:fs/promises'
 import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
@@ -80,7 +80,7 @@ export class Bases {
     await failPoint('import.volume-made')
     const dataDir = dataDirOf(volume)
     await mkdir(dataDir, { mode: 0o700 })
-    if (process.getuid?.() === 0) await chown(dataDir, this.#runtime.account.uid, this.#runtime.account.gid)
+    if (process.getuid?.() === 0) await lchown(dataDir, this.#runtime.account.uid, this.#runtime.account.gid)
     await this.#runtime.initialise(dataDir, signal)
     await failPoint('import.cluster-made')
     const facts = await this.#volumes.noticingSpace(spec.volumeId, () => this.#fill(spec, dataDir, fill, signal))

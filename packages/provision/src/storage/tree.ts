@@ -1,43 +1,68 @@
 import type { Dirent, Stats } from 'node:fs'
-import { chmod, lchown, lstat, lutimes, mkdir, readdir, readlink, rm, symlink, utimes } from 'node:fs/promises'
+import { chmod, lchown, lstat, lutimes, mkdir, readdir, readlink, rm, rmdir, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isSystemError } from '../errors.ts'
+import { isSystemError, ProvisionError } from '../errors.ts'
+import { CommandError, run } from '../exec.ts'
 import { syncPath } from '../files.ts'
+import { HeldDirectory } from './held-directory.ts'
 
 /** Makes the regular file `to`, which isn't there yet, with the bytes of `from`. */
 export type CopyFile = (from: string, to: string, stats: Stats) => Promise<void>
 
 /** libuv has four threads for file calls by default; twice as many calls keep them busy. */
 const WIDTH = 8
+/** Each is held open while those below it are copied. Postgres itself needs four. */
+const MOST_LEVELS = 64
+/** Millions of files go in that time. */
+const REMOVE_TIMEOUT_MS = 15 * 60_000
 
 /**
  * Makes `to` a copy of the tree `from`: names, bytes, modes, times, symbolic links as they are, and, for root, owners. Sockets, FIFOs
  * and devices are left out: they mean nothing without the process behind them. Hard links become files of their own; extended
  * attributes and ACLs are not kept, since Node can't read them.
+ *
+ * Who owns `from` may change it meanwhile, and gets nothing by it that it could not read: nothing is reached over a link, and each copy
+ * has the owner and the mode of what was opened. `to` must lie where nobody else can write; its top is given away last.
+ *
+ * @throws ProvisionError INVALID where it is nested too deeply; FAILED where it changes under the copy
  */
 export async function copyTree(from: string, to: string, copyFile: CopyFile): Promise<void> {
-  const made: { path: string; stats: Stats }[] = []
-  const queue = [{ from, to }]
-  for (let next = queue.pop(); next; next = queue.pop()) {
-    const directory = next
-    made.push({ path: directory.to, stats: await lstat(directory.from) })
-    await mkdir(directory.to, { mode: 0o700 })
-    await forEachBounded(await readdir(directory.from, { withFileTypes: true }), async (entry) => {
-      const [source, target] = [join(directory.from, entry.name), join(directory.to, entry.name)]
-      if (entry.isDirectory()) queue.push({ from: source, to: target })
-      else await copyEntry(entry, source, target, copyFile)
-    })
-  }
-  // Last, and from the bottom up: making an entry changes its directory's time, and a read-only directory takes none.
-  for (const { path, stats } of made.reverse()) await keepAttributes(path, stats)
+  await using source = await HeldDirectory.open(from)
+  await copyDirectory(source, to, copyFile, MOST_LEVELS)
 }
 
-async function copyEntry(entry: Dirent, from: string, to: string, copyFile: CopyFile): Promise<void> {
-  if (!entry.isFile() && !entry.isSymbolicLink()) return
-  const stats = await lstat(from)
-  if (stats.isSymbolicLink()) await symlink(await readlink(from), to)
-  else await copyFile(from, to, stats)
-  await keepAttributes(to, stats)
+async function copyDirectory(source: HeldDirectory, to: string, copyFile: CopyFile, levels: number): Promise<void> {
+  if (levels === 0) throw tooDeep()
+  await mkdir(to, { mode: 0o700 })
+  const entries = await source.entries()
+  await forEachBounded(entries, (entry) => copyEntry(source, entry, join(to, entry.name), copyFile))
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    await using inner = await source.openDirectory(name)
+    await copyDirectory(inner, join(to, name), copyFile, levels - 1)
+  }
+  // Last: making an entry changes its directory's time, and a read-only directory takes none.
+  await keepAttributes(to, await source.stat())
+}
+
+async function copyEntry(source: HeldDirectory, entry: Dirent, to: string, copyFile: CopyFile): Promise<void> {
+  if (entry.isSymbolicLink()) {
+    const link = source.entry(entry.name)
+    const stats = await lstat(link)
+    await symlink(await readlink(link), to)
+    await keepAttributes(to, stats)
+  } else if (entry.isFile()) {
+    await using file = await source.openFile(entry.name)
+    const stats = await file.stat()
+    if (!stats.isFile()) throw new ProvisionError('FAILED', 'the data changed while it was copied')
+    await copyFile(file.path, to, stats)
+    await keepAttributes(to, stats)
+  }
+}
+
+function tooDeep(): ProvisionError {
+  return new ProvisionError('INVALID', `there are more than ${MOST_LEVELS} directories below each other in the data`, {
+    hint: 'Postgres makes no such thing: remove what somebody has put there.',
+  })
 }
 
 async function keepAttributes(path: string, stats: Stats): Promise<void> {
@@ -51,8 +76,20 @@ async function keepAttributes(path: string, stats: Stats): Promise<void> {
   await utimes(path, stats.atimeMs / 1000, stats.mtimeMs / 1000)
 }
 
-/** Removes a tree; absent is fine. Directories that forbid it to their own owner are opened first. */
+/**
+ * Removes a tree; absent is fine. Directories that forbid it to their own owner are opened first. The path to it is ours; what another
+ * account owns goes by the hand of that account, which can gain nothing by what it changes meanwhile.
+ */
 export async function removeTree(path: string): Promise<void> {
+  const stats = await orGone(lstat(path))
+  if (stats === undefined) return
+  if (process.geteuid?.() === 0 && stats.isDirectory() && stats.uid !== 0) {
+    await emptyAsOwner(path, stats)
+    await rmdir(path)
+  } else await removeOwnTree(path)
+}
+
+async function removeOwnTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true })
   } catch (error) {
@@ -62,14 +99,56 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-/** Every directory of the tree, each before those below it: its reader may open it before they are looked for. */
-export async function* directoriesOf(path: string): AsyncGenerator<string> {
+/** For root: removes all that is in a directory of another account, as that account. */
+async function emptyAsOwner(path: string, { uid, gid }: Pick<Stats, 'uid' | 'gid'>): Promise<void> {
+  const options = { account: { uid, gid }, cwd: path, timeoutMs: REMOVE_TIMEOUT_MS }
+  try {
+    await run(['find', '.', '-mindepth', '1', '-delete'], options)
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error
+    await run(['find', '.', '-type', 'd', '-exec', 'chmod', 'u+rwx', '{}', ';'], options)
+    await run(['find', '.', '-mindepth', '1', '-delete'], options)
+  }
+}
+
+/** Undefined for what is not there, or is no directory any more. */
+export async function orGone<T>(looking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await looking
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return undefined
+    throw error
+  }
+}
+
+/** Every directory of a tree that nobody else writes in, each before those below it: its reader may open it before they are looked for. */
+async function* directoriesOf(path: string): AsyncGenerator<string> {
   const queue = [path]
   for (let directory = queue.pop(); directory !== undefined; directory = queue.pop()) {
     yield directory
     for (const entry of await readdir(directory, { withFileTypes: true })) {
       if (entry.isDirectory()) queue.push(join(directory, entry.name))
     }
+  }
+}
+
+/** Every directory of a tree that others may write in, as far as they can be held, each before those below it. */
+export async function* heldDirectoriesOf(path: string): AsyncGenerator<{ directory: HeldDirectory; at: string }> {
+  await using directory = await HeldDirectory.open(path)
+  yield* below(directory, '.', MOST_LEVELS)
+}
+
+/** What changes meanwhile, as all that Postgres does, is left out. */
+async function* below(
+  directory: HeldDirectory,
+  at: string,
+  levels: number,
+): AsyncGenerator<{ directory: HeldDirectory; at: string }> {
+  yield { directory, at }
+  const inner = levels > 1 ? (await directory.entries()).filter((entry) => entry.isDirectory()) : []
+  for (const { name } of inner) {
+    await using next = await orGone(directory.openDirectory(name))
+    if (next) yield* below(next, join(at, name), levels - 1)
   }
 }
 
@@ -86,17 +165,9 @@ export async function syncTree(path: string): Promise<void> {
 /** The sum of the sizes that the tree's files show. */
 export async function logicalBytes(path: string): Promise<number> {
   let bytes = 0
-  for await (const directory of directoriesOf(path)) {
-    const entries = await readdir(directory, { withFileTypes: true })
-    await forEachBounded(entries, async (entry) => {
-      if (!entry.isFile()) return
-      try {
-        const { size } = await lstat(join(directory, entry.name))
-        bytes += size
-      } catch (error) {
-        // A running Postgres removes files all the time.
-        if (!isSystemError(error, 'ENOENT')) throw error
-      }
+  for await (const { directory } of heldDirectoriesOf(path)) {
+    await forEachBounded(await directory.entries(), async (entry) => {
+      if (entry.isFile()) bytes += (await orGone(lstat(directory.entry(entry.name))))?.size ?? 0
     })
   }
   return bytes

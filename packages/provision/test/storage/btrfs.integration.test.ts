@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { access, mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, stat } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
 import { command, describeDriver, hasProgram, isRoot, type MountedImage, mountedImage } from '../../testbed/index.ts'
@@ -29,11 +28,15 @@ describeDriver('btrfs', lacks(), () => {
   test('a volume in which its user has made subvolumes and snapshots can be destroyed', async () => {
     await using world = await directoryWorld('btrfs', directory)
     const { path } = await world.driver.createVolume('nesting')
-    await command('btrfs', 'subvolume', 'create', join(path, 'outer'))
-    await mkdir(join(path, 'outer', 'between'))
-    await command('btrfs', 'subvolume', 'create', join(path, 'outer', 'between', 'inner'))
-    await writeFile(join(path, 'outer', 'between', 'inner', 'file'), 'x')
-    await command('btrfs', 'subvolume', 'snapshot', '-r', join(path, 'outer', 'between', 'inner'), join(path, 'frozen'))
+    // As its owner, who works from within: the way to it is not for everybody.
+    const { uid, gid } = await stat(path)
+    const options = { cwd: path, ...(isRoot && { uid, gid }) }
+    const asOwner = (...argv: [string, ...string[]]) => execFileSync(argv[0], argv.slice(1), options)
+    asOwner('btrfs', 'subvolume', 'create', 'outer')
+    asOwner('mkdir', 'outer/between')
+    asOwner('btrfs', 'subvolume', 'create', 'outer/between/inner')
+    asOwner('touch', 'outer/between/inner/file')
+    asOwner('btrfs', 'subvolume', 'snapshot', '-r', 'outer/between/inner', 'frozen')
     await world.driver.snapshot('nesting', 'base')
     await world.driver.destroySnapshot({ volumeId: 'nesting', snapshotId: 'base' })
     await world.driver.destroyVolume('nesting')

@@ -1,10 +1,10 @@
 import { lstat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isProvisionError, isSystemError, ProvisionError } from '../../errors.ts'
-import { CommandError, run } from '../../exec.ts'
+import { isProvisionError, ProvisionError } from '../../errors.ts'
+import { CommandError, type RunOptions, run } from '../../exec.ts'
 import { fileSystemUsage } from '../access.ts'
 import type { PoolUsage } from '../driver.ts'
-import { directoriesOf, removeTree } from '../tree.ts'
+import { heldDirectoriesOf, orGone, removeTree } from '../tree.ts'
 import type { Trees } from '../trees.ts'
 import { explainBtrfs } from './errors.ts'
 import { parseDeviceErrors, parseDu } from './output.ts'
@@ -96,25 +96,29 @@ async function btrfs(...args: string[]): Promise<string> {
   return (await run(['btrfs', ...args])).stdout
 }
 
-/** Deletes a subvolume with whatever its users have made in it, subvolumes of their own too. */
+/**
+ * Deletes a subvolume with whatever its users have made in it, subvolumes of their own too. What is below its top is another account's
+ * to change meanwhile, so root touches nothing of it by a path: that account does.
+ */
 async function remove(path: string): Promise<void> {
-  const inode = await inodeOf(path)
-  if (inode === undefined) return
-  if (inode !== SUBVOLUME_INODE) return removeTree(path)
+  const stats = await orGone(lstat(path))
+  if (stats === undefined) return
+  if (stats.ino !== SUBVOLUME_INODE) return removeTree(path)
   if (await deleted(path)) return
-  if (process.geteuid?.() !== 0) await makeWritable(path)
-  for (const nested of await subvolumesIn(path)) {
-    if (await deleted(nested)) continue
-    await makeWritable(nested)
+  const account = process.geteuid?.() === 0 && stats.uid !== 0 ? { uid: stats.uid, gid: stats.gid } : undefined
+  if (account === undefined) await makeWritable('.', { cwd: path })
+  for (const at of await subvolumesIn(path)) {
+    if (await deleted(at, { cwd: path, account })) continue
+    await makeWritable(at, { cwd: path, account })
   }
   // Where deleting is not allowed, removing file by file is: the last rmdir of an empty subvolume deletes it too.
   if (!(await deleted(path))) await removeTree(path)
 }
 
 /** False when it was refused: it holds subvolumes, or it's read-only or not root's to delete. */
-async function deleted(path: string): Promise<boolean> {
+async function deleted(path: string, options: RunOptions = {}): Promise<boolean> {
   try {
-    await btrfs('subvolume', 'delete', path)
+    await run(['btrfs', 'subvolume', 'delete', path], options)
     return true
   } catch (error) {
     const refused = /Directory not empty|Operation not permitted|Permission denied|Read-only file system/
@@ -123,26 +127,17 @@ async function deleted(path: string): Promise<boolean> {
   }
 }
 
-async function makeWritable(subvolume: string): Promise<void> {
-  await btrfs('property', 'set', '-ts', subvolume, 'ro', 'false')
+async function makeWritable(subvolume: string, options: RunOptions): Promise<void> {
+  await run(['btrfs', 'property', 'set', '-ts', subvolume, 'ro', 'false'], options)
 }
 
-/** The subvolumes below this one, the innermost first. Listing them by the file system's own tables takes root; a walk does not. */
+/** The subvolumes below this one, as paths from it, the innermost first. Listing them by the file system's own tables takes root; a walk does not. */
 async function subvolumesIn(path: string): Promise<string[]> {
   const found: string[] = []
-  for await (const directory of directoriesOf(path)) {
-    if (directory !== path && (await inodeOf(directory)) === SUBVOLUME_INODE) found.push(directory)
+  for await (const { directory, at } of heldDirectoriesOf(path)) {
+    if (at !== '.' && (await directory.stat()).ino === SUBVOLUME_INODE) found.push(at)
   }
   return found.reverse()
-}
-
-async function inodeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await lstat(path)).ino
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined
-    throw error
-  }
 }
 
 async function poolUsage(directory: string, image: string | undefined): Promise<PoolUsage> {
