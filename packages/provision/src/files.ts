@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { chmod, lstat, mkdir, open, readdir, rename, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError } from './errors.ts'
@@ -37,6 +38,29 @@ export async function exists(path: string): Promise<boolean> {
     return true
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false
+    throw error
+  }
+}
+
+/** More than any file has that Postgres keeps about itself and that is read here. */
+const MOST_BYTES = 8192
+
+/**
+ * The beginning of a file that another account may have put there: at most 8 KiB, and only of a regular file that lies there itself.
+ * Undefined for anything else of that name, such as a FIFO, which would keep its reader waiting for ever, or a link.
+ *
+ * @throws system error ENOENT, and whatever else the disk says
+ */
+export async function readForeignFile(path: string): Promise<Buffer | undefined> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  try {
+    await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    if (!(await file.stat()).isFile()) return undefined
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(MOST_BYTES), 0, MOST_BYTES, 0)
+    return buffer.subarray(0, bytesRead)
+  } catch (error) {
+    // A link; a socket.
+    if (isSystemError(error, 'ELOOP', 'ENXIO')) return undefined
     throw error
   }
 }

@@ -196,8 +196,8 @@ export class CloneLifecycle {
     try {
       return !(await provisioner.isShutDownCleanly(volumeId))
     } catch (error) {
-      // Of a volume that is gone, all is lost.
-      if (isProvisionError(error, 'NOT_FOUND')) return true
+      // Of a volume that is gone, all is lost; and what can't be read can't be trusted.
+      if (isProvisionError(error, 'NOT_FOUND', 'FAILED')) return true
       throw error
     }
   }

@@ -100,21 +100,28 @@ export class CloneMonitor {
   /** Reads how much each clone holds. */
   async measure(): Promise<void> {
     const { catalogue, lifecycle } = this.#options
-    for (const { id } of catalogue.clones.list()) await lifecycle.measure(id)
+    for (const clone of catalogue.clones.list()) await this.#apart(clone, () => lifecycle.measure(clone.id))
   }
 
   async #look(clone: CloneRecord): Promise<void> {
-    const { jobs, log } = this.#options
-    try {
+    await this.#apart(clone, async () => {
       const { protected: isProtected, deleteAt } = clone
       if (!isProtected && deleteAt !== null && deleteAt <= new Date().toISOString())
         this.#delete(clone, 'its time is over')
       else if (clone.status === 'OK') await this.#lookAtRunning(clone)
-      else if (isUnderWay(clone) && !jobs.isBusy(clone.id)) this.#resume(clone)
+      else if (isUnderWay(clone) && !this.#options.jobs.isBusy(clone.id)) this.#resume(clone)
+    })
+  }
+
+  /** What is wrong with one clone keeps nobody from looking after the others. */
+  async #apart(clone: CloneRecord, work: () => Promise<void>): Promise<void> {
+    const { log } = this.#options
+    try {
+      await work()
     } catch (error) {
       // A clone may go, or be swapped, under a look at it; the next round sees what is true then.
-      if (!isProvisionError(error)) throw error
-      log.debug('could not look at a clone', { clone: clone.id, error: error.message })
+      if (isProvisionError(error)) log.debug('could not look at a clone', { clone: clone.id, error: error.message })
+      else log.error('could not look at a clone', { clone: clone.id, error })
     }
   }
 

@@ -6,7 +6,6 @@ import type { LabAddress } from './connect.ts'
 
 /** SSLRequest, which may come before anything else (PostgreSQL manual, "Message Formats"): its length, and a number that is no version. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
-const NO_ANSWER = ['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EAGAIN', 'EPIPE'] as const
 
 /**
  * Whether the server takes connections at all. It is asked for TLS, to which it says yes or no before anybody logs in: that costs it a
@@ -21,7 +20,8 @@ export async function answers({ socketDir, port }: LabAddress, timeoutMs: number
     await once(socket, 'data', { signal })
     return true
   } catch (error) {
-    if (signal.aborted || isSystemError(error, ...NO_ANSWER)) return false
+    // Whatever the system says of the socket, nobody takes connections there.
+    if (signal.aborted || isSystemError(error)) return false
     throw error
   } finally {
     socket.destroy()

@@ -1,20 +1,14 @@
-import { open, readFile } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
+import { readForeignFile } from '../files.ts'
 
 /**
  * The major that a data directory was made by, and that its copies need.
  * @throws ProvisionError NOT_FOUND when it is no data directory
  */
 export async function clusterMajor(dataDir: string): Promise<number> {
-  let text: string
-  try {
-    text = await readFile(join(dataDir, 'PG_VERSION'), 'utf8')
-  } catch (error) {
-    throw noCluster(dataDir, error)
-  }
-  const major = Number(text.trim())
+  const major = Number((await readOwn(dataDir, 'PG_VERSION')).toString().trim())
   if (Number.isInteger(major)) return major
   throw new ProvisionError('INVALID', `${dataDir} was made by a PostgreSQL that is too old`)
 }
@@ -40,19 +34,10 @@ const STATE_OFFSET = 16
  * @throws ProvisionError NOT_FOUND when it is no data directory
  */
 export async function clusterState(dataDir: string): Promise<ClusterState> {
-  const buffer = Buffer.alloc(STATE_OFFSET + 4)
-  try {
-    const file = await open(join(dataDir, 'global', 'pg_control'), 'r')
-    try {
-      await file.read(buffer, 0, buffer.length, 0)
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    throw noCluster(dataDir, error)
-  }
+  const buffer = await readOwn(dataDir, join('global', 'pg_control'))
+  if (buffer.length < STATE_OFFSET + 4) throw unreadable(dataDir, 'global/pg_control')
   const state = STATES[endianness() === 'LE' ? buffer.readUInt32LE(STATE_OFFSET) : buffer.readUInt32BE(STATE_OFFSET)]
-  if (state === undefined) throw new ProvisionError('FAILED', `the control file of ${dataDir} can't be read`)
+  if (state === undefined) throw unreadable(dataDir, 'global/pg_control')
   return state
 }
 
@@ -62,7 +47,19 @@ export async function isShutDownCleanly(dataDir: string): Promise<boolean> {
   return state === 'shut down' || state === 'shut down in recovery'
 }
 
-function noCluster(dataDir: string, error: unknown): unknown {
-  if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) return error
-  return new ProvisionError('NOT_FOUND', `${dataDir} is not a Postgres data directory`, { cause: error })
+async function readOwn(dataDir: string, name: string): Promise<Buffer> {
+  try {
+    const content = await readForeignFile(join(dataDir, name))
+    if (content === undefined) throw unreadable(dataDir, name)
+    return content
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error
+    throw new ProvisionError('NOT_FOUND', `${dataDir} is not a Postgres data directory`, { cause: error })
+  }
+}
+
+function unreadable(dataDir: string, name: string): ProvisionError {
+  return new ProvisionError('FAILED', `the file ${name} of ${dataDir} is none that Postgres has written`, {
+    hint: 'The data is damaged, or somebody has put something else in its place.',
+  })
 }

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '../../errors.ts'
+import { readForeignFile } from '../../files.ts'
 
 /** What a running server writes about itself into its data directory (src/include/utils/pidfile.h), line by line as it starts. */
 export interface PostmasterFile {
@@ -16,10 +16,11 @@ export function postmasterFilePath(dataDir: string): string {
   return join(dataDir, 'postmaster.pid')
 }
 
-/** Undefined when there is none. A copied data directory carries its source's: check `pid` before you believe any of it. */
+/** Undefined when there is none, or what has its name is no file of Postgres'. A copied data directory carries its source's: check `pid` before you believe any of it. */
 export async function readPostmasterFile(dataDir: string): Promise<PostmasterFile | undefined> {
   try {
-    return parsePostmasterFile(await readFile(postmasterFilePath(dataDir), 'utf8'))
+    const content = await readForeignFile(postmasterFilePath(dataDir))
+    return content && parsePostmasterFile(content.toString())
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error
