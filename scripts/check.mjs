@@ -24,6 +24,8 @@ const checks = [
       '--project',
       'compat',
       '--project',
+      'torture',
+      '--project',
       'server',
     ],
   ],

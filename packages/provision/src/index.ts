@@ -10,7 +10,7 @@ export {
   failPointNow,
   parseFaultPlan,
 } from './faults/faults.ts'
-export { COMMON_POINTS, DRIVER_POINTS, type FailPoint } from './faults/points.ts'
+export { COMMON_POINTS, DRIVER_POINTS, type FailPoint, RARE_POINTS } from './faults/points.ts'
 export { makeDirectory, syncPath, writeFileAtomically } from './files.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'

@@ -32,10 +32,16 @@ export class Client {
     this.clones = [new CloneModel(`${name}-a`), new CloneModel(`${name}-b`)]
   }
 
-  /** Ends early when the server goes away. */
-  async play(script: readonly Step[]): Promise<void> {
+  /**
+   * Goes through the steps, and through them again as long as `again` says so. Ends early when the server goes away.
+   */
+  async play(script: readonly Step[], again: () => boolean): Promise<void> {
     try {
-      for (const step of script) await this.#step(step)
+      do {
+        for (const step of script) await this.#step(step)
+        // Steps of which none applies ask for nothing, and would leave no time for anything else.
+        if (again()) await this.#list()
+      } while (again())
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error
     }

@@ -83,7 +83,7 @@ const EVERYTHING: Step[] = (
 ).map((kind, index) => ({ kind, slot: kind === 'create-from-snapshot' || index === 6 ? 1 : 0, pick: 0, hasty: false }))
 
 /** Which kind of round comes to a point. */
-function kindFor(point: string): RoundKind {
+export function kindFor(point: string): RoundKind {
   const operation = point.split('.')[0] ?? ''
   if (/^(before|after) (umount|losetup --detach)$/.test(point)) return 'stop'
   if (/ (btrfs filesystem resize|btrfs quota \w+|losetup --set-capacity)$/.test(point)) return 'grow'
@@ -98,17 +98,18 @@ function kindFor(point: string): RoundKind {
   return 'serve'
 }
 
-const outside: fc.Arbitrary<Round> = fc.record({
-  kind: fc.oneof(
-    { weight: 12, arbitrary: fc.constant<RoundKind>('serve') },
-    ...(['stop', 'restart', 'import', 'grow', 'birth', 'death'] as const).map((kind) => ({
-      weight: 1,
-      arbitrary: fc.constant<RoundKind>(kind),
-    })),
-  ),
-  blow: fc.record({ from: fc.constant<'outside'>('outside'), afterMs: fc.integer({ min: 50, max: 4000 }) }),
-  scripts,
-})
+const outside = (longestMs: number): fc.Arbitrary<Round> =>
+  fc.record({
+    kind: fc.oneof(
+      { weight: 12, arbitrary: fc.constant<RoundKind>('serve') },
+      ...(['stop', 'restart', 'import', 'grow', 'birth', 'death'] as const).map((kind) => ({
+        weight: 1,
+        arbitrary: fc.constant<RoundKind>(kind),
+      })),
+    ),
+    blow: fc.record({ from: fc.constant<'outside'>('outside'), afterMs: fc.integer({ min: 50, max: longestMs }) }),
+    scripts,
+  })
 
 function inside(points: readonly string[], actions: readonly FaultAction[]): fc.Arbitrary<Round> {
   const blow = fc.record({
@@ -125,13 +126,18 @@ function inside(points: readonly string[], actions: readonly FaultAction[]): fc.
 /**
  * A few rounds, each with one blow: a third from outside, the others at points of which those come first that have not killed yet.
  *
+ * @param longestMs how late SIGKILL may come from outside: a start, and some of what comes after it, take less
  * @param points all that this lab can come to
  * @param unproven those at which no process was killed so far
  */
-export function histories(points: readonly string[], unproven: readonly string[]): fc.Arbitrary<History> {
+export function histories(
+  points: readonly string[],
+  unproven: readonly string[],
+  longestMs: number,
+): fc.Arbitrary<History> {
   const wanted = unproven.length > 0 ? unproven : points
   const round = fc.oneof(
-    { weight: 3, arbitrary: outside },
+    { weight: 4, arbitrary: outside(longestMs) },
     { weight: 5, arbitrary: inside(wanted, ['kill']) },
     { weight: 1, arbitrary: inside(points, ['throw']) },
     { weight: 1, arbitrary: inside(points, ['delay', 'kill']) },

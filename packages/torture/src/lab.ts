@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Fault } from '@dblab/provision'
 import { freePort, freePortRange, type PortRange } from '@dblab/provision/testbed/ports'
 import { stringify } from 'yaml'
+import { unmountBelow } from './machine.ts'
 import { Violation } from './violation.ts'
 
 /** The built server, as users run it. */
@@ -99,10 +100,11 @@ export class TorturedLab {
   /**
    * Starts the server.
    *
+   * @param faults 'none': with nothing armed, as users run it; no point is noted then either
    * @returns undefined once it serves; else how it ended
    * @throws Violation when it does neither
    */
-  async start(faults: readonly Fault[] = [], args: readonly string[] = []): Promise<Ended | undefined> {
+  async start(faults: readonly Fault[] | 'none' = [], args: readonly string[] = []): Promise<Ended | undefined> {
     const child = this.#spawn(['start', ...args], faults)
     this.#server = child
     const exited = once(child, 'exit')
@@ -122,13 +124,18 @@ export class TorturedLab {
   }
 
   /** Runs another command to its end. */
-  async run(args: readonly string[], faults: readonly Fault[] = [], killAfterMs?: number): Promise<Ended> {
+  async run(args: readonly string[], faults: readonly Fault[] | 'none' = [], killAfterMs?: number): Promise<Ended> {
     const child = this.#spawn(args, faults)
     child.stdout?.on('data', (chunk) => this.#log.write(chunk))
     const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs)
     await this.#within(once(child, 'exit'), `"${args[0]}" does not end`)
     clearTimeout(timer)
     return endOf(child)
+  }
+
+  /** As a reboot would, for a pool that is mounted by others than the lab; to be called when all of the lab is stopped. */
+  async unmount(): Promise<void> {
+    if (this.dataset !== undefined) await unmountBelow(this.dataset)
   }
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
@@ -192,14 +199,14 @@ export class TorturedLab {
     await writeFile(join(this.directory, 'dblab.yaml'), stringify(config))
   }
 
-  #spawn(args: readonly string[], faults: readonly Fault[]): ChildProcess {
-    const plan = JSON.stringify({ log: this.faultLog, faults })
+  #spawn(args: readonly string[], faults: readonly Fault[] | 'none'): ChildProcess {
+    const plan = faults === 'none' ? undefined : JSON.stringify({ log: this.faultLog, faults })
     const child = spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
       cwd: this.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, DBLAB_TOKEN: this.token, DBLAB_FAULTS: plan },
+      env: { PATH: process.env.PATH, DBLAB_TOKEN: this.token, ...(plan !== undefined && { DBLAB_FAULTS: plan }) },
     })
-    this.#log.write(`--- ${args.join(' ')} ${plan}\n`)
+    this.#log.write(`--- ${args.join(' ')} ${plan ?? 'with nothing armed'}\n`)
     child.stderr?.on('data', (chunk) => this.#log.write(chunk))
     return child
   }

@@ -76,6 +76,14 @@ export async function datasetsBelow(dataset: string): Promise<string[]> {
   return stdout.split('\n').flatMap((name) => (name.startsWith(`${dataset}/`) ? [name.slice(dataset.length + 1)] : []))
 }
 
+/** Unmounts a dataset and all below it. */
+export async function unmountBelow(dataset: string): Promise<void> {
+  const argv = ['list', '-H', '-o', 'name,mounted', '-t', 'filesystem', '-r', dataset]
+  const { stdout } = await execute('zfs', argv, { env: { PATH } })
+  const mounted = stdout.split('\n').flatMap((line) => (line.endsWith('\tyes') ? [line.split('\t')[0] ?? ''] : []))
+  for (const name of mounted.reverse()) await execute('zfs', ['unmount', name], { env: { PATH } })
+}
+
 /**
  * Shared memory of Postgres servers that nobody uses: what a killed one leaves. System V segments that no process has attached, and
  * files below /dev/shm that none has mapped.

@@ -1,3 +1,4 @@
+import type { Clone } from '@dblab/models'
 import { Violation } from './violation.ts'
 
 /** Rows of a clone's table: those that were acknowledged must be there, those that were only sent may be. */
@@ -30,6 +31,8 @@ export class CloneModel {
   promised: Rows | undefined
   /** As the last answer said it; undefined where none did. */
   isProtected: boolean | undefined = false
+  /** When its last reset failed, as it said when it was last seen; empty for never. */
+  resetFailedAt = ''
   /** True when nothing has happened to it since it was last seen whole. */
   settled = true
 
@@ -55,7 +58,7 @@ export class CloneModel {
   }
 
   /** Compares what is there with what may be, and goes on from that. @throws Violation */
-  see(rows: ReadonlySet<number>, isProtected: boolean): void {
+  see(rows: ReadonlySet<number>, view: Pick<Clone, 'protected' | 'resetFailedAt'>): void {
     const fits = this.data.some(({ must, may }) => isSubset(must, rows) && isSubset(rows, may))
     if (!fits) {
       const expected = this.data.map(({ must, may }) => `${show(must)} to ${show(may)}`).join(', or ')
@@ -64,7 +67,8 @@ export class CloneModel {
     this.presence = 'present'
     this.data = [{ must: rows, may: rows }]
     this.promised = undefined
-    this.isProtected = isProtected
+    this.isProtected = view.protected
+    this.resetFailedAt = view.resetFailedAt
     this.settled = true
   }
 
@@ -75,6 +79,7 @@ export class CloneModel {
     this.data = [NO_ROWS]
     this.promised = undefined
     this.isProtected = false
+    this.resetFailedAt = ''
     this.settled = true
   }
 }

@@ -53,17 +53,16 @@ export class Ordeal {
    * @throws Violation
    */
   async suffer(history: History): Promise<void> {
-    this.#around.failuresAllowed = false
     for (const round of history) {
       const started = Date.now()
       await this.#write(JSON.stringify(round))
       await this.#round(round)
+      if (this.#around.failuresAllowed) await this.#getOverFailures()
       await this.#write(`  ${Date.now() - started} ms`)
       this.#tally.take(this.lab.faultLog)
     }
     await this.#stopServer('SIGKILL')
-    await this.#startInPeace()
-    await Promise.all(this.#clients.map((client) => client.verify()))
+    await this.#verifyInPeace()
     await checkMachine(this.lab, this.#before)
     await Promise.all(this.#clients.map((client) => client.deleteClones()))
     // After all clones: one of the lab's own data is what others get who name none.
@@ -103,7 +102,10 @@ export class Ordeal {
       this.#note(await this.lab.run(['stop'], faultsOf(blow), killTimeOf(blow)), blow)
       return
     }
-    if (kind === 'restart') await this.#runInPeace('stop')
+    if (kind === 'restart') {
+      await this.#runInPeace('stop')
+      await this.lab.unmount()
+    }
     if (kind === 'grow' && this.lab.options.driver === 'btrfs') await this.lab.grow()
     if (kind === 'import') this.#imports++
     const args = kind === 'import' ? ['--import', join(this.lab.directory, 'dump.sql')] : []
@@ -116,7 +118,9 @@ export class Ordeal {
     const after = killTimeOf(blow)
     const timer = after === undefined ? undefined : setTimeout(() => this.lab.kill(), after)
     const ended = await this.lab.start(faultsOf(blow), args)
-    if (!ended) await Promise.all(scripts.map((script, index) => this.#clients[index]?.play(script)))
+    // One that comes from outside at some time is not to find everybody done.
+    const again = () => after !== undefined && this.lab.isUp
+    if (!ended) await Promise.all(scripts.map((script, index) => this.#clients[index]?.play(script, again)))
     clearTimeout(timer)
     if (ended) this.#note(ended, blow)
     else await this.#endRound(blow)
@@ -130,7 +134,19 @@ export class Ordeal {
     if (!this.lab.isUp) return this.#note(await this.lab.ended(), blow)
     const inGoodOrder = blow.from === 'inside' && blow.action !== 'kill' && blow.skip % 2 === 0
     await this.#stopServer(inGoodOrder ? 'SIGTERM' : 'SIGKILL')
-    if (!inGoodOrder) this.#tally.outside++
+    if (!inGoodOrder) this.#tally.quiet++
+  }
+
+  /** What a failed step has left is put right before anything else happens: from then on nothing may fail again. */
+  async #getOverFailures(): Promise<void> {
+    await this.#stopServer('SIGKILL')
+    await this.#verifyInPeace()
+    this.#around.failuresAllowed = false
+  }
+
+  async #verifyInPeace(): Promise<void> {
+    await this.#startInPeace()
+    await Promise.all(this.#clients.map((client) => client.verify()))
   }
 
   /** A lab beside the main one, that is made or removed, and cut off in it. */
@@ -203,8 +219,9 @@ export class Ordeal {
   }
 }
 
-function faultsOf(blow: Blow): Fault[] {
-  return blow.from === 'inside' ? [{ point: blow.point, action: blow.action, skip: blow.skip }] : []
+/** What is struck from outside has nothing armed. */
+function faultsOf(blow: Blow): Fault[] | 'none' {
+  return blow.from === 'inside' ? [{ point: blow.point, action: blow.action, skip: blow.skip }] : 'none'
 }
 
 function killTimeOf(blow: Blow): number | undefined {

@@ -42,7 +42,8 @@ export class Settling {
     if (code === 'FATAL') return this.#fatal(clone, view)
     if (code !== 'OK') return false
     if (clone.deleting) throw new Violation('wrong', `clone ${clone.id} was deleted, and is there`)
-    const failed = view.resetFailedAt !== ''
+    // What failed while it was allowed to stays written in the clone until the next reset.
+    const failed = view.resetFailedAt !== '' && view.resetFailedAt !== clone.resetFailedAt
     if (failed && !this.#answers.around.failuresAllowed)
       throw new Violation('wrong', `the reset of ${clone.id} failed: ${message}`)
     if (clone.promised && !failed) clone.data = [clone.promised]
@@ -50,7 +51,7 @@ export class Settling {
     if (!rows) return false
     if (clone.isProtected !== undefined && clone.isProtected !== view.protected)
       throw new Violation('lost', `clone ${clone.id} has lost a change of its protection`)
-    clone.see(rows, view.protected)
+    clone.see(rows, view)
     return true
   }
 

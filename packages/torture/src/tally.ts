@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { COMMON_POINTS, DRIVER_POINTS } from '@dblab/provision'
+import { COMMON_POINTS, DRIVER_POINTS, RARE_POINTS } from '@dblab/provision'
 
 /** What has been done to labs so far. */
 export class Tally {
   inside = 0
+  /** By SIGKILL at a random time, while a server started or was at work, or a command ran. */
   outside = 0
+  /** Likewise, but when all was done: no kills to boast of. */
+  quiet = 0
   throws = 0
   delays = 0
   histories = 0
@@ -35,7 +38,7 @@ export class Tally {
 
   /** Those that were come to and that the list does not have: it has to be kept. */
   get unlisted(): string[] {
-    return [...this.#reached].filter((point) => !this.points.includes(point)).sort()
+    return [...this.#reached].filter((point) => !this.points.includes(point) && !RARE_POINTS.includes(point)).sort()
   }
 
   /** Takes in what the processes of a lab have written since the last time. */
@@ -58,9 +61,9 @@ export class Tally {
   }
 
   toString(): string {
-    const { kills, outside, throws, delays, histories, operations, points, unproven } = this
+    const { kills, outside, quiet, throws, delays, histories, operations, points, unproven } = this
     const proven = points.length - unproven.length
-    return `${kills} kills (${outside} from outside), ${throws} failed steps, ${delays} delays in ${histories} histories with ${operations} operations; killed at ${proven} of ${points.length} fail points`
+    return `${kills} kills (${outside} from outside; ${quiet} at quiet moments not counted), ${throws} failed steps, ${delays} delays in ${histories} histories with ${operations} operations; killed at ${proven} of ${points.length} fail points`
   }
 }
 

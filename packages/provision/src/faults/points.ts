@@ -113,12 +113,16 @@ const ZFS_COMMANDS = [
   'zfs destroy',
   'zfs get',
   'zfs set',
+  'zfs mount',
   'zpool list',
   'zpool status',
 ]
 
 /** Around each program that a driver runs. */
 const around = (commands: readonly string[]) => commands.flatMap((command) => [`before ${command}`, `after ${command}`])
+
+/** Around what drivers only run when something else has been refused, which no test can count on. */
+export const RARE_POINTS: readonly string[] = around(['btrfs property set', 'zfs list'])
 
 /** The points that only labs on this driver come to. */
 export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {
