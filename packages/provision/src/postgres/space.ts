@@ -1,7 +1,8 @@
 import { isProvisionError, ProvisionError } from '../errors.ts'
 
-const QUOTA = /Disk quota exceeded/
-const FULL = /No space left on device/
+/** Where the system's words stand in a message: at its end. What a client has said stands within quotes, and may be anything. */
+const QUOTA = /: Disk quota exceeded\.?$/
+const FULL = /: No space left on device\.?$/
 /** The same errno says that the kernel has no more of these (semget(2), shmget(2)), or that /dev/shm is full: no disk is. */
 const NOT_A_DISK = /semaphore|shared memory/i
 

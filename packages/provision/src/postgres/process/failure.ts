@@ -15,9 +15,12 @@ export function startFailure(spec: InstanceSpec, log: readonly string[]): Provis
   })
 }
 
+/** The postmaster's own line, whole (pqcomm.c): what a stranger says at the port is quoted in the log too, in lines of another kind. */
+const PORT_TAKEN = /\bLOG: {2}could not bind IPv[46] address "[^"]*": Address already in use$/
+
 /** Postgres goes on when it could bind one of several addresses; for us, somebody else then has our port. */
 export function portIsTaken(log: readonly string[]): boolean {
-  return log.some((line) => line.includes('could not bind') && line.includes('Address already in use'))
+  return log.some((line) => PORT_TAKEN.test(line))
 }
 
 export function portTaken(spec: InstanceSpec): ProvisionError {
