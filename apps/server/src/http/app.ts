@@ -44,6 +44,8 @@ export function createApp({
   app.locals.stopping = stopping ?? new AbortController().signal
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
+  // One path, one name: what looks at paths before the routes do must see the same as they.
+  app.enable('case sensitive routing')
   app.set('trust proxy', [...trustedProxies])
   app.use(requestLog(log))
   // Without TLS, `upgrade-insecure-requests` would send Swagger UI's own calls to a port that does not speak it.

@@ -94,7 +94,7 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
   TOKEN_ALREADY_EXISTS: {
     status: 409,
     name: 'Token already exists',
-    hint: 'Choose another name, or revoke that token',
+    hint: 'Choose another name; where it is the name of an active token, that can be revoked',
   },
   NOT_ENOUGH_DISK_SPACE: {
     status: 507,

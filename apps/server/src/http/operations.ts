@@ -1,4 +1,5 @@
 import type { JsonObject } from 'swagger-ui-express'
+import { pathPattern } from './paths.ts'
 
 /** An operation of the API, as a request asks for it. */
 export interface Operation {
@@ -19,8 +20,7 @@ type Documented = Record<string, { operationId: string; security?: unknown[] }>
 /** From the OpenAPI document: which operation a request is for. Undefined for a path or a method that there is not. */
 export function operationFinder(openApi: JsonObject): (method: string, path: string) => Operation | undefined {
   const paths = Object.entries((openApi.paths ?? {}) as Record<string, Documented>).map(([template, operations]) => ({
-    // As Express takes it: in any case, with a slash at the end or without.
-    pattern: new RegExp(`^${template.replace(/\{[^}]+\}/, '([^/]+)')}/?$`, 'i'),
+    pattern: pathPattern(template),
     noun: template.split('/')[1] ?? '',
     operations,
   }))

@@ -1,8 +1,8 @@
 import type { JsonObject } from 'swagger-ui-express'
 
-/** `/clone/{id}` takes one segment, and a slash at the end, as Express does. */
+/** `/clone/{id}` takes one segment, which is captured, and a slash at the end, as Express does. */
 export function pathPattern(template: string): RegExp {
-  return new RegExp(`^${template.replace(/\{[^}]+\}/g, '[^/]+')}/?$`)
+  return new RegExp(`^${template.replace(/\{[^}]+\}/g, '([^/]+)')}/?$`)
 }
 
 /** From the OpenAPI document: which methods a path has. Empty for a path that there is not. */

@@ -122,6 +122,9 @@ export function badInput(api: () => Api, bodyLimit: number): void {
       ['GET', `/clone/${CANARY.repeat(500)}`, 'CLONE_NOT_FOUND'],
       ['GET', `/clone/a/${CANARY}`, 'PATH_NOT_FOUND'],
       ['POST', `/${CANARY}`, 'PATH_NOT_FOUND'],
+      // Another case is another path, to all who look at it.
+      ['GET', `/CLONES?${CANARY}=1`, 'PATH_NOT_FOUND'],
+      ['PUT', '/Status', 'PATH_NOT_FOUND'],
       ['PUT', `/clone/${CANARY}_`, 'METHOD_NOT_ALLOWED'],
     ] as const)('%s %s is refused', async (method, path, code) => {
       expect((await api().refused(code, method, path)).text).not.toContain(CANARY)
