@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { chmod, lstat, mkdir, open, readdir, rename, rmdir } from 'node:fs/promises'
+import { chmod, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError } from './errors.ts'
 
@@ -32,12 +32,22 @@ export async function isEmptyDirectory(path: string): Promise<boolean> {
   return (await readdir(path)).length === 0
 }
 
+/** True for a link too, wherever it leads. */
 export async function exists(path: string): Promise<boolean> {
+  return isThere(lstat(path))
+}
+
+/** For a link: that something is where it leads. */
+export async function leadsSomewhere(path: string): Promise<boolean> {
+  return isThere(stat(path))
+}
+
+async function isThere(looking: Promise<unknown>): Promise<boolean> {
   try {
-    await lstat(path)
+    await looking
     return true
   } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return false
     throw error
   }
 }

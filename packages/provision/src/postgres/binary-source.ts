@@ -4,6 +4,7 @@ import { platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
 import { run } from '../exec.ts'
+import { leadsSomewhere } from '../files.ts'
 import { canPass } from './account.ts'
 import { chooseBinaries, type FindBinariesOptions, findBinaries, type PostgresBinaries } from './binaries.ts'
 import type { Account } from './runtime.ts'
@@ -84,19 +85,9 @@ async function isReachable(prefix: string, account: Account): Promise<boolean> {
   for (const part of PARTS) {
     const there = await canPass(account, join(prefix, part))
     // Distributions keep `share` elsewhere, in places that everybody can read.
-    if (!there && (part === 'bin' || (await present(join(prefix, part))))) return false
+    if (!there && (part === 'bin' || (await leadsSomewhere(join(prefix, part))))) return false
   }
   return canPass(account, join(prefix, 'bin', 'postgres'))
-}
-
-async function present(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return false
-    throw error
-  }
 }
 
 async function copyInstallation(prefix: string, target: string, copiesDir: string): Promise<void> {
@@ -104,7 +95,7 @@ async function copyInstallation(prefix: string, target: string, copiesDir: strin
   const temporary = join(copiesDir, `${TEMPORARY}${randomBytes(6).toString('hex')}`)
   try {
     for (const part of PARTS) {
-      if (!(await present(join(prefix, part)))) continue
+      if (!(await leadsSomewhere(join(prefix, part)))) continue
       await cp(join(prefix, part), join(temporary, part), { recursive: true, verbatimSymlinks: true })
     }
     await openToAll(temporary)

@@ -1,7 +1,8 @@
-import { access, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isSystemError, ProvisionError } from '../../errors.ts'
+import { ProvisionError } from '../../errors.ts'
+import { exists, leadsSomewhere } from '../../files.ts'
 import type { Account } from '../runtime.ts'
 import { postmasterFilePath } from './postmaster-file.ts'
 import type { ProcessTable } from './processes.ts'
@@ -37,7 +38,7 @@ export async function assertDataDir(dataDir: string, account: Account): Promise<
  */
 export async function removeCarriedPostmasterFile(table: ProcessTable, dataDir: string): Promise<void> {
   // A directory that was shut down cleanly has none. Only where there is one is it worth a look at all processes.
-  if (!(await hasFile(postmasterFilePath(dataDir)))) return
+  if (!(await exists(postmasterFilePath(dataDir)))) return
   const deadline = Date.now() + LEFTOVER_DEADLINE_MS
   for (;;) {
     const { postmaster, others } = await findServer(table, dataDir)
@@ -60,15 +61,5 @@ export function alreadyRunning(dataDir: string): ProvisionError {
 
 /** Debian keeps it elsewhere, so copies of its clusters have none, and Postgres does not start without. */
 export async function hasConfigFile(dataDir: string): Promise<boolean> {
-  return hasFile(join(dataDir, 'postgresql.conf'))
-}
-
-async function hasFile(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return false
-    throw error
-  }
+  return leadsSomewhere(join(dataDir, 'postgresql.conf'))
 }
