@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { createImportRole, findClientTools, IMPORT_ROLE } from '@dblab/provision'
 import { LabError } from '../errors.ts'
 import type { Lab } from '../lab/lab.ts'
@@ -65,7 +65,8 @@ async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logg
   return {
     database: plan.database,
     sample: false,
-    message: `Imported from ${path}`,
+    // Members read it, whom the host's directories do not concern.
+    message: `Imported from ${basename(path)}`,
     loginRoles: [IMPORT_ROLE],
     fill: async (instance) => {
       const result = await importDump(plan, instance, { account, embedded, signal, onProgress: progressLog(log) })
