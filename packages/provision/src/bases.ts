@@ -55,11 +55,14 @@ const BULK_LOAD_SETTINGS = {
 
 /** What clones are made of: clusters that were made ready for it and shut down cleanly, and their snapshots. */
 export class Bases {
+  readonly #keepSuperusers: boolean
   readonly #volumes: ClusterVolumes
   readonly #storage: StorageDriver
   readonly #runtime: PostgresRuntime
 
-  constructor(volumes: ClusterVolumes) {
+  /** @param keepSuperusers see `BaseOptions` */
+  constructor(volumes: ClusterVolumes, keepSuperusers: boolean) {
+    this.#keepSuperusers = keepSuperusers
     this.#volumes = volumes
     this.#storage = volumes.storage
     this.#runtime = volumes.runtime
@@ -111,7 +114,7 @@ export class Bases {
     await fill(instance)
     await failPoint('import.filled')
     signal?.throwIfAborted()
-    await prepareBase(instance, { database: spec.database, signal })
+    await prepareBase(instance, { database: spec.database, keepSuperusers: this.#keepSuperusers, signal })
     await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)
     await this.#stopCleanly(spec.volumeId, dataDir)
@@ -176,7 +179,8 @@ export class Bases {
     for (const database of databases) {
       const deadline = AbortSignal.timeout(timeoutMs)
       try {
-        await prepareBase(instance, { database, signal: stop ? AbortSignal.any([stop, deadline]) : deadline })
+        const signal = stop ? AbortSignal.any([stop, deadline]) : deadline
+        await prepareBase(instance, { database, keepSuperusers: this.#keepSuperusers, signal })
       } catch (error) {
         if (stop?.aborted || !deadline.aborted) throw error
         throw new ProvisionError('TIMEOUT', `a database was not ready for clones in ${timeoutMs / 1000} s`, {

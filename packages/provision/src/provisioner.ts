@@ -53,7 +53,7 @@ export interface ProvisionerOptions {
   quotaBytes?: number | undefined
   /** What each clone's Postgres may take of the machine. */
   limits?: InstanceLimits | undefined
-  /** Let a clone's user be one of the data's own superusers. */
+  /** Superusers of the data stay what they are when it is brought in, and a clone's user may be one of them. */
   allowSuperusers: boolean
 }
 
@@ -73,7 +73,7 @@ export class Provisioner {
     this.runtime = options.runtime
     this.#options = options
     this.#volumes = new ClusterVolumes(options)
-    this.#bases = new Bases(this.#volumes)
+    this.#bases = new Bases(this.#volumes, options.allowSuperusers)
   }
 
   /** A new volume of the snapshot with a running Postgres that takes the login. Ready when this resolves. */

@@ -134,7 +134,7 @@ const postgres = z
       .boolean()
       .default(false)
       .describe(
-        "Let a clone be asked for as one of the data's own superusers. Whoever has that clone can run programs on the host",
+        'Superusers of the data stay superusers when it is imported, and a clone can be asked for under their names. Whoever has that clone can run programs on the host',
       ),
   })
   .prefault({})

@@ -10,6 +10,8 @@ import { scramVerifier } from './scram.ts'
 export interface BaseOptions {
   /** The main database: the one whose contents clones' users may alter. */
   database: string
+  /** Superusers of the data stay superusers, for clones that are asked for under their names. */
+  keepSuperusers?: boolean | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -20,7 +22,10 @@ export interface BaseOptions {
  *
  * @throws ProvisionError INVALID when the data has the lab's own names; NOT_FOUND when there is no such database
  */
-export async function prepareBase(instance: LabAddress, { database, signal }: BaseOptions): Promise<void> {
+export async function prepareBase(
+  instance: LabAddress,
+  { database, keepSuperusers = false, signal }: BaseOptions,
+): Promise<void> {
   if (database === LAB_DATABASE) throw reservedDatabase()
   const options = { signal, timeoutMs: 0 }
   try {
@@ -34,7 +39,7 @@ export async function prepareBase(instance: LabAddress, { database, signal }: Ba
         await ensureOwnerRoles(client)
         // Told before they are disarmed: whose parts of extensions the lab takes over hangs on it.
         const superusers = await superuserIds(client)
-        await disarmRoles(client)
+        await disarmRoles(client, keepSuperusers)
         await quietLog(client)
         await handOver(client, database, superusers)
       },

@@ -25,15 +25,17 @@ export function inTrustingLibrary(alias: string): string {
 }
 
 /** Of `pg_authid`, the one that initdb made (BOOTSTRAP_SUPERUSERID). It can't lose SUPERUSER. */
-const BOOTSTRAP_OID = 10
+export const BOOTSTRAP_OID = 10
 
 /**
  * Takes from every role but the lab's what an ordinary user of a database does not have: superuser and its like, the server's files and
  * programs, settings of the server. Nobody can log in any more, and no password of the source stays. What the data's roles may do with
  * the data is not touched.
+ *
+ * @param keepSuperusers leaves superusers what they are, without a login; nobody else can become one of them
  */
-export async function disarmRoles(client: Client): Promise<void> {
-  await runAll(client, await roleStatements(client))
+export async function disarmRoles(client: Client, keepSuperusers: boolean): Promise<void> {
+  await runAll(client, await roleStatements(client, keepSuperusers))
   await runAll(client, await membershipStatements(client))
   await runAll(client, await statements(client, FUNCTION_GRANTS, [LAB_ROLE]))
   await runAll(client, await statements(client, TRUSTING_FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS]))
@@ -43,16 +45,17 @@ export async function disarmRoles(client: Client): Promise<void> {
   await runAll(client, await statements(client, EVENT_TRIGGERS, []))
 }
 
-async function roleStatements(client: Client): Promise<string[]> {
-  const { rows } = await client.query<{ name: string; bootstrap: boolean }>(
-    `select rolname as name, oid = ${BOOTSTRAP_OID} as bootstrap from pg_authid
+async function roleStatements(client: Client, keepSuperusers: boolean): Promise<string[]> {
+  const { rows } = await client.query<{ name: string; bootstrap: boolean; superuser: boolean }>(
+    `select rolname as name, oid = ${BOOTSTRAP_OID} as bootstrap, rolsuper as superuser from pg_authid
      where rolname !~ '^pg_' and rolname <> $1
        and (rolcanlogin or rolpassword is not null or oid <> ${BOOTSTRAP_OID}
          and (rolsuper or rolreplication or rolbypassrls or rolcreaterole))`,
     [LAB_ROLE],
   )
-  return rows.map(({ name, bootstrap }) => {
-    const powers = bootstrap ? '' : 'nosuperuser noreplication nobypassrls nocreaterole'
+  return rows.map(({ name, bootstrap, superuser }) => {
+    const powers =
+      bootstrap || (superuser && keepSuperusers) ? '' : 'nosuperuser noreplication nobypassrls nocreaterole'
     return `alter role ${escapeIdentifier(name)} nologin password null ${powers}`
   })
 }

@@ -1,7 +1,8 @@
 import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
-import { assertUserName, LAB_DATABASE, OWNER_ROLE } from './names.ts'
+import { BOOTSTRAP_OID } from './disarm.ts'
+import { assertUserName, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
 
@@ -11,7 +12,7 @@ export interface UserSpec {
   username: string
   /** As `scramVerifier` makes it; never the password. */
   verifier: string
-  /** Lets the user be a role that is a superuser in the data, and stays one. Nobody is made a superuser. */
+  /** Lets the user be a role that is a superuser in the data, and stays one; without it, no role does. Nobody is made a superuser. */
   allowSuperuser: boolean
 }
 
@@ -55,10 +56,11 @@ export async function readVerifier(
 }
 
 async function setUp(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
-  const { rows } = await client.query<{ superuser: boolean | null; major: number }>(
+  const { rows } = await client.query<{ superuser: boolean | null; superusers: string[]; major: number }>(
     `select (select rolsuper from pg_authid where rolname = $1) as superuser,
+       array(select rolname::text from pg_authid where rolsuper and oid <> ${BOOTSTRAP_OID} and rolname <> $2) as superusers,
        current_setting('server_version_num')::int / 10000 as major`,
-    [username],
+    [username, LAB_ROLE],
   )
   const superuser = rows[0]?.superuser ?? undefined
   if (superuser && !allowSuperuser) {
@@ -74,8 +76,11 @@ async function setUp(client: Client, { username, verifier, database, allowSuperu
   const plain = superuser ? '' : 'nosuperuser noreplication nobypassrls nocreaterole'
   // A grant that the data made may have neither option.
   const options = (rows[0]?.major ?? 0) >= 16 ? 'with inherit true, set true' : ''
+  // Of data that was brought in while superusers were allowed: what they own may not run as a superuser any more.
+  const disarmed = allowSuperuser ? [] : (rows[0]?.superusers ?? [])
   await client.query(`
     begin;
+    ${disarmed.map((role) => `alter role ${escapeIdentifier(role)} nosuperuser;`).join(' ')}
     ${superuser === undefined ? 'create' : 'alter'} role ${user}
       login inherit createdb ${plain} connection limit -1 valid until 'infinity' password ${escapeLiteral(verifier)};
     grant ${escapeIdentifier(OWNER_ROLE)} to ${user} ${options};
