@@ -153,8 +153,7 @@ export class Client {
     const target = to ?? this.#snapshots.find(({ id }) => id === view?.snapshot)
     await this.#sessions.endAll((held) => held === clone)
     const rows = target?.rows ?? NO_ROWS
-    clone.data = [...clone.data, rows]
-    clone.settled = false
+    clone.resetTo(rows)
     const { status } = await this.#answers.ask('POST', `/clone/${clone.id}/reset`, to && { snapshot: to.id })
     if (status === 202) clone.promised = rows
     else if (status !== 500) throw new Violation('wrong', `the reset of ${clone.id} was answered with ${status}`)

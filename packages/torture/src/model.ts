@@ -57,6 +57,19 @@ export class CloneModel {
     this.data = this.data.map(({ must, may }) => ({ must: new Set([...must, ...rows]), may }))
   }
 
+  /** A reset is about to be asked for. */
+  resetTo(rows: Rows): void {
+    this.data = [...this.data, rows]
+    this.settled = false
+  }
+
+  /** The last reset left it with the data from before, and says when. */
+  resetFailed(at: string): void {
+    if (this.data.length > 1) this.data = this.data.slice(0, -1)
+    this.promised = undefined
+    this.resetFailedAt = at
+  }
+
   /** Compares what is there with what may be, and goes on from that. @throws Violation */
   see(rows: ReadonlySet<number>, view: Pick<Clone, 'protected' | 'resetFailedAt'>): void {
     const fits = this.data.some(({ must, may }) => isSubset(must, rows) && isSubset(rows, may))

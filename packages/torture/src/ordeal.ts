@@ -57,7 +57,7 @@ export class Ordeal {
       const started = Date.now()
       await this.#write(JSON.stringify(round))
       await this.#round(round)
-      if (this.#around.failuresAllowed) await this.#getOverFailures()
+      if (this.#around.failuresAllowed) await this.#getOverFailure()
       await this.#write(`  ${Date.now() - started} ms`)
       this.#tally.take(this.lab.faultLog)
     }
@@ -93,8 +93,8 @@ export class Ordeal {
   }
 
   async #round({ kind, blow, scripts }: Round): Promise<void> {
-    if (blow.from === 'inside' && blow.action === 'throw') this.#around.failuresAllowed = true
     if (kind === 'birth' || kind === 'death') return this.#another(kind, blow)
+    if (blow.from === 'inside' && blow.action === 'throw') this.#around.failuresAllowed = true
     if (kind === 'serve') return this.#serve(blow, scripts)
     await this.#stopServer(kind === 'import' ? 'SIGTERM' : 'SIGKILL')
     if (kind === 'stop' || kind === 'restart') await Promise.all(this.#clients.map((client) => client.endSessions()))
@@ -137,8 +137,14 @@ export class Ordeal {
     if (!inGoodOrder) this.#tally.quiet++
   }
 
-  /** What a failed step has left is put right before anything else happens: from then on nothing may fail again. */
-  async #getOverFailures(): Promise<void> {
+  /**
+   * What a failed step has left is put right before anything else happens: from then on nothing may fail again. A step that did not come to
+   * its fault is no excuse for anything.
+   */
+  async #getOverFailure(): Promise<void> {
+    const before = this.#tally.throws
+    this.#tally.take(this.lab.faultLog)
+    this.#around.failuresAllowed = this.#tally.throws > before
     await this.#stopServer('SIGKILL')
     await this.#verifyInPeace()
     this.#around.failuresAllowed = false

@@ -23,15 +23,20 @@ export class Settling {
   /** @throws Violation; NoAnswer when the server goes down meanwhile */
   async settle(clone: CloneModel): Promise<void> {
     const deadline = Date.now() + SETTLE_DEADLINE_MS
+    let helped = false
     for (;;) {
       const { status, body } = await this.#answers.ask('GET', `/clone/${clone.id}?wait=20`)
       if (status === 404) return absent(clone)
       const view = body as Clone
-      if (await this.#settledAs(clone, view)) return
-      if (Date.now() > deadline) {
-        const { code, message } = view.status
+      const { code, message } = view.status
+      if (code === 'FATAL' && !/will be tried again/.test(message)) {
+        // One step was made to fail, and has.
+        if (helped) throw new Violation('stuck', `clone ${clone.id} is FATAL after it was helped: ${message}`)
+        await this.#help(clone, view)
+        helped = true
+      } else if (await this.#settledAs(clone, view)) return
+      if (Date.now() > deadline)
         throw new Violation('stuck', `clone ${clone.id} is ${code} for too long, or does not answer: ${message}`)
-      }
       await delay(200)
     }
   }
@@ -39,14 +44,14 @@ export class Settling {
   /** False when it is to be looked at again. */
   async #settledAs(clone: CloneModel, view: Clone): Promise<boolean> {
     const { code, message } = view.status
-    if (code === 'FATAL') return this.#fatal(clone, view)
     if (code !== 'OK') return false
     if (clone.deleting) throw new Violation('wrong', `clone ${clone.id} was deleted, and is there`)
     // What failed while it was allowed to stays written in the clone until the next reset.
     const failed = view.resetFailedAt !== '' && view.resetFailedAt !== clone.resetFailedAt
     if (failed && !this.#answers.around.failuresAllowed)
       throw new Violation('wrong', `the reset of ${clone.id} failed: ${message}`)
-    if (clone.promised && !failed) clone.data = [clone.promised]
+    if (failed) clone.resetFailed(view.resetFailedAt)
+    else if (clone.promised) clone.data = [clone.promised]
     const rows = await this.#sessions.rowsOf(clone, view)
     if (!rows) return false
     if (clone.isProtected !== undefined && clone.isProtected !== view.protected)
@@ -56,22 +61,18 @@ export class Settling {
   }
 
   /** Only a failure that was made to happen leaves a clone so; a reset, or a deletion, must help. */
-  async #fatal(clone: CloneModel, view: Clone): Promise<boolean> {
-    const { message } = view.status
-    if (/will be tried again/.test(message)) return false
-    if (!this.#answers.around.failuresAllowed) throw new Violation('wrong', `clone ${clone.id} is FATAL: ${message}`)
+  async #help(clone: CloneModel, view: Clone): Promise<void> {
+    if (!this.#answers.around.failuresAllowed)
+      throw new Violation('wrong', `clone ${clone.id} is FATAL: ${view.status.message}`)
     clone.presence = 'present'
-    if (clone.deleting) {
-      await this.#answers.ask('DELETE', `/clone/${clone.id}`)
-      return false
-    }
+    if (clone.deleting) return this.#answers.expect('DELETE', `/clone/${clone.id}`, undefined, 202)
     if (view.protected) await this.#answers.ask('PATCH', `/clone/${clone.id}`, { protected: false })
     clone.isProtected = undefined
     const { status } = await this.#answers.ask('POST', `/clone/${clone.id}/reset`)
     if (status !== 202) throw new Violation('stuck', `the reset of a FATAL clone was answered with ${status}`)
-    clone.promised = this.#snapshots.find(({ id }) => id === view.snapshot)?.rows ?? NO_ROWS
-    clone.data = [...clone.data, clone.promised]
-    return false
+    const rows = this.#snapshots.find(({ id }) => id === view.snapshot)?.rows ?? NO_ROWS
+    clone.resetTo(rows)
+    clone.promised = rows
   }
 }
 
