@@ -138,8 +138,9 @@ export class TorturedLab {
     if (this.dataset !== undefined) await unmountBelow(this.dataset)
   }
 
-  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
-    this.#server?.kill(signal)
+  /** False when no server runs. */
+  kill(signal: NodeJS.Signals = 'SIGKILL'): boolean {
+    return this.#server?.kill(signal) ?? false
   }
 
   /** Resolves when no server runs. */

@@ -109,6 +109,6 @@ process.stdout.write(
 if (unproven.length > 0) process.stdout.write(`not killed at: ${unproven.join(', ')}\n`)
 if (unlisted.length > 0) process.stdout.write(`reached, and not in the list: ${unlisted.join(', ')}\n`)
 process.stdout.write(
-  `0 lost, 0 orphaned, 0 stuck after ${tally.kills} kills, ${tally.outside} of them (${Math.round((100 * tally.outside) / tally.kills)} %) from outside at random times\n`,
+  `0 lost, 0 orphaned, 0 stuck after ${tally.kills} kills, ${tally.outside} of them (${tally.outsidePercent} %) from outside at random times\n`,
 )
 if (unlisted.length > 0 || (allPoints && unproven.length > 0)) process.exit(1)

@@ -8,6 +8,7 @@ import { Client } from './client.ts'
 import type { Blow, History, Round } from './history.ts'
 import { type Ended, type LabOptions, TorturedLab } from './lab.ts'
 import { unusedSharedMemory } from './machine.ts'
+import { Strike } from './strike.ts'
 import type { Tally } from './tally.ts'
 import { Violation } from './violation.ts'
 
@@ -109,28 +110,27 @@ export class Ordeal {
     if (kind === 'grow' && this.lab.options.driver === 'btrfs') await this.lab.grow()
     if (kind === 'import') this.#imports++
     const args = kind === 'import' ? ['--import', join(this.lab.directory, 'dump.sql')] : []
-    await this.#serve(blow, kind === 'import' ? [] : scripts, args)
+    // An import is struck while it lasts, unless the blow comes from outside: then there is work until it does.
+    await this.#serve(blow, kind === 'import' && blow.from === 'inside' ? [] : scripts, args)
   }
 
   /** Clients at work on a server that starts, until it goes down, or they are done. */
   async #serve(blow: Blow, scripts: Round['scripts'], args: readonly string[] = []): Promise<void> {
     await this.#stopServer('SIGKILL')
-    const after = killTimeOf(blow)
-    const timer = after === undefined ? undefined : setTimeout(() => this.lab.kill(), after)
+    using strike = new Strike(blow, () => this.lab.kill())
     const ended = await this.lab.start(faultsOf(blow), args)
     // One that comes from outside at some time is not to find everybody done.
-    const again = () => after !== undefined && this.lab.isUp
+    const again = () => strike.isToCome && this.lab.isUp
     if (!ended) await Promise.all(scripts.map((script, index) => this.#clients[index]?.play(script, again)))
-    clearTimeout(timer)
     if (ended) this.#note(ended, blow)
+    else if (strike.hasStruck) this.#note(await this.lab.ended(), blow)
     else await this.#endRound(blow)
   }
 
   /** Nobody else ends a server whose fault did not strike, or did not kill. */
   async #endRound(blow: Blow): Promise<void> {
-    if (!this.lab.isUp) return this.#note(await this.lab.ended(), blow)
     // What is under way for the hasty goes on for a moment.
-    await delay(blow.from === 'outside' ? 0 : 150)
+    if (this.lab.isUp) await delay(150)
     if (!this.lab.isUp) return this.#note(await this.lab.ended(), blow)
     const inGoodOrder = blow.from === 'inside' && blow.action !== 'kill' && blow.skip % 2 === 0
     await this.#stopServer(inGoodOrder ? 'SIGTERM' : 'SIGKILL')
@@ -162,11 +162,10 @@ export class Ordeal {
     const lab = await TorturedLab.make(this.lab.options)
     try {
       if (kind === 'birth') {
-        const after = killTimeOf(blow)
-        const timer = after === undefined ? undefined : setTimeout(() => lab.kill(), after)
+        using _strike = new Strike(blow, () => lab.kill())
         const ended = await lab.start(faultsOf(blow))
-        clearTimeout(timer)
         if (ended) this.#note(ended, blow)
+        else this.#tally.quiet++
         lab.kill()
         await lab.ended()
       }

@@ -31,7 +31,9 @@ test('counts what processes wrote of their faults, each once', async () => {
 test('a kill at a quiet moment is none', () => {
   const tally = new Tally('btrfs')
   tally.quiet = 3
+  expect([tally.kills, tally.outsidePercent]).toEqual([0, 0])
   tally.outside = 2
-  expect(tally.kills).toBe(2)
-  expect(String(tally)).toMatch(/^2 kills \(2 from outside; 3 at quiet moments not counted\)/)
+  tally.inside = 4
+  expect(tally.kills).toBe(6)
+  expect(String(tally)).toMatch(/^6 kills \(2, or 33 %, from outside; 3 at quiet moments not counted\)/)
 })

@@ -26,6 +26,11 @@ export class Tally {
     return this.inside + this.outside
   }
 
+  /** How many of the kills came from outside, in percent. */
+  get outsidePercent(): number {
+    return Math.round((100 * this.outside) / Math.max(this.kills, 1))
+  }
+
   /** Those at which no process was killed so far. */
   get unproven(): string[] {
     return this.points.filter((point) => !this.#killed.has(point))
@@ -61,9 +66,9 @@ export class Tally {
   }
 
   toString(): string {
-    const { kills, outside, quiet, throws, delays, histories, operations, points, unproven } = this
+    const { kills, outside, outsidePercent, quiet, throws, delays, histories, operations, points, unproven } = this
     const proven = points.length - unproven.length
-    return `${kills} kills (${outside} from outside; ${quiet} at quiet moments not counted), ${throws} failed steps, ${delays} delays in ${histories} histories with ${operations} operations; killed at ${proven} of ${points.length} fail points`
+    return `${kills} kills (${outside}, or ${outsidePercent} %, from outside; ${quiet} at quiet moments not counted), ${throws} failed steps, ${delays} delays in ${histories} histories with ${operations} operations; killed at ${proven} of ${points.length} fail points`
   }
 }
 
