@@ -103,10 +103,13 @@ const SERVING = ['restart', 'import', 'grow'] as const
 const SHORT = ['stop', 'birth', 'death'] as const
 
 function outside(longestMs: number): fc.Arbitrary<Round> {
+  // Earlier than that, a process only loads its modules. And at any time as likely as at any other: fast-check likes the ends of a range.
+  const min = Math.round(longestMs / 10)
+  const afterMs = (max: number) => fc.noBias(fc.integer({ min, max }))
   const round = (kind: RoundKind, max: number) =>
     fc.record({
       kind: fc.constant(kind),
-      blow: fc.record({ from: fc.constant<'outside'>('outside'), afterMs: fc.integer({ min: 50, max }) }),
+      blow: fc.record({ from: fc.constant<'outside'>('outside'), afterMs: afterMs(max) }),
       scripts,
     })
   return fc.oneof(
@@ -142,8 +145,8 @@ export function histories(
 ): fc.Arbitrary<History> {
   const wanted = unproven.length > 0 ? unproven : points
   const round = fc.oneof(
-    // Some of them come at a quiet moment, and do not count.
-    { weight: 6, arbitrary: outside(longestMs) },
+    // Some of them find that a command has ended, and do not count.
+    { weight: 5, arbitrary: outside(longestMs) },
     { weight: 5, arbitrary: inside(wanted, ['kill']) },
     { weight: 1, arbitrary: inside(points, ['throw']) },
     { weight: 1, arbitrary: inside(points, ['delay', 'kill']) },
