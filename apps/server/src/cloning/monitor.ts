@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   type ActivitySample,
   answers,
@@ -33,6 +34,9 @@ export interface MonitorOptions {
 /** Between two questions whether a Postgres that runs answers, and how long it may take to: longer than a machine that is very busy. */
 const ASK_EVERY_MS = 25_000
 const ANSWER_WITHIN_MS = 20_000
+/** What did not answer is asked once more, which makes sure that it is not about to end. */
+const ASK_AGAIN_AFTER_MS = 1000
+const ANSWER_AGAIN_WITHIN_MS = 5000
 
 /** Looks after clones while nobody asks: those that are over, idle, or whose Postgres died; and how large they are. */
 export class CloneMonitor {
@@ -91,10 +95,16 @@ export class CloneMonitor {
     if (!restarts.isSilent(id) && Date.now() < (this.#askAgainAt.get(id) ?? 0)) return true
     const answered = await answers(instance, ANSWER_WITHIN_MS)
     if (answered) restarts.noteAnswer(id)
-    // A Postgres that ends while it is asked is down, which the next look sees.
-    else if (processExists(instance.pid ?? 0)) restarts.noteSilent(id, instance.pid)
+    else if (await this.#isStillSilent(instance)) restarts.noteSilent(id, instance.pid)
     this.#askAgainAt.set(id, Date.now() + ASK_EVERY_MS)
     return answered
+  }
+
+  /** A Postgres that ends while it is asked refuses, and its process is there for a moment longer: it is down, which the next look sees. */
+  async #isStillSilent({ id, pid }: Instance): Promise<boolean> {
+    await delay(ASK_AGAIN_AFTER_MS)
+    const now = await this.#options.provisioner.runtime.inspect(id)
+    return now?.state === 'running' && now.pid === pid && !(await answers(now, ANSWER_AGAIN_WITHIN_MS))
   }
 
   /** Reads how much each clone holds. */
