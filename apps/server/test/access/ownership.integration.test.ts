@@ -34,7 +34,7 @@ describe('what a member made', () => {
     const asked = (id: string): [method: string, path: string, json?: unknown][] => [
       ['GET', `/clone/${id}`],
       ['GET', `/clone/${id}?wait=5`],
-      ['GET', `/CLONE/${id}/`],
+      ['GET', `/clone/${id}/`],
       ['PATCH', `/clone/${id}`, { name: 'changed', protected: true }],
       ['POST', `/clone/${id}/reset`, {}],
       ['DELETE', `/clone/${id}`],
