@@ -124,20 +124,17 @@ const around = (commands: readonly string[]) => commands.flatMap((command) => [`
 /**
  * Around what drivers only run when something else has been refused, which no test can count on:
  *
- * - `btrfs property set`, and `find` on btrfs: for a volume that can't be deleted as it is, since users of a clone have made subvolumes in it.
+ * - `btrfs property set`: for a volume that can't be deleted as it is, since users of a clone have made subvolumes in it.
  * - `zfs list`: to name who keeps a dataset from being destroyed. The lab knows whose data stands on whose, and destroys the last first.
  */
-export const RARE_POINTS: readonly string[] = around(['btrfs property set', 'find', 'zfs list'])
-
-/** Root removes what another account owns by `find`, as that account; who is not root owns everything, and needs no program for it. */
-const PLAIN = [...SHELF, ...around(['find'])]
+export const RARE_POINTS: readonly string[] = around(['btrfs property set', 'zfs list'])
 
 /** The points that only labs on this driver come to. */
 export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {
   btrfs: [...SHELF, ...POOL, ...around(BTRFS_COMMANDS)],
   zfs: around(ZFS_COMMANDS),
-  reflink: PLAIN,
-  copy: PLAIN,
+  reflink: SHELF,
+  copy: SHELF,
 }
 
 /** The points of every lab. */
@@ -152,7 +149,6 @@ const WORDS: Readonly<Record<string, number>> = {
   losetup: 1,
   mount: 0,
   umount: 0,
-  find: 0,
   zfs: 1,
   zpool: 1,
 }

@@ -1,8 +1,22 @@
+import { randomBytes } from 'node:crypto'
 import type { Dirent, Stats } from 'node:fs'
-import { chmod, lchown, lstat, lutimes, mkdir, readdir, readlink, rm, rmdir, symlink, utimes } from 'node:fs/promises'
+import {
+  chmod,
+  lchown,
+  lstat,
+  lutimes,
+  mkdir,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  symlink,
+  unlink,
+  utimes,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
-import { CommandError, run } from '../exec.ts'
 import { syncPath } from '../files.ts'
 import { HeldDirectory } from './held-directory.ts'
 
@@ -13,8 +27,6 @@ export type CopyFile = (from: string, to: string, stats: Stats) => Promise<void>
 const WIDTH = 8
 /** Each is held open while those below it are copied. Postgres itself needs four. */
 const MOST_LEVELS = 64
-/** Millions of files go in that time. */
-const REMOVE_TIMEOUT_MS = 15 * 60_000
 
 /**
  * Makes `to` a copy of the tree `from`: names, bytes, modes, times, symbolic links as they are, and, for root, owners. Sockets, FIFOs
@@ -77,16 +89,38 @@ async function keepAttributes(path: string, stats: Stats): Promise<void> {
 }
 
 /**
- * Removes a tree; absent is fine. Directories that forbid it to their own owner are opened first. The path to it is ours; what another
- * account owns goes by the hand of that account, which can gain nothing by what it changes meanwhile.
+ * Removes a tree; absent is fine. Directories that forbid it to their own owner are opened first. The path to it is ours; what is below
+ * may be another account's to change meanwhile, and root follows no link there.
  */
 export async function removeTree(path: string): Promise<void> {
   const stats = await orGone(lstat(path))
   if (stats === undefined) return
-  if (process.geteuid?.() === 0 && stats.isDirectory() && stats.uid !== 0) {
-    await emptyAsOwner(path, stats)
-    await rmdir(path)
-  } else await removeOwnTree(path)
+  if (process.geteuid?.() !== 0 || !stats.isDirectory()) return removeOwnTree(path)
+  await using top = await HeldDirectory.open(path)
+  // Again for what was lifted from below the deepest that can be held.
+  while (await emptyDirectory(top, top, MOST_LEVELS));
+  await rmdir(path)
+}
+
+/** @returns whether something was lifted to the top, and is still to go */
+async function emptyDirectory(directory: HeldDirectory, top: HeldDirectory, levels: number): Promise<boolean> {
+  let lifted = false
+  const entries = await directory.entries()
+  await forEachBounded(entries, async (entry) => {
+    if (!entry.isDirectory()) await orLeft(unlink(directory.entry(entry.name)))
+  })
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    if (levels > 1) {
+      await using inner = await orGone(directory.openDirectory(name))
+      if (!inner) continue
+      lifted = (await emptyDirectory(inner, top, levels - 1)) || lifted
+      await orLeft(rmdir(directory.entry(name)))
+    } else {
+      await rename(directory.entry(name), top.entry(`.lifted~${randomBytes(8).toString('hex')}`))
+      lifted = true
+    }
+  }
+  return lifted
 }
 
 async function removeOwnTree(path: string): Promise<void> {
@@ -99,15 +133,12 @@ async function removeOwnTree(path: string): Promise<void> {
   }
 }
 
-/** For root: removes all that is in a directory of another account, as that account. */
-async function emptyAsOwner(path: string, { uid, gid }: Pick<Stats, 'uid' | 'gid'>): Promise<void> {
-  const options = { account: { uid, gid }, cwd: path, timeoutMs: REMOVE_TIMEOUT_MS }
+/** What has become something else by then, or has been filled again, is left: the last rmdir tells of it. */
+async function orLeft(removing: Promise<void>): Promise<void> {
   try {
-    await run(['find', '.', '-mindepth', '1', '-delete'], options)
+    await removing
   } catch (error) {
-    if (!(error instanceof CommandError)) throw error
-    await run(['find', '.', '-type', 'd', '-exec', 'chmod', 'u+rwx', '{}', ';'], options)
-    await run(['find', '.', '-mindepth', '1', '-delete'], options)
+    if (!isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'EEXIST')) throw error
   }
 }
 
@@ -167,7 +198,8 @@ export async function logicalBytes(path: string): Promise<number> {
   let bytes = 0
   for await (const { directory } of heldDirectoriesOf(path)) {
     await forEachBounded(await directory.entries(), async (entry) => {
-      if (entry.isFile()) bytes += (await orGone(lstat(directory.entry(entry.name))))?.size ?? 0
+      const stats = entry.isFile() ? await orGone(lstat(directory.entry(entry.name))) : undefined
+      bytes += stats?.size ?? 0
     })
   }
   return bytes
