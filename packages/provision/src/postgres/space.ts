@@ -5,22 +5,34 @@ const QUOTA = /: Disk quota exceeded\.?$/
 const FULL = /: No space left on device\.?$/
 /** The same errno says that the kernel has no more of these (semget(2), shmget(2)), or that /dev/shm is full: no disk is. */
 const NOT_A_DISK = /semaphore|shared memory/i
+/** How Postgres begins what comes after a line break within a message, such as one in the name that a client gave. */
+const GOES_ON = /^\s/
 
-/** True where a line of Postgres' log, or an error of it, says that a disk or a quota had no room. */
-export function saysNoSpace(line: string): boolean {
-  return (FULL.test(line) || QUOTA.test(line)) && !NOT_A_DISK.test(line)
+/** True where a whole message of Postgres' log, or an error of it, says that a disk or a quota had no room. */
+function saysNoSpace(message: string): boolean {
+  return (FULL.test(message) || QUOTA.test(message)) && !NOT_A_DISK.test(message)
+}
+
+/** The lines of a log as messages, without what is left of one that began before. */
+function messagesOf(lines: readonly string[]): string[] {
+  const messages: string[] = []
+  for (const line of lines) {
+    if (!GOES_ON.test(line)) messages.push(line)
+    else if (messages.length > 0) messages.push(`${messages.pop()}\n${line}`)
+  }
+  return messages
 }
 
 /**
  * What Postgres says of a lack of space as an error that names the disk; undefined when it says nothing of the kind.
  *
- * @param words its log, or the message of an error
+ * @param words the lines of its log, or the message of an error
  */
 export function spaceError(words: readonly string[], cause?: unknown): ProvisionError | undefined {
-  const line = words.findLast(saysNoSpace)
-  if (line === undefined) return undefined
-  const reason = /(?:PANIC|FATAL|ERROR|LOG|WARNING): +(.*)/.exec(line)?.[1] ?? line.trim()
-  if (QUOTA.test(line)) {
+  const message = messagesOf(words).findLast(saysNoSpace)
+  if (message === undefined) return undefined
+  const reason = /(?:PANIC|FATAL|ERROR|LOG|WARNING): +(.*)/.exec(message)?.[1] ?? message.trim()
+  if (QUOTA.test(message)) {
     return new ProvisionError('NO_SPACE', `the disk quota of this volume is used up; Postgres says: ${reason}`, {
       cause,
       hint: 'Reset or delete the clone, delete snapshots of it, or raise its quota.',

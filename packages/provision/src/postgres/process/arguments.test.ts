@@ -22,13 +22,20 @@ test('brings a configuration file where the data has none', () => {
   expect(serverArguments(spec, { ...files, config: '/s/postgresql.conf' })).toContain('config_file=/s/postgresql.conf')
 })
 
-test.each([['hba_file'], ['port'], ['restart_after_crash'], ['a b'], ['A'], ['-c'], ['x=y'], ['']])(
-  'refuses the setting "%s"',
-  (name) => {
-    const start = () => serverArguments({ ...spec, settings: { [name]: '1' } }, files)
-    expect(start).toThrow(expect.objectContaining({ code: 'INVALID' }))
-  },
-)
+test.each([
+  ['hba_file'],
+  ['port'],
+  ['log_line_prefix'],
+  ['restart_after_crash'],
+  ['a b'],
+  ['A'],
+  ['-c'],
+  ['x=y'],
+  [''],
+])('refuses the setting "%s"', (name) => {
+  const start = () => serverArguments({ ...spec, settings: { [name]: '1' } }, files)
+  expect(start).toThrow(expect.objectContaining({ code: 'INVALID' }))
+})
 
 test('refuses a zero byte, and does not repeat the value', () => {
   const start = () => serverArguments({ ...spec, settings: { work_mem: 'secret\0' } }, files)

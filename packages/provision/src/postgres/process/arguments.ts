@@ -28,6 +28,7 @@ const OWN_SETTINGS = new Set([
   'lc_messages',
   'listen_addresses',
   'log_destination',
+  'log_line_prefix',
   'logging_collector',
   'port',
   'restart_after_crash',
@@ -70,6 +71,8 @@ export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[
     // Its words are read to tell one failure from another.
     lc_messages: 'C',
     log_destination: 'stderr',
+    // The default. A name in it, as in Debian's, would be a stranger's to choose, line breaks and all.
+    log_line_prefix: '%m [%p] ',
     logging_collector: 'off',
     // Whoever looks after the instance starts it again, and can say why. By itself, it says nothing; and a server of PostgreSQL 18 whose
     // own recovery finds the disk full is left without the process that recovers, refuses logins and never ends.

@@ -15,8 +15,11 @@ export function startFailure(spec: InstanceSpec, log: readonly string[]): Provis
   })
 }
 
-/** The postmaster's own line, whole (pqcomm.c): what a stranger says at the port is quoted in the log too, in lines of another kind. */
-const PORT_TAKEN = /\bLOG: {2}could not bind IPv[46] address "[^"]*": Address already in use$/
+/**
+ * The postmaster's own line, whole (pqcomm.c). What a stranger says at the port gets into the log too: within quotes, or in lines of its
+ * own, which Postgres begins with a tab.
+ */
+const PORT_TAKEN = /^(?!\s)[^"]*\bLOG: {2}could not bind IPv[46] address "[^"]*": Address already in use$/
 
 /** Postgres goes on when it could bind one of several addresses; for us, somebody else then has our port. */
 export function portIsTaken(log: readonly string[]): boolean {
