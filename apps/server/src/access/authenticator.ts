@@ -1,6 +1,6 @@
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { TokenRecord } from '../catalogue/tokens.ts'
-import { LabError } from '../errors.ts'
+import { isOutOfSpace, isUnreachableCatalogue, LabError } from '../errors.ts'
 import { type Caller, FIRST_TOKEN } from './caller.ts'
 import { hashOf, sameHash } from './secret.ts'
 import { statusOf } from './tokens.ts'
@@ -32,7 +32,7 @@ export class Authenticator {
   readonly #catalogue: Catalogue
   readonly #firstHash: string
   readonly #catalogueIsLost: boolean
-  /** When each token was last taken, as far as it is not written down yet: no request waits for a disk because of it. */
+  /** When each token was last taken, as far as it is not written down yet: but for a token's first, no request waits for a disk because of it. */
   readonly #uses = new Map<string, string>()
 
   constructor({ catalogue, firstToken, catalogueIsLost }: AuthenticatorOptions) {
@@ -66,11 +66,24 @@ export class Authenticator {
     if (status === 'EXPIRED') {
       throw new UnauthorizedError(`the token expired at ${token.expiresAt}`, { former: caller })
     }
-    this.#uses.set(token.id, new Date().toISOString())
+    this.#noteUse(token)
     return caller
   }
 
-  /** Writes down when tokens were last taken. For the background. */
+  /** The first is written at once: whoever tries a new token looks whether it came through. */
+  #noteUse({ id, lastUsedAt }: TokenRecord): void {
+    const isFirst = lastUsedAt === null && !this.#uses.has(id)
+    this.#uses.set(id, new Date().toISOString())
+    if (!isFirst) return
+    try {
+      this.writeUses()
+    } catch (error) {
+      // Then the background does, and says why it could not.
+      if (!isOutOfSpace(error) && !isUnreachableCatalogue(error)) throw error
+    }
+  }
+
+  /** Writes down when tokens were last taken: all that was put off. */
   writeUses(): void {
     if (this.#uses.size === 0) return
     const { tokens } = this.#catalogue
