@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { readForeignFile } from './files.ts'
+import { exists, isWithinReach, leadsSomewhere, readForeignFile } from './files.ts'
 
 test('reads the beginning of a plain file, and nothing else that has its name', { timeout: 5000 }, async () => {
   const directory = await mkdtemp(join(tmpdir(), 'files-'))
@@ -18,6 +18,27 @@ test('reads the beginning of a plain file, and nothing else that has its name', 
     await mkdir(at('directory'))
     for (const name of ['fifo', 'link', 'directory']) expect(await readForeignFile(at(name)), name).toBeUndefined()
     await expect(readForeignFile(at('absent'))).rejects.toMatchObject({ code: 'ENOENT' })
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
+
+test('tells a link that leads nowhere from one that leads somewhere, and from nothing', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'files-'))
+  try {
+    const at = (name: string) => join(directory, name)
+    await writeFile(at('plain'), '')
+    await symlink(at('plain'), at('link'))
+    await symlink(at('absent'), at('dangling'))
+    const look = async (name: string) => [
+      await exists(at(name)),
+      await leadsSomewhere(at(name)),
+      await isWithinReach(at(name)),
+    ]
+    expect(await look('plain')).toEqual([true, true, true])
+    expect(await look('link')).toEqual([true, true, true])
+    expect(await look('dangling')).toEqual([true, false, false])
+    for (const name of ['absent', 'plain/below']) expect(await look(name), name).toEqual([false, false, false])
   } finally {
     await rm(directory, { recursive: true })
   }

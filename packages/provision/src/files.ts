@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { chmod, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/promises'
+import { access, chmod, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSystemError } from './errors.ts'
 
@@ -42,12 +42,17 @@ export async function leadsSomewhere(path: string): Promise<boolean> {
   return isThere(stat(path))
 }
 
-async function isThere(looking: Promise<unknown>): Promise<boolean> {
+/** That something is where it leads, and that the way there is open to this account. */
+export async function isWithinReach(path: string): Promise<boolean> {
+  return isThere(access(path), 'EACCES')
+}
+
+async function isThere(looking: Promise<unknown>, ...otherwise: string[]): Promise<boolean> {
   try {
     await looking
     return true
   } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return false
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', ...otherwise)) return false
     throw error
   }
 }

@@ -1,9 +1,10 @@
-import { access, readdir, realpath } from 'node:fs/promises'
+import { readdir, realpath } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
 import { CommandError, run, searchPath } from '../exec.ts'
+import { isWithinReach } from '../files.ts'
 
 /** The majors that the lab knows how to run. */
 export const SUPPORTED_MAJORS = [14, 15, 16, 17, 18] as const
@@ -136,7 +137,7 @@ function embeddedBinDir(): string | undefined {
 
 async function binBelow(directory: string): Promise<string> {
   for (const binDir of [directory, join(directory, 'bin'), join(directory, 'native', 'bin')]) {
-    if (await exists(join(binDir, 'postgres'))) return binDir
+    if (await isWithinReach(join(binDir, 'postgres'))) return binDir
   }
   return directory
 }
@@ -157,7 +158,7 @@ async function systemBinDirs(program: string): Promise<string[]> {
   places.push(...searchPath().split(delimiter).filter(Boolean))
   const seen = new Map<string, string>()
   for (const place of places) {
-    if (!(await exists(join(place, program)))) continue
+    if (!(await isWithinReach(join(place, program)))) continue
     const real = await realpath(join(place, program))
     if (!seen.has(real)) seen.set(real, place)
   }
@@ -169,16 +170,6 @@ async function namesIn(directory: string): Promise<string[]> {
     return await readdir(directory)
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return []
-    throw error
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return false
     throw error
   }
 }
