@@ -10,7 +10,7 @@ import { readIfThere } from '../lab/files.ts'
 import { type Identity, IdentityError, makeIdentity, readIdentity, tokenFile } from '../lab/identity.ts'
 import { LabLockedError, lockDataDir } from '../lab/lock.ts'
 import { openCatalogue } from '../lab/open-catalogue.ts'
-import { chooseStateDir, makeDataDir, places } from '../lab/places.ts'
+import { makeDataDir, places } from '../lab/places.ts'
 import { readServerFile } from '../lab/server-file.ts'
 import type { Logger } from '../log.ts'
 import { pinnedTransport } from './pinned-transport.ts'
@@ -91,6 +91,5 @@ async function identityOf({ dataDir, postgres }: LoadedConfig['config']): Promis
     throw new IdentityError('the destruction of this lab was cut off; end it with "npm run destroy", then start anew')
   }
   if (identity) return identity
-  const account = await findAccount(postgres.user)
-  return makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId))
+  return makeIdentity(dataDir, await findAccount(postgres.user))
 }

@@ -99,7 +99,7 @@ const postgres = z
       .min(1)
       .optional()
       .describe(
-        'Account that runs Postgres when the server runs as root; left out: the first there is of dblab, postgres, nobody',
+        'Account that runs Postgres when the server runs as root; left out: that of the lab; for a new one the first there is of dblab, postgres, nobody',
       ),
     settings: z
       .record(

@@ -16,7 +16,7 @@ import type { Config } from '../config/schema.ts'
 import { type Identity, IdentityError, makeIdentity, readIdentity, writeIdentity } from './identity.ts'
 import { type InstanceBounds, openBounds } from './limits.ts'
 import { lockDataDir } from './lock.ts'
-import { chooseStateDir, makeDataDir, makeStateDir, places } from './places.ts'
+import { makeDataDir, makeStateDir, places } from './places.ts'
 import { removeServerFile, writeServerFile } from './server-file.ts'
 
 /** What every command needs that touches a lab: its identity, its storage and its Postgres, held for this process alone. */
@@ -47,13 +47,17 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
   await failPoint('start.locked')
   if (purpose === 'serve') await writeServerFile(dataDir, null)
   else await removeServerFile(dataDir)
-  const account = await findAccount(config.postgres.user)
-  const identity =
-    (await readIdentity(dataDir)) ?? (await makeIdentity(dataDir, (labId) => chooseStateDir(dataDir, account, labId)))
+  const known = await readIdentity(dataDir)
+  const account = await findAccount(config.postgres.user, known?.account)
+  const identity = known ?? (await makeIdentity(dataDir, account))
   await failPoint('start.identity-written')
   const { stateDir } = identity
   if (purpose === 'serve') requireSameStorage(identity, config)
   requireUnharmed(identity, purpose)
+  if (purpose === 'serve' && identity.account !== account.name) {
+    identity.account = account.name
+    await writeIdentity(dataDir, identity)
+  }
   await makeStateDir(stateDir)
   const { imageSize, commandSeconds, ...wanted } = config.storage
   const storage = await openStorage({

@@ -2,17 +2,20 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { PostgresRuntime } from '@dblab/provision'
 import { z } from 'zod'
 import { randomId } from '../ids.ts'
 import { isToken, TOKEN_RULE } from '../token.ts'
 import { readIfThere, writeFileAtomically } from './files.ts'
-import { places } from './places.ts'
+import { chooseStateDir, places } from './places.ts'
 
 const identitySchema = z.object({
   labId: z.string().regex(/^[a-z0-9]{12}$/),
   createdAt: z.iso.datetime(),
   /** Where the volumes, sockets and logs lie: the data directory itself, or a place that the account of Postgres can reach. */
   stateDir: z.string().startsWith('/'),
+  /** Who ran Postgres last, and so owns the data: an account that is there since would be taken before it. Labs of older servers have none. */
+  account: z.string().min(1).optional(),
   /** Where the lab was made: a copy of it elsewhere is not the lab. */
   dataDir: z.string().startsWith('/'),
   /** What the data lies on, once it was opened: an absent pool must not be taken for a new one. */
@@ -56,10 +59,7 @@ export async function readIdentity(dataDir: string): Promise<Identity | undefine
 }
 
 /** Of a lab that is being made. In its file before anything else is made, so that whatever follows can be found again. */
-export async function makeIdentity(
-  dataDir: string,
-  chooseStateDir: (labId: string) => Promise<string>,
-): Promise<Identity> {
+export async function makeIdentity(dataDir: string, account: PostgresRuntime['account']): Promise<Identity> {
   if (existsSync(places.catalogue(dataDir))) {
     throw new IdentityError(
       `${identityFile(dataDir)} is missing though there is a catalogue; nothing was changed. Put it back`,
@@ -70,7 +70,8 @@ export async function makeIdentity(
     labId,
     createdAt: new Date().toISOString(),
     dataDir,
-    stateDir: await chooseStateDir(labId),
+    stateDir: await chooseStateDir(dataDir, account, labId),
+    account: account.name,
     epoch: 0,
     complete: false,
   }

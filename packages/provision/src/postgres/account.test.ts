@@ -54,6 +54,15 @@ test('Postgres gets an account that is not root', async () => {
   expect(account.name).not.toBe('')
 })
 
+test.runIf(process.getuid?.() === 0)(
+  'root keeps the account that data belongs to, unless another is configured',
+  async () => {
+    expect((await findAccount(undefined, 'nobody')).name).toBe('nobody')
+    expect((await findAccount('nobody', 'nobody-has-this-name')).name).toBe('nobody')
+    await expect(findAccount(undefined, 'nobody-has-this-name')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  },
+)
+
 test.runIf(process.getuid?.() === 0)('root, and names that are no accounts, are refused', async () => {
   await expect(findAccount('root')).rejects.toMatchObject({ code: 'INVALID' })
   await expect(findAccount('-x')).rejects.toMatchObject({ code: 'INVALID' })

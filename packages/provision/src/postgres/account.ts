@@ -9,12 +9,13 @@ import type { Account } from './runtime.ts'
 const USUAL_ACCOUNTS = ['dblab', 'postgres', 'nobody'] as const
 
 /**
- * The account that runs Postgres: for root the configured one, else the first of the usual ones that this machine has; for anybody
- * else the caller's own. Never root, under which Postgres refuses to run.
+ * The account that runs Postgres: for root the configured one, else the settled one, else the first of the usual ones that this machine
+ * has; for anybody else the caller's own. Never root, under which Postgres refuses to run.
  *
+ * @param settled the one that data belongs to which is there already
  * @throws ProvisionError UNAVAILABLE when there is no such account, INVALID for one that can't be used
  */
-export async function findAccount(configured?: string): Promise<Account> {
+export async function findAccount(configured?: string, settled?: string): Promise<Account> {
   const own = callerAccount()
   if (own.uid !== 0) {
     if (configured !== undefined && configured !== own.name) {
@@ -24,12 +25,13 @@ export async function findAccount(configured?: string): Promise<Account> {
     }
     return own
   }
-  const candidates = configured === undefined ? USUAL_ACCOUNTS : [configured]
+  const named = configured ?? settled
+  const candidates = named === undefined ? USUAL_ACCOUNTS : [named]
   for (const name of candidates) {
     const account = await lookUpAccount(name)
     if (account === undefined) continue
     if (account.uid !== 0) return account
-    if (configured !== undefined) {
+    if (named !== undefined) {
       throw new ProvisionError('INVALID', `Postgres does not run as ${name}, which is root`, {
         hint: 'Configure an ordinary account, such as one made with: useradd --system dblab',
       })
