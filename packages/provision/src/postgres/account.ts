@@ -38,7 +38,7 @@ export async function findAccount(configured?: string, settled?: string): Promis
     }
   }
   throw new ProvisionError('UNAVAILABLE', `there is no account ${candidates.join(', ')} to run Postgres as`, {
-    hint: 'Make one with: useradd --system dblab',
+    hint: `Make one with: useradd --system ${candidates[0]}`,
   })
 }
 

@@ -1,6 +1,17 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile as copy, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  copyFile as copy,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -36,9 +47,15 @@ test.each(['files', 'directories'])('a copy does not follow links that %s became
     // All names of the directory are read by now, and most of what they name is not open yet.
     if (!exchanged) {
       exchanged = true
-      for (const name of what === 'files' ? files : ['directory']) {
-        await rm(world.at('data', name), { recursive: true })
-        await symlink(world.at('secrets', ...(what === 'files' ? ['token'] : [])), world.at('data', name))
+      if (what === 'files') {
+        // At no moment is there none of that name, which the other copies under way would not find.
+        for (const name of files) {
+          await symlink(world.at('secrets', 'token'), world.at('link'))
+          await rename(world.at('link'), world.at('data', name))
+        }
+      } else {
+        await rm(world.at('data', 'directory'), { recursive: true })
+        await symlink(world.at('secrets'), world.at('data', 'directory'))
       }
     }
     await copy(from, to)
