@@ -4,7 +4,15 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isSystemError } from '@dblab/provision'
 import type { TorturedLab } from './lab.ts'
-import { datasetsBelow, listeningPorts, loopsBelow, mountsBelow, processes, unusedSharedMemory } from './machine.ts'
+import {
+  datasetsBelow,
+  describeMemory,
+  listeningPorts,
+  loopsBelow,
+  mountsBelow,
+  processes,
+  unusedSharedMemory,
+} from './machine.ts'
 import { Violation, type ViolationKind } from './violation.ts'
 
 /** What is retired goes in the background, and a Postgres that is killed is brought back by a look at the clones. */
@@ -191,7 +199,7 @@ async function leakedMemory(before: ReadonlySet<string>): Promise<string[]> {
   if (first.length === 0) return []
   await delay(1500)
   const second = await unusedSharedMemory()
-  return first.filter((each) => second.has(each))
+  return Promise.all(first.filter((each) => second.has(each)).map(describeMemory))
 }
 
 async function datasetsOf(dataset: string): Promise<string[]> {

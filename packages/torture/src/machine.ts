@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { isSystemError } from '@dblab/provision'
 
@@ -102,4 +102,13 @@ export async function unusedSharedMemory(): Promise<Set<string>> {
   const mapped = maps.join('\n')
   for (const name of files) if (!mapped.includes(`/dev/shm/${name}`)) unused.add(`/dev/shm/${name}`)
   return unused
+}
+
+/** What a segment looks like that nobody uses: enough to tell what it was, after the machine is gone. */
+export async function describeMemory(unused: string): Promise<string> {
+  if (!unused.startsWith('/')) return unused
+  const found = await orGone(async () => ({ ...(await stat(unused)), content: await readFile(unused) }))
+  if (!found) return unused
+  const holds = found.content.every((byte) => byte === 0) ? 'zeros' : found.content.subarray(0, 64).toString('hex')
+  return `${unused} (${found.size} bytes, changed at ${found.mtime.toISOString()}, ${holds})`
 }

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { testPool } from '@dblab/provision/testbed/zfs-pool'
 import { zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
@@ -62,8 +62,8 @@ async function suffer(history: History): Promise<void> {
   try {
     await ordeal.suffer(history)
   } catch (error) {
-    const where = broken === undefined ? `\n  the lab is left as it is in ${ordeal.lab.directory}` : ''
-    process.stdout.write(`${String(error)}${where}\n`)
+    process.stdout.write(`${String(error)}\n`)
+    if (broken === undefined) await keepLogs(ordeal.lab.directory)
     await ordeal.giveUp(broken === undefined)
     broken ??= ordeal.lab.directory
     ordeal = undefined
@@ -72,6 +72,15 @@ async function suffer(history: History): Promise<void> {
   if (!ordeal.isWornOut) return
   await ordeal.end()
   ordeal = undefined
+}
+
+/** Where the labs go with the machine that they are on, the logs stay. */
+async function keepLogs(directory: string): Promise<void> {
+  const kept = join(process.cwd(), `torture-${seed}`)
+  await mkdir(kept, { recursive: true })
+  for (const name of ['server.log', 'history.log', 'faults.log'])
+    await cp(join(directory, name), join(kept, name), { force: true })
+  process.stdout.write(`  the lab is left as it is in ${directory}, and its logs are in ${kept}\n`)
 }
 
 process.stdout.write(`torture: ${kills} kills on ${driver}, seed ${seed}\n`)
