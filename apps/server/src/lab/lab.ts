@@ -72,6 +72,11 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   if (lost === undefined) {
     stack.use(repeat('keeping labels', LABELS_EVERY_MS, () => core.labels.round(), log))
     stack.use(repeat('collecting garbage', LOOK_EVERY_MS, core.collectGarbage, log))
+    const freeMemory = async () => {
+      const segments = await runtime.freeAbandonedMemory()
+      if (segments.length > 0) log.warn('freed shared memory that a killed Postgres process has left', { segments })
+    }
+    stack.use(repeat('freeing abandoned memory', LOOK_EVERY_MS, freeMemory, log))
   }
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))

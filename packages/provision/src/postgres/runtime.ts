@@ -113,4 +113,10 @@ export interface PostgresRuntime {
   renewCertificates(certificate: Certificate | undefined): Promise<number>
   /** Cuts logs that have grown past their bound to their newest part. For the background. */
   trimLogs(): Promise<void>
+  /**
+   * Frees shared memory of the account that no process uses and no server lists, as somebody else's SIGKILL can leave it; not at the
+   * first call that finds it. For the background.
+   * @returns the paths of what was freed
+   */
+  freeAbandonedMemory(): Promise<string[]>
 }

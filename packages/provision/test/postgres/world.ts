@@ -48,7 +48,7 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
       binaries,
       stateDir,
       labUser: callerAccount().name,
-      stopDeadlines: { fastMs: 20_000, immediateMs: 2_000, killMs: 5_000 },
+      stopDeadlines: { fastMs: 20_000, haltMs: 2_000, killMs: 5_000 },
     })
   const runtime = anotherRuntime()
   await runtime.check()

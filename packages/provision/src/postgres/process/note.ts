@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { isSystemError } from '../../errors.ts'
 import { isRunning, type ProcessIdentity, type ProcessTable } from './processes.ts'
 import type { InstanceDirectory, InstanceRecord, ProcessRecord } from './record.ts'
 import { findServer } from './shutdown.ts'
@@ -25,6 +26,19 @@ export async function noteMemory(
   if (await isRunning(table, { pid, startedAt })) await directory.writeProcess({ pid, startedAt, sharedMemory })
 }
 
+/** Writes down that it is being killed, and what memory it will leave. A full disk keeps nobody from ending a server. */
+export async function noteEnd(
+  directory: InstanceDirectory,
+  { pid, startedAt }: ProcessIdentity,
+  sharedMemory: string[],
+): Promise<void> {
+  try {
+    await directory.writeProcess({ pid, startedAt, sharedMemory, isEnding: true })
+  } catch (error) {
+    if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS')) throw error
+  }
+}
+
 /** The process that was noted; or, where a crash came before the note, the server that runs on the directory. */
 export async function processOf(
   table: ProcessTable,
@@ -42,7 +56,7 @@ export async function processOf(
 /** True where a start was cut off before it had noted the memory of a server that runs: once that is killed, nothing else tells. */
 export async function lacksMemory(table: ProcessTable, directory: InstanceDirectory): Promise<boolean> {
   const noted = await directory.readProcess()
-  if (noted !== undefined) return noted.sharedMemory.length === 0 && (await isRunning(table, noted))
+  if (noted !== undefined) return !noted.isEnding && noted.sharedMemory.length === 0 && (await isRunning(table, noted))
   const record = await directory.readRecord()
   return record !== undefined && (await findServer(table, record.dataDir)).postmaster !== undefined
 }

@@ -26,6 +26,7 @@ test('reads what ps says on macOS', () => {
   expect(parseRow(line)).toEqual({
     pid: 812,
     parent: 1,
+    state: 'Ss',
     startedAt: 'Sat Nov 22 14:52:07 2025',
     command: '/opt/pg/bin/postgres -D /data dir -c port=1',
   })

@@ -6,7 +6,6 @@ import { failPoint } from '../../faults/faults.ts'
 import { canPass } from '../account.ts'
 import type { BinarySource } from '../binary-source.ts'
 import { clusterMajor, isShutDownCleanly } from '../cluster.ts'
-import { sqlState, withLabConnection } from '../connect.ts'
 import type {
   Account,
   Certificate,
@@ -16,16 +15,18 @@ import type {
   PostgresRuntime,
   StartOptions,
 } from '../runtime.ts'
+import { AbandonedMemory } from './abandoned-memory.ts'
 import { hbaRules, identMap } from './access-rules.ts'
 import { serverArguments } from './arguments.ts'
 import { placeCertificate, readCertificate, renewCertificate } from './certificate.ts'
 import type { Cgroups } from './cgroup.ts'
 import { alreadyRunning, assertDataDir, hasConfigFile, removeCarriedPostmasterFile } from './data-directory.ts'
 import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
+import { greet } from './greet.ts'
 import { initialiseCluster } from './initialise.ts'
 import { launch, untilReady } from './launch.ts'
 import { linesSince, logSize, tailLines, trimLog } from './log.ts'
-import { lacksMemory, noteMemory, noteProcess, processOf } from './note.ts'
+import { lacksMemory, noteEnd, noteMemory, noteProcess, processOf } from './note.ts'
 import { isRunning, openProcessTable, type ProcessTable } from './processes.ts'
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { tryOutSettings } from './settings.ts'
@@ -61,11 +62,13 @@ export class ProcessRuntime implements PostgresRuntime {
   readonly #processes: ProcessTable = openProcessTable()
   readonly #deadlines: StopDeadlines
   readonly #turns = new Turns()
+  readonly #abandoned: AbandonedMemory
 
   constructor(options: ProcessRuntimeOptions) {
     if (options.account.uid === 0) throw new ProvisionError('INVALID', 'Postgres does not run as root')
     this.#options = options
     this.account = options.account
+    this.#abandoned = new AbandonedMemory(this.#processes, options.account)
     this.#instancesDir = join(options.stateDir, 'instances')
     this.#socketRoot = options.socketRoot ?? join(options.stateDir, 'sockets')
     this.#deadlines = { ...STOP_DEADLINES, ...options.stopDeadlines }
@@ -151,6 +154,11 @@ export class ProcessRuntime implements PostgresRuntime {
 
   async trimLogs(): Promise<void> {
     for (const directory of await instanceDirectories(this.#instancesDir)) await trimLog(directory.file('postgres.log'))
+  }
+
+  async freeAbandonedMemory(): Promise<string[]> {
+    const notes = (await instanceDirectories(this.#instancesDir)).map((directory) => directory.readProcess())
+    return this.#abandoned.free((await Promise.all(notes)).flatMap((note) => note?.sharedMemory ?? []))
   }
 
   async #start(directory: InstanceDirectory, spec: InstanceSpec, options: StartOptions): Promise<Instance> {
@@ -258,7 +266,12 @@ export class ProcessRuntime implements PostgresRuntime {
     const wasRunning = process !== undefined && (await isRunning(this.#processes, process))
     const asAsked = await shutDown(
       this.#processes,
-      { dataDir: record.dataDir, postmaster: process, sharedMemory: process?.sharedMemory ?? [] },
+      {
+        dataDir: record.dataDir,
+        postmaster: process,
+        sharedMemory: process?.sharedMemory ?? [],
+        note: async (memory) => process && noteEnd(directory, process, memory),
+      },
       mode,
       this.#deadlines,
     )
@@ -275,7 +288,7 @@ export class ProcessRuntime implements PostgresRuntime {
     const record = await directory.readRecord()
     if (record === undefined) return undefined
     const process = await processOf(this.#processes, directory, record)
-    const running = process !== undefined && (await isRunning(this.#processes, process))
+    const running = process !== undefined && !process.isEnding && (await isRunning(this.#processes, process))
     return {
       id: record.id,
       state: running ? 'running' : 'dead',
@@ -296,16 +309,6 @@ export class ProcessRuntime implements PostgresRuntime {
     for (const path of [this.#options.stateDir, this.#instancesDir, this.#socketRoot]) {
       await mkdir(path, { recursive: true, mode: 0o711 })
     }
-  }
-}
-
-/** One connection as the lab's role. That a database is missing, or closed, is told only to those who have proved who they are. */
-async function greet(at: { socketDir: string; port: number }, database: string, signal: AbortSignal): Promise<void> {
-  try {
-    await withLabConnection(at, database, async () => undefined, { signal })
-  } catch (error) {
-    // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name, object_not_in_prerequisite_state
-    if (!['3D000', '55000'].includes(sqlState(error) ?? '')) throw error
   }
 }
 

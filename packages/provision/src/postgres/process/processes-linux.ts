@@ -6,6 +6,14 @@ import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes
 /** What reading about a process that has just ended, or is hidden from us, fails with. */
 const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'] as const
 
+interface Found {
+  command: string
+  parent: number
+  /** A letter, of which T is stopped by a signal. */
+  state: string
+  startedAt: string
+}
+
 /** Reads /proc (man 5 proc). Starts no program. */
 export class LinuxProcesses implements ProcessTable {
   #bootId: Promise<string> | undefined
@@ -33,24 +41,30 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async sharedMemory(pid: number): Promise<string[]> {
-    const maps = await readOrGone(`/proc/${pid}/maps`)
-    const paths = maps?.match(/\/dev\/shm\/PostgreSQL\.\d+/g) ?? []
-    return [...new Set(paths)]
+    // In the order in which Postgres does it: what is open now is mapped next.
+    const texts = [await openFiles(pid), await readOrGone(`/proc/${pid}/maps`)]
+    return [...new Set(texts.join('\n').match(/\/dev\/shm\/PostgreSQL\.\d+/g))]
+  }
+
+  async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
+    const found = await this.#read(pid)
+    return found?.startedAt !== startedAt || found.state === 'T' || found.state === 't'
   }
 
   /** /proc/<pid>/stat. The name of the command stands in parentheses and may hold any character, parentheses too. */
-  async #read(pid: number): Promise<{ command: string; parent: number; startedAt: string } | undefined> {
+  async #read(pid: number): Promise<Found | undefined> {
     const line = await readOrGone(`/proc/${pid}/stat`)
     if (line === undefined) return undefined
     const end = line.lastIndexOf(')')
     const [state, parent, ...rest] = line.slice(end + 2).split(' ')
     // Field 22 of the line is the start in clock ticks since the boot; `rest` begins at field 5.
     const ticks = rest[17]
-    if (state === 'Z' || state === 'X' || ticks === undefined) return undefined
+    if (state === undefined || state === 'Z' || state === 'X' || ticks === undefined) return undefined
     this.#bootId ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((id) => id.trim())
     return {
       command: line.slice(line.indexOf('(') + 1, end),
       parent: Number(parent),
+      state,
       startedAt: `${await this.#bootId}/${ticks}`,
     }
   }
@@ -65,6 +79,13 @@ async function worksIn(pid: number, dataDir: string, wanted: BigIntStats | undef
   }
   const current = await statOrGone(link)
   return current?.ino === wanted.ino && current.dev === wanted.dev
+}
+
+/** What the descriptors of a process lead to, a line each. */
+async function openFiles(pid: number): Promise<string> {
+  const directory = `/proc/${pid}/fd`
+  const names = (await orGone(readdir(directory))) ?? []
+  return (await Promise.all(names.map((name) => readlinkOrGone(`${directory}/${name}`)))).join('\n')
 }
 
 async function statOrGone(path: string): Promise<BigIntStats | undefined> {

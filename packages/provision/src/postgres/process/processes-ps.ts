@@ -3,6 +3,7 @@ import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes
 
 interface Row extends ProcessIdentity {
   parent: number
+  state: string
   command: string
 }
 
@@ -29,6 +30,11 @@ export class PsProcesses implements ProcessTable {
   async sharedMemory(): Promise<string[]> {
     return []
   }
+
+  async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
+    const [row] = await list(['-p', String(pid)])
+    return row?.startedAt !== startedAt || row.state.startsWith('T')
+  }
 }
 
 async function list(which: readonly string[]): Promise<Row[]> {
@@ -47,6 +53,6 @@ export function parseRow(line: string): Row | undefined {
   const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/.exec(line)
   if (match === null) return undefined
   const [, pid, parent, state, startedAt, command] = match
-  if (state?.startsWith('Z') || startedAt === undefined || command === undefined) return undefined
-  return { pid: Number(pid), parent: Number(parent), startedAt, command }
+  if (state === undefined || state.startsWith('Z') || startedAt === undefined || command === undefined) return undefined
+  return { pid: Number(pid), parent: Number(parent), state, startedAt, command }
 }

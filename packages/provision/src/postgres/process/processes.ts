@@ -25,8 +25,10 @@ export interface ProcessTable {
    * when it was killed. Postgres enters its data directory before it does anything else, and stays.
    */
   inDirectory(dataDir: string): Promise<PostgresProcess[]>
-  /** Segments of shared memory, as paths, that this process has mapped. Empty where the system does not tell. */
+  /** Segments of shared memory, as paths, that this process has mapped or opened. Empty where the system does not tell. */
   sharedMemory(pid: number): Promise<string[]>
+  /** True once it does nothing more: stopped by SIGSTOP, or ended. A process in the kernel does what it is at first. */
+  hasHalted(process: ProcessIdentity): Promise<boolean>
 }
 
 /** The process that has this pid now; undefined when there is none. */
@@ -54,9 +56,23 @@ export async function signalProcess(
   target: ProcessIdentity,
   signal: NodeJS.Signals,
 ): Promise<boolean> {
-  if (!(await isRunning(table, target))) return false
+  return (await isRunning(table, target)) && sendSignal(target.pid, signal)
+}
+
+/**
+ * SIGKILL for that very process, and for the programs that it has started: each process of a server leads a group of its own, in which
+ * they are.
+ */
+export async function killProcess(table: ProcessTable, target: ProcessIdentity): Promise<void> {
+  if (!(await isRunning(table, target))) return
+  sendSignal(-target.pid, 'SIGKILL')
+  // One that was just forked leads none yet.
+  sendSignal(target.pid, 'SIGKILL')
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
   try {
-    return process.kill(target.pid, signal)
+    return process.kill(pid, signal)
   } catch (error) {
     if (isSystemError(error, 'ESRCH')) return false
     throw error

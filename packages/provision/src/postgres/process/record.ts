@@ -18,6 +18,8 @@ export interface InstanceRecord {
 export interface ProcessRecord extends ProcessIdentity {
   /** Paths of the shared memory that it made as it started. */
   sharedMemory: string[]
+  /** It is being killed, and may stand still until whoever comes next goes on with that. */
+  isEnding?: boolean
 }
 
 const RECORD = 'record.json'

@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { isSystemError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
@@ -8,7 +8,7 @@ export interface SharedMemory {
   /** Of the server that made it: a System V segment remembers its creator. */
   pid: number
   systemV: { key: number; id: number } | undefined
-  /** Files below /dev/shm. */
+  /** Files below /dev/shm, in the order in which they go. */
   posix: readonly string[]
 }
 
@@ -19,39 +19,61 @@ const CONTROL = { magic: 0x9a503d32, headerBytes: 16, itemBytes: 40 } as const
 /**
  * The segments that those of a server name: one of them is its list of all the others, of which some may be mapped by no process. From
  * it Postgres itself cleans up after a crash (dsm_cleanup_using_control_segment), when it is started on the same directory again.
+ *
+ * @returns lists last: whoever frees one after the other, and is cut off, still finds what is left
  */
 export async function withListed(segments: Iterable<string>): Promise<string[]> {
-  const all = new Set(segments)
-  for (const path of [...all]) {
-    const content = await readOrGone(path)
-    if (content !== undefined) for (const handle of listedHandles(content)) all.add(`${SEGMENT}${handle}`)
+  const others = new Set<string>()
+  const lists = new Set<string>()
+  for (const path of new Set(segments)) {
+    const handles = await readList(path)
+    if (handles.length > 0) lists.add(path)
+    else others.add(path)
+    for (const handle of handles) others.add(`${SEGMENT}${handle}`)
   }
-  return [...all]
+  return [...others, ...lists]
+}
+
+/** No more of a segment than its list: others hold as much as a query needs. */
+async function readList(path: string): Promise<number[]> {
+  try {
+    await using file = await open(path)
+    const { headerBytes, itemBytes } = CONTROL
+    const header = await readStart(file, headerBytes)
+    const items = listLength(header)
+    return items === 0 ? [] : listedHandles(await readStart(file, headerBytes + items * itemBytes))
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return []
+    throw error
+  }
+}
+
+async function readStart(file: FileHandle, bytes: number): Promise<Buffer> {
+  const { size } = await file.stat()
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(size, bytes)), 0, Math.min(size, bytes), 0)
+  return buffer.subarray(0, bytesRead)
 }
 
 /** Empty for a segment that is no list. */
 export function listedHandles(content: Buffer): number[] {
-  const { magic, headerBytes, itemBytes } = CONTROL
-  const number = (offset: number) =>
-    endianness() === 'LE' ? content.readUInt32LE(offset) : content.readUInt32BE(offset)
-  if (content.length < headerBytes || number(0) !== magic) return []
+  const { headerBytes, itemBytes } = CONTROL
   const handles: number[] = []
-  for (let item = 0; item < number(4); item++) {
+  for (let item = 0; item < listLength(content); item++) {
     const offset = headerBytes + item * itemBytes
     if (offset + itemBytes > content.length) break
     // A count of references of 0: the place is free.
-    if (number(offset + 4) > 0) handles.push(number(offset))
+    if (readNumber(content, offset + 4) > 0) handles.push(readNumber(content, offset))
   }
   return handles
 }
 
-async function readOrGone(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined
-    throw error
-  }
+function listLength(content: Buffer): number {
+  if (content.length < CONTROL.headerBytes || readNumber(content, 0) !== CONTROL.magic) return 0
+  return readNumber(content, 4)
+}
+
+function readNumber(content: Buffer, offset: number): number {
+  return endianness() === 'LE' ? content.readUInt32LE(offset) : content.readUInt32BE(offset)
 }
 
 /** Frees it. What is somebody else's by now, or still attached, is left alone; what is gone already is fine. */

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ProvisionError } from '../../errors.ts'
+import { failPoint } from '../../faults/faults.ts'
 import { readPostmasterFile } from './postmaster-file.ts'
 import {
   isRunning,
+  killProcess,
   type PostgresProcess,
   type ProcessIdentity,
   type ProcessTable,
@@ -15,13 +17,13 @@ import { freeSharedMemory, withListed } from './shared-memory.ts'
 export interface StopDeadlines {
   /** SIGINT, "fast": ends sessions, writes a checkpoint. As long as it takes to write out all that is dirty. */
   fastMs: number
-  /** SIGQUIT, "immediate": everything drops dead, and only shared memory is cleaned. */
-  immediateMs: number
+  /** SIGSTOP, which a process in the kernel takes when it is out of there. */
+  haltMs: number
   /** SIGKILL: only a process stuck in the kernel survives it for longer. */
   killMs: number
 }
 
-export const STOP_DEADLINES: StopDeadlines = { fastMs: 120_000, immediateMs: 10_000, killMs: 10_000 }
+export const STOP_DEADLINES: StopDeadlines = { fastMs: 120_000, haltMs: 2000, killMs: 20_000 }
 
 /** A server that is to stop. */
 export interface Target {
@@ -29,6 +31,8 @@ export interface Target {
   postmaster: ProcessIdentity | undefined
   /** What it is known to have made; more is looked up when it comes to SIGKILL. */
   sharedMemory: readonly string[]
+  /** Told that it is about to be killed, and of all that it has made: from then on nothing else tells. */
+  note: (sharedMemory: string[]) => Promise<void>
 }
 
 /**
@@ -44,15 +48,12 @@ export async function shutDown(
   deadlines: StopDeadlines = STOP_DEADLINES,
 ): Promise<boolean> {
   const { postmaster } = target
-  if (postmaster !== undefined && (await isRunning(table, postmaster))) {
-    const fast = mode === 'clean' && (await signalAndWait(table, postmaster, 'SIGINT', deadlines.fastMs))
-    // It takes its children along, and frees its memory.
-    const ended = fast || (await signalAndWait(table, postmaster, 'SIGQUIT', deadlines.immediateMs))
+  if (mode === 'clean' && postmaster !== undefined && (await isRunning(table, postmaster))) {
+    const ended = await signalAndWait(table, postmaster, 'SIGINT', deadlines.fastMs)
     const died = (await readPostmasterFile(target.dataDir))?.pid === postmaster.pid
-    if (ended && !died) return fast || mode === 'immediate'
+    if (ended && !died) return true
   }
-  // Killed by somebody, or about to be: whatever it would have cleaned up is left to us.
-  await killAll(table, target, deadlines.killMs)
+  await killAll(table, target, deadlines)
   return postmaster === undefined || mode === 'immediate'
 }
 
@@ -64,22 +65,21 @@ async function signalAndWait(
   timeoutMs: number,
 ): Promise<boolean> {
   if (!(await signalProcess(table, target, signal))) return true
-  return untilGone(table, [target], timeoutMs)
+  return untilAll([target], async (each) => !(await isRunning(table, each)), timeoutMs)
 }
 
 /**
  * Looks more and more rarely. There is no event to wait for: whoever started the process may be long gone, and a process that is not
  * our child tells nobody of its end.
  */
-async function untilGone(
-  table: ProcessTable,
+async function untilAll(
   targets: readonly ProcessIdentity[],
+  holds: (target: ProcessIdentity) => Promise<boolean>,
   timeoutMs: number,
 ): Promise<boolean> {
   const deadline = Date.now() + timeoutMs
-  for (let waitMs = 2; ; waitMs = Math.min(waitMs * 1.5, 100)) {
-    const running = await Promise.all(targets.map((target) => isRunning(table, target)))
-    if (!running.includes(true)) return true
+  for (let waitMs = 1; ; waitMs = Math.min(waitMs * 1.5, 100)) {
+    if (!(await Promise.all(targets.map(holds))).includes(false)) return true
     if (Date.now() >= deadline) return false
     await sleep(waitMs)
   }
@@ -88,35 +88,63 @@ async function untilGone(
 /**
  * SIGKILL for the server and for all that works in its directory: children are in sessions of their own, so no process group holds
  * them all. Then frees the memory, which nothing else does after that signal.
+ *
+ * Not by Postgres' own "immediate" shutdown (SIGQUIT): it frees what is in its list, and a process that it cuts off between making a
+ * segment and entering it there (dsm_create in dsm.c) leaves that for good. A start of a parallel query is such a moment, and a
+ * reset or a deletion comes when it comes.
  */
-async function killAll(table: ProcessTable, target: Target, timeoutMs: number): Promise<void> {
-  const { postmaster } = target
-  const found = leftBy(postmaster, await table.inDirectory(target.dataDir))
-  const isListed = found.some(({ pid }) => pid === postmaster?.pid)
-  const processes: ProcessIdentity[] = postmaster === undefined || isListed ? found : [postmaster, ...found]
-  const posix = new Set(target.sharedMemory)
-  for (const { pid } of processes) for (const path of await table.sharedMemory(pid)) posix.add(path)
-  // The first process first, or it would start others in the place of those that end.
-  for (const each of byRank(processes, postmaster)) await signalProcess(table, each, 'SIGKILL')
-  if (!(await untilGone(table, processes, timeoutMs))) {
+async function killAll(table: ProcessTable, target: Target, { haltMs, killMs }: StopDeadlines): Promise<void> {
+  const { dataDir, postmaster, sharedMemory, note } = target
+  const runs = postmaster !== undefined && (await isRunning(table, postmaster))
+  if (runs) await note([...sharedMemory])
+  const processes = await haltAll(table, dataDir, runs ? postmaster : undefined, haltMs)
+  const found = await Promise.all(processes.map(({ pid }) => table.sharedMemory(pid)))
+  const made = new Set([...sharedMemory, ...found.flat()])
+  if (made.size > sharedMemory.length) await note([...made])
+  // The first process first: had it not halted, it would start others in the place of those that end.
+  for (const each of processes) await killProcess(table, each)
+  if (!(await untilAll(processes, async (each) => !(await isRunning(table, each)), killMs))) {
     throw new ProvisionError('FAILED', 'a Postgres process does not end, not even by SIGKILL', {
       hint: 'It waits for a disk that does not answer. Look at the storage.',
     })
   }
+  await failPoint('postgres.killed')
   // Its file tells of its segment; one that names another process came with the copy, and speaks of memory that is in use.
-  const file = await readPostmasterFile(target.dataDir)
+  const file = await readPostmasterFile(dataDir)
   const systemV = postmaster !== undefined && file?.pid === postmaster.pid ? file.sharedMemory : undefined
-  await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix: await withListed(posix) })
+  await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix: await withListed(made) })
+}
+
+/**
+ * Has them all stand still, so that what they have made is all that there will be.
+ *
+ * @returns all that were there, the first process first. One that does not halt in time is among them.
+ */
+async function haltAll(
+  table: ProcessTable,
+  dataDir: string,
+  postmaster: ProcessIdentity | undefined,
+  timeoutMs: number,
+): Promise<ProcessIdentity[]> {
+  const deadline = Date.now() + timeoutMs
+  const known = new Map<number, ProcessIdentity>()
+  // From then on there are no new ones, but for what those that are there are about to fork.
+  let next: ProcessIdentity[] = postmaster === undefined ? [] : [postmaster]
+  do {
+    for (const each of next) {
+      known.set(each.pid, each)
+      await signalProcess(table, each, 'SIGSTOP')
+    }
+    await untilAll(next, (each) => table.hasHalted(each), Math.max(deadline - Date.now(), 0))
+    next = leftBy(postmaster, await table.inDirectory(dataDir)).filter(({ pid }) => !known.has(pid))
+  } while (next.length > 0)
+  return [...known.values()]
 }
 
 /** Without a server that somebody has started on the directory since, and what works for that one. */
 function leftBy(ours: ProcessIdentity | undefined, all: readonly PostgresProcess[]): PostgresProcess[] {
   const other = postmasterOf(all.filter(({ pid, parent }) => pid !== ours?.pid && parent !== ours?.pid))
   return all.filter(({ pid, parent }) => other === undefined || (pid !== other.pid && parent !== other.pid))
-}
-
-function byRank(processes: readonly ProcessIdentity[], first: ProcessIdentity | undefined): ProcessIdentity[] {
-  return [...processes].sort((a, b) => Number(b.pid === first?.pid) - Number(a.pid === first?.pid))
 }
 
 /** The server that runs on this directory, whoever started it, and what a killed one left there. */

@@ -1,0 +1,170 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, chown, copyFile, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { withLabConnection } from '../../src/postgres/index.ts'
+import { openProcessTable, signalProcess } from '../../src/postgres/process/processes.ts'
+import { withListed } from '../../src/postgres/process/shared-memory.ts'
+import type { Instance } from '../../src/postgres/runtime.ts'
+import { isRoot } from '../../testbed/index.ts'
+import { labQuery, makeTemplate, type Template } from './cluster.ts'
+import { makeWorld, type World } from './world.ts'
+
+/** It has had two names, of which each version knows one. */
+const EACH_IN_PARALLEL = `select set_config(name, 'on', false) from pg_settings
+  where name in ('debug_parallel_query', 'force_parallel_mode')`
+
+let template: Template
+beforeAll(async () => {
+  template = await makeTemplate()
+})
+afterAll(() => template[Symbol.asyncDispose]())
+
+async function segments(): Promise<Set<string>> {
+  const names = await readdir('/dev/shm')
+  return new Set(names.filter((name) => name.startsWith('PostgreSQL.')).map((name) => `/dev/shm/${name}`))
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** A segment as Postgres makes it, in no server's list. */
+async function segment(world: World, owner: number = world.account.uid): Promise<string> {
+  const path = `/dev/shm/PostgreSQL.${1_000_000_000 + Math.floor(Math.random() * 1e9)}`
+  await writeFile(path, Buffer.alloc(4096), { mode: 0o600, flag: 'wx' })
+  if (isRoot) await chown(path, owner, world.account.gid)
+  return path
+}
+
+/** One that sleeps, and has nothing of Postgres but the look of one of its processes. */
+async function pretender(world: World, dataDir: string, file: string): Promise<ChildProcess> {
+  const program = join(world.root, 'postgres')
+  await copyFile('/bin/sleep', program)
+  await using opened = await open(file, 'r+')
+  const child = spawn(program, ['600'], {
+    argv0: 'postgres: parallel worker for PID 1',
+    cwd: dataDir,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', opened.fd],
+    ...(isRoot && { uid: world.account.uid, gid: world.account.gid }),
+  })
+  await once(child, 'spawn')
+  return child
+}
+
+describe.runIf(process.platform === 'linux')('the shared memory of a server', () => {
+  test('that is killed in the making of a segment goes with it, though it is in no list yet', async () => {
+    await using world = await makeWorld()
+    const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+    const instance = await world.runtime.start(spec)
+    const file = await segment(world)
+    const child = await pretender(world, spec.dataDir, file)
+    expect(await openProcessTable().sharedMemory(child.pid ?? 0)).toEqual([file])
+    const all = await withListed(await openProcessTable().sharedMemory(instance.pid ?? 0))
+
+    await world.runtime.stop('one', 'immediate')
+    for (const path of [file, ...all]) expect(await isThere(path)).toBe(false)
+    expect(await openProcessTable().inDirectory(spec.dataDir)).toEqual([])
+  })
+
+  // A parallel query makes its segments as it begins: so does each of these.
+  test('that is stopped while many queries begin is all freed', { timeout: 60_000 }, async () => {
+    await using world = await makeWorld()
+    const before = await segments()
+    for (let round = 0; round < 8; round++) {
+      const instance = await world.runtime.start(
+        await world.spec('one', await world.copyOf(template.dataDir, `${round}`)),
+      )
+      const busy = Array.from({ length: 4 }, () => queryUntilItEnds(instance))
+      await sleep(100 + Math.random() * 100)
+      await world.runtime.stop('one', 'immediate')
+      expect(Math.min(...(await Promise.all(busy)))).toBeGreaterThan(0)
+      await world.runtime.remove('one')
+    }
+    expect([...(await segments())].filter((path) => !before.has(path))).toEqual([])
+  })
+
+  test('whose killing was cut off while all stood still is freed by the next start, which sees no server there', async () => {
+    await using world = await makeWorld()
+    const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+    const instance = await world.runtime.start(spec)
+    const table = openProcessTable()
+    const processes = await table.inDirectory(spec.dataDir)
+    const all = await withListed(await table.sharedMemory(instance.pid ?? 0))
+    for (const each of processes) await signalProcess(table, each, 'SIGSTOP')
+    const note = join(world.stateDir, 'instances/one/process.json')
+    await writeFile(note, JSON.stringify({ ...JSON.parse(await readFile(note, 'utf8')), isEnding: true }))
+
+    const next = world.anotherRuntime()
+    expect(await next.list()).toMatchObject([{ id: 'one', state: 'dead' }])
+    const again = await next.start(spec)
+    expect(await labQuery(again, 'select 1 as one')).toEqual([{ one: 1 }])
+    expect((await table.inDirectory(spec.dataDir)).map(({ pid }) => pid)).not.toContain(instance.pid)
+    for (const path of all) expect(await isThere(path)).toBe(false)
+  })
+})
+
+describe.runIf(process.platform === 'linux')('shared memory that a killed process has left', () => {
+  test('is freed when it was nobody’s twice, and nothing that is in use or of others', async () => {
+    await using world = await makeWorld()
+    const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+    const instance = await world.runtime.start(spec)
+    const [abandoned, used, strangers] = [await segment(world), await segment(world), await segment(world, 0)]
+    await using stack = new AsyncDisposableStack()
+    for (const path of [abandoned, used, strangers]) stack.defer(() => rm(path, { force: true }))
+    const child = await pretender(world, world.root, used)
+    stack.defer(() => void child.kill('SIGKILL'))
+    const ofServer = await withListed(await openProcessTable().sharedMemory(instance.pid ?? 0))
+    expect(ofServer).not.toEqual([])
+
+    const ours = (freed: string[]) => freed.filter((path) => [abandoned, used, strangers, ...ofServer].includes(path))
+    expect(ours(await world.runtime.freeAbandonedMemory())).toEqual([])
+    expect(await isThere(abandoned)).toBe(true)
+    // As another lab of the account sees it, in whose notes the server is not.
+    const other = await makeWorld()
+    stack.use(other)
+    await other.runtime.freeAbandonedMemory()
+    await other.runtime.freeAbandonedMemory()
+    expect(await isThere(abandoned)).toBe(false)
+    for (const path of [used, ...ofServer]) expect(await isThere(path)).toBe(true)
+    if (isRoot) expect(await isThere(strangers)).toBe(true)
+
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    await world.runtime.freeAbandonedMemory()
+    expect(ours(await world.runtime.freeAbandonedMemory())).toContain(used)
+    expect(await parallelCount(instance)).toBeGreaterThan(100)
+  })
+})
+
+/** How many queries it has answered. */
+async function queryUntilItEnds(instance: Instance): Promise<number> {
+  let answered = 0
+  try {
+    await withLabConnection(instance, 'postgres', async (client) => {
+      client.on('error', () => {})
+      await client.query(EACH_IN_PARALLEL)
+      for (;;) {
+        await client.query('select count(*) from pg_class')
+        answered++
+      }
+    })
+  } catch {
+    // It was stopped, as it was to be.
+  }
+  return answered
+}
+
+async function parallelCount(instance: Instance): Promise<number> {
+  return withLabConnection(instance, 'postgres', async (client) => {
+    await client.query(EACH_IN_PARALLEL)
+    const { rows } = await client.query('select count(*)::int as n from pg_class')
+    return rows[0].n
+  })
+}
