@@ -2,10 +2,11 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Clone } from '@dblab/models'
 import { isSystemError } from '@dblab/provision'
+import { hasProgram } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
@@ -127,6 +128,43 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
     await other.goesOn()
     await remove('backend')
   })
+
+  const lacking = hasProgram('strace') ? '' : ' (skipped: no strace, which has a process pause in the middle of a call)'
+  test.skipIf(lacking !== '')(
+    `one of its processes killed as it makes shared memory, which no list names yet: it is freed all the same${lacking}`,
+    async () => {
+      const { url } = await make('making')
+      const session = await openSession(url)
+      await session.query(`SELECT set_config(name, 'on', false) FROM pg_settings
+        WHERE name IN ('debug_parallel_query', 'force_parallel_mode')`)
+      const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+      const pid = rows[0]?.pid ?? 0
+      // https://man7.org/linux/man-pages/man1/strace.1.html: the delay is in microseconds.
+      const pause = ['--trace=fallocate', '--inject=fallocate:delay_exit=20000000']
+      const tracer = spawn('strace', [...pause, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] })
+      await once(tracer.stderr, 'data')
+      const cut = session.query('SELECT count(*) FROM pg_class').catch((error: unknown) => error)
+      const opened = async () => {
+        const files = await readdir(`/proc/${pid}/fd`)
+        const paths = await Promise.all(files.map((file) => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')))
+        return paths.find((path) => path.startsWith('/dev/shm/PostgreSQL.'))
+      }
+      await eventually('it makes a segment', async () => (await opened()) !== undefined)
+      const segment = (await opened()) ?? ''
+      process.kill(pid, 'SIGKILL')
+      tracer.kill('SIGKILL')
+      expect(await cut).toBeInstanceOf(Error)
+      await messageOnce('making', 'OK', /ended in a crash, or was killed, and was started again at /)
+      // So that what is seen is what it is here for.
+      expect((await stat(segment)).size).toBeGreaterThan(0)
+      const isGone = async () => !(await readdir('/dev/shm')).includes(basename(segment))
+      await eventually('it is freed', isGone, 45_000)
+      expect(lab.output).toContain(segment)
+      await hasItsData(url)
+      await other.goesOn()
+      await remove('making')
+    },
+  )
 
   test('stopped by hand: it runs again, and says that somebody stopped it', async () => {
     const { url, postmaster } = await make('stopped')
