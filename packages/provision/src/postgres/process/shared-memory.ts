@@ -7,7 +7,8 @@ import { CommandError, run } from '../../exec.ts'
 export interface SharedMemory {
   /** Of the server that made it: a System V segment remembers its creator. */
   pid: number
-  systemV: { key: number; id: number } | undefined
+  /** `all` that has this creator is for a pid that was the server's until just now. */
+  systemV: { key: number; id: number } | 'all' | 'none'
   /** Files below /dev/shm, in the order in which they go. */
   posix: readonly string[]
 }
@@ -80,18 +81,16 @@ function readNumber(content: Buffer, offset: number): number {
 export async function freeSharedMemory(memory: SharedMemory): Promise<void> {
   for (const path of memory.posix) await rm(path, { force: true })
   const { systemV } = memory
-  if (systemV === undefined) return
-  const segments = await systemVSegments()
-  const isOurs = segments.some(
-    ({ key, id, creator, attached }) =>
-      key === systemV.key && id === systemV.id && creator === memory.pid && attached === 0,
-  )
-  if (!isOurs) return
-  try {
-    await run(['ipcrm', '-m', String(systemV.id)])
-  } catch (error) {
-    // It went between the look and the call: ipcrm can only fail for that reason, being given a number that was there.
-    if (!(error instanceof CommandError)) throw error
+  if (systemV === 'none') return
+  const isOurs = ({ key, id, creator, attached }: Segment) =>
+    creator === memory.pid && attached === 0 && (systemV === 'all' || (key === systemV.key && id === systemV.id))
+  for (const { id } of (await systemVSegments()).filter(isOurs)) {
+    try {
+      await run(['ipcrm', '-m', String(id)])
+    } catch (error) {
+      // It went between the look and the call: ipcrm can only fail for that reason, being given a number that was there.
+      if (!(error instanceof CommandError)) throw error
+    }
   }
 }
 

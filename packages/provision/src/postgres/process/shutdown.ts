@@ -109,10 +109,15 @@ async function killAll(table: ProcessTable, target: Target, { haltMs, killMs }: 
     })
   }
   await failPoint('postgres.killed')
-  // Its file tells of its segment; one that names another process came with the copy, and speaks of memory that is in use.
-  const file = await readPostmasterFile(dataDir)
-  const systemV = postmaster !== undefined && file?.pid === postmaster.pid ? file.sharedMemory : undefined
+  const systemV = runs ? 'all' : ((await leftBehind(target)) ?? 'none')
   await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix: await withListed(made) })
+}
+
+/** The segment of a server that ended long ago, whose pid may be somebody else's by now: its file tells of it. */
+async function leftBehind({ dataDir, postmaster }: Target): Promise<{ key: number; id: number } | undefined> {
+  const file = await readPostmasterFile(dataDir)
+  // One that names another process came with the copy, and speaks of memory that is in use.
+  return postmaster !== undefined && file?.pid === postmaster.pid ? file.sharedMemory : undefined
 }
 
 /**
