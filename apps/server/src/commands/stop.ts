@@ -61,9 +61,10 @@ function stillRunning(server: ProcessIdentity | undefined, cause: unknown): Stil
 }
 
 async function stopInstances({ runtime }: Foundations): Promise<number> {
-  const running = (await runtime.list()).filter((instance) => instance.state === 'running')
+  // Those that are dead too: what a killed Postgres left, or one whose killing was cut off, still works in the pool.
+  const instances = await runtime.list()
   const limit = pLimit(STOPPED_AT_ONCE)
-  const stops = running.map((instance) => limit(() => runtime.stop(instance.id, 'clean')))
+  const stops = instances.map((instance) => limit(() => runtime.stop(instance.id, 'clean')))
   // All of them first: the pool is in use, and the lab is held, until the last has ended.
   for (const result of await Promise.allSettled(stops)) {
     if (result.status === 'fulfilled') continue
@@ -71,5 +72,5 @@ async function stopInstances({ runtime }: Foundations): Promise<number> {
     if (!isProvisionError(result.reason, 'FAILED')) throw result.reason
     process.stderr.write(`${result.reason.message}\n`)
   }
-  return running.length
+  return instances.filter((instance) => instance.state === 'running').length
 }

@@ -82,32 +82,39 @@ describe.runIf(process.platform === 'linux')('the shared memory of a server', ()
         await world.spec('one', await world.copyOf(template.dataDir, `${round}`)),
       )
       const busy = Array.from({ length: 4 }, () => queryUntilItEnds(instance))
-      await sleep(100 + Math.random() * 100)
+      await Promise.all(busy.map(({ answered }) => answered))
+      await sleep(Math.random() * 100)
       await world.runtime.stop('one', 'immediate')
-      expect(Math.min(...(await Promise.all(busy)))).toBeGreaterThan(0)
+      await Promise.all(busy.map(({ ended }) => ended))
       await world.runtime.remove('one')
     }
     expect([...(await segments())].filter((path) => !before.has(path))).toEqual([])
   })
 
-  test('whose killing was cut off while all stood still is freed by the next start, which sees no server there', async () => {
-    await using world = await makeWorld()
-    const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
-    const instance = await world.runtime.start(spec)
-    const table = openProcessTable()
-    const processes = await table.inDirectory(spec.dataDir)
-    const all = await withListed(await table.sharedMemory(instance.pid ?? 0))
-    for (const each of processes) await signalProcess(table, each, 'SIGSTOP')
-    const note = join(world.stateDir, 'instances/one/process.json')
-    await writeFile(note, JSON.stringify({ ...JSON.parse(await readFile(note, 'utf8')), isEnding: true }))
+  test.each(['start', 'clean stop'])(
+    'whose killing was cut off while all stood still is freed by the next %s, which sees no server there',
+    async (next) => {
+      await using world = await makeWorld()
+      const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+      const instance = await world.runtime.start(spec)
+      const table = openProcessTable()
+      const processes = await table.inDirectory(spec.dataDir)
+      const all = await withListed(await table.sharedMemory(instance.pid ?? 0))
+      for (const each of processes) await signalProcess(table, each, 'SIGSTOP')
+      const note = join(world.stateDir, 'instances/one/process.json')
+      await writeFile(note, JSON.stringify({ ...JSON.parse(await readFile(note, 'utf8')), isEnding: true }))
 
-    const next = world.anotherRuntime()
-    expect(await next.list()).toMatchObject([{ id: 'one', state: 'dead' }])
-    const again = await next.start(spec)
-    expect(await labQuery(again, 'select 1 as one')).toEqual([{ one: 1 }])
-    expect((await table.inDirectory(spec.dataDir)).map(({ pid }) => pid)).not.toContain(instance.pid)
-    for (const path of all) expect(await isThere(path)).toBe(false)
-  })
+      const runtime = world.anotherRuntime()
+      expect(await runtime.list()).toMatchObject([{ id: 'one', state: 'dead' }])
+      if (next === 'start') {
+        const again = await runtime.start(spec)
+        expect(await labQuery(again, 'select 1 as one')).toEqual([{ one: 1 }])
+      } else await runtime.stop('one', 'clean')
+      const left = (await table.inDirectory(spec.dataDir)).map(({ pid }) => pid)
+      for (const { pid } of processes) expect(left).not.toContain(pid)
+      for (const path of all) expect(await isThere(path)).toBe(false)
+    },
+  )
 })
 
 describe.runIf(process.platform === 'linux')('shared memory that a killed process has left', () => {
@@ -143,22 +150,19 @@ describe.runIf(process.platform === 'linux')('shared memory that a killed proces
   })
 })
 
-/** How many queries it has answered. */
-async function queryUntilItEnds(instance: Instance): Promise<number> {
-  let answered = 0
-  try {
-    await withLabConnection(instance, 'postgres', async (client) => {
-      client.on('error', () => {})
-      await client.query(EACH_IN_PARALLEL)
-      for (;;) {
-        await client.query('select count(*) from pg_class')
-        answered++
-      }
-    })
-  } catch {
-    // It was stopped, as it was to be.
-  }
-  return answered
+/** One query after the other: its first answer, and its end. */
+function queryUntilItEnds(instance: Instance): { answered: Promise<void>; ended: Promise<unknown> } {
+  const first = Promise.withResolvers<void>()
+  const ended = withLabConnection(instance, 'postgres', async (client) => {
+    client.on('error', () => {})
+    await client.query(EACH_IN_PARALLEL)
+    for (;;) {
+      await client.query('select count(*) from pg_class')
+      first.resolve()
+    }
+  })
+  // It is stopped, as it is to be; before its first answer, that is the test's failure.
+  return { answered: first.promise, ended: ended.catch(first.reject) }
 }
 
 async function parallelCount(instance: Instance): Promise<number> {

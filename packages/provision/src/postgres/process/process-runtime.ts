@@ -258,11 +258,13 @@ export class ProcessRuntime implements PostgresRuntime {
     }
   }
 
-  async #stop(directory: InstanceDirectory, mode: 'clean' | 'immediate'): Promise<InstanceRecord | undefined> {
+  async #stop(directory: InstanceDirectory, asked: 'clean' | 'immediate'): Promise<InstanceRecord | undefined> {
     const record = await directory.readRecord()
     // Without a record nothing has been started.
     if (record === undefined) return undefined
     const process = await processOf(this.#processes, directory, record)
+    // One that is being killed stands still, and would not hear.
+    const mode = process?.isEnding ? 'immediate' : asked
     const wasRunning = process !== undefined && (await isRunning(this.#processes, process))
     const asAsked = await shutDown(
       this.#processes,
