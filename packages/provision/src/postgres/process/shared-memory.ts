@@ -1,5 +1,6 @@
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { endianness } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isSystemError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
 
@@ -13,6 +14,8 @@ export interface SharedMemory {
   posix: readonly string[]
 }
 
+/** Longer than a look at /proc takes on a machine that is very busy. */
+const LET_GO_WITHIN_MS = 1000
 const SEGMENT = '/dev/shm/PostgreSQL.'
 /** PG_DYNSHMEM_CONTROL_MAGIC, and the layout of dsm_control_header and dsm_control_item, of PostgreSQL 14 to 18 on 64 bits: dsm.c. */
 const CONTROL = { magic: 0x9a503d32, headerBytes: 16, itemBytes: 40 } as const
@@ -77,20 +80,34 @@ function readNumber(content: Buffer, offset: number): number {
   return endianness() === 'LE' ? content.readUInt32LE(offset) : content.readUInt32BE(offset)
 }
 
-/** Frees it. What is somebody else's by now, or still attached, is left alone; what is gone already is fine. */
+/** Frees it. What is somebody else's by now is left alone; what is gone already is fine. */
 export async function freeSharedMemory(memory: SharedMemory): Promise<void> {
   for (const path of memory.posix) await rm(path, { force: true })
-  const { systemV } = memory
+  const { pid, systemV } = memory
   if (systemV === 'none') return
-  const isOurs = ({ key, id, creator, attached }: Segment) =>
-    creator === memory.pid && attached === 0 && (systemV === 'all' || (key === systemV.key && id === systemV.id))
-  for (const { id } of (await systemVSegments()).filter(isOurs)) {
+  const isOurs = ({ key, id, creator }: Segment) =>
+    creator === pid && (systemV === 'all' || (key === systemV.key && id === systemV.id))
+  for (const { id, attached } of await unattached(isOurs)) {
+    // What was its own until just now goes all the same, as soon as the last process has let go of it (shmctl(2), IPC_RMID).
+    if (attached > 0 && systemV !== 'all') continue
     try {
       await run(['ipcrm', '-m', String(id)])
     } catch (error) {
       // It went between the look and the call: ipcrm can only fail for that reason, being given a number that was there.
       if (!(error instanceof CommandError)) throw error
     }
+  }
+}
+
+/**
+ * Waits a moment for those that are still attached: a process that has ended lets go of its memory later, where somebody was just reading
+ * about it in /proc.
+ */
+async function unattached(isOurs: (segment: Segment) => boolean): Promise<Segment[]> {
+  for (let waitMs = 1; ; waitMs *= 2) {
+    const segments = (await systemVSegments()).filter(isOurs)
+    if (waitMs > LET_GO_WITHIN_MS || segments.every(({ attached }) => attached === 0)) return segments
+    await sleep(waitMs)
   }
 }
 
