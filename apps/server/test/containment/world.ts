@@ -80,10 +80,17 @@ export async function whereIs(lab: TestLab, clone: Clone): Promise<{ lab: LabAdd
     const record = JSON.parse(await readFile(join(instances, name, 'record.json'), 'utf8'))
     const { port, socketDir, dataDir } = record
     // What a reset has left behind had the port too.
-    if (String(port) === clone.db.port && existsSync(join(socketDir, `.s.PGSQL.${port}`)))
-      return { lab: { socketDir, port }, dataDir }
+    if (String(port) === clone.db.port && (await isServed(dataDir))) return { lab: { socketDir, port }, dataDir }
   }
   throw new Error(`nothing is known of an instance of clone ${clone.id}`)
+}
+
+/** A Postgres that was killed leaves its file, and its socket. */
+async function isServed(dataDir: string): Promise<boolean> {
+  const file = join(dataDir, 'postmaster.pid')
+  if (!existsSync(file)) return false
+  const pid = Number((await readFile(file, 'utf8')).split('\n')[0])
+  return existsSync(`/proc/${pid}`)
 }
 
 /** One session; statements run one by one, so that those which may not be in a transaction can be tried. */
