@@ -16,7 +16,7 @@ const FRESH_MS = 1000
 
 /** What the pool has left: read in the background, so that an answer never waits for the storage, and anew for work that takes space. */
 export class DiskMonitor {
-  readonly #storage: StorageDriver
+  readonly #storage: Pick<StorageDriver, 'usage'>
   readonly #thresholds: DiskThresholds
   readonly #log: Logger
   /** Why it could not be read the last time. */
@@ -25,8 +25,10 @@ export class DiskMonitor {
   #reading: Promise<void> | undefined
   /** By work under way, of which a reading may show a part or nothing yet. */
   #takenBytes = 0
+  /** Work has ended of which the latest reading may show nothing. */
+  #isOutdated = false
 
-  constructor(storage: StorageDriver, thresholds: DiskThresholds, log: Logger) {
+  constructor(storage: Pick<StorageDriver, 'usage'>, thresholds: DiskThresholds, log: Logger) {
     this.#storage = storage
     this.#thresholds = thresholds
     this.#log = log
@@ -41,10 +43,12 @@ export class DiskMonitor {
   }
 
   async #read(): Promise<void> {
+    this.#isOutdated = false
     try {
       this.#latest = { usage: await this.#storage.usage(), at: new Date() }
       this.#failure = undefined
     } catch (error) {
+      this.#isOutdated = true
       this.#failure = explainFailure(error)
       this.#log.error('the pool does not say how full it is', { error })
     }
@@ -70,7 +74,8 @@ export class DiskMonitor {
    * @throws LabError NOT_ENOUGH_DISK_SPACE
    */
   async requireSpace(): Promise<void> {
-    await this.#requireFree(0)
+    await this.#beFresh(0)
+    this.#requireFree(0)
   }
 
   /**
@@ -78,24 +83,42 @@ export class DiskMonitor {
    * taken. To be disposed of when the work is done, and what it took can be read.
    */
   async takeSpace(bytes: number): Promise<Disposable> {
-    await this.#requireFree(bytes)
+    await this.#beFresh(bytes)
+    // In one go with the taking: of two that waited for the same reading, the second is judged with the first.
+    this.#requireFree(bytes)
     this.#takenBytes += bytes
     return {
       [Symbol.dispose]: () => {
         this.#takenBytes -= bytes
+        if (bytes > 0) this.#isOutdated = true
       },
     }
   }
 
-  async #requireFree(bytes: number): Promise<void> {
-    if (Date.now() - (this.#latest?.at.getTime() ?? 0) > FRESH_MS) await this.refresh()
-    const free = this.#freePercent(bytes + this.#takenBytes)
-    const { criticalFreePercent } = this.#thresholds
-    if (free === undefined || free >= criticalFreePercent) return
+  /** Sees to a reading that new work may be judged by. Nothing is refused by an earlier one: space may have come back since. */
+  async #beFresh(bytes: number): Promise<void> {
+    const age = Date.now() - (this.#latest?.at.getTime() ?? 0)
+    if (age <= FRESH_MS && !this.#isOutdated && this.#isEnough(this.#freePercentBeyond(bytes))) return
+    // One that is under way may have begun before the space was taken, or came back.
+    await this.#reading
+    await this.refresh()
+  }
+
+  #requireFree(bytes: number): void {
+    const free = this.#freePercentBeyond(bytes)
+    if (free === undefined || this.#isEnough(free)) return
     throw new LabError(
       'NOT_ENOUGH_DISK_SPACE',
-      `${free.toFixed(1)} % of the pool ${bytes > 0 ? 'would be free once it is made' : 'is free'}, ${criticalFreePercent} % must be`,
+      `${free.toFixed(1)} % of the pool ${bytes > 0 ? 'would be free once it is made' : 'is free'}, ${this.#thresholds.criticalFreePercent} % must be`,
     )
+  }
+
+  #isEnough(freePercent: number | undefined): boolean {
+    return freePercent === undefined || freePercent >= this.#thresholds.criticalFreePercent
+  }
+
+  #freePercentBeyond(bytes: number): number | undefined {
+    return this.#freePercent(bytes + this.#takenBytes)
   }
 
   warnings(): Warning[] {
