@@ -54,7 +54,16 @@ const POINTS = {
   /** A commit, and the seal that tells of it. */
   catalogue: ['committed', 'sealed'],
   /** A server of the process runtime. */
-  postgres: ['record-written', 'launched', 'process-noted', 'ready', 'killed', 'stopped', 'socket-removed'],
+  postgres: [
+    'record-written',
+    'launched',
+    'process-noted',
+    'ready',
+    'killed',
+    'stopped',
+    'socket-removed',
+    'record-removed',
+  ],
 } as const
 
 /** Of the drivers that keep trees in directories: how one is made, and how it goes. */

@@ -99,8 +99,8 @@ export interface PostgresRuntime {
   /** One of `list`, or undefined. Reads files and /proc only. */
   inspect(id: InstanceId): Promise<Instance | undefined>
   /**
-   * Every instance that was started and not removed, running or dead: what we reconcile from. What a start that was cut off has not
-   * noted of one that runs is noted now.
+   * Every instance that was started and not removed, running or dead: what we reconcile from. What was cut off is finished before, a
+   * removal or the note of one that runs: to be called by none but who holds the lab.
    */
   list(): Promise<Instance[]>
   /** The last lines of its log, oldest first. */

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { armFaults } from '../../src/faults/faults.ts'
 import { withLabConnection } from '../../src/postgres/index.ts'
 import { openProcessTable } from '../../src/postgres/process/processes.ts'
 import { labQuery, makeTemplate, type Template } from './cluster.ts'
@@ -68,13 +69,43 @@ describe('a server whose starter is killed', () => {
 test('a crash in the middle of a record leaves nothing that counts, and can be removed', async () => {
   await using world = await makeWorld()
   const instances = join(world.stateDir, 'instances')
-  await mkdir(join(instances, 'empty'))
   await mkdir(join(instances, 'half'))
   await writeFile(join(instances, 'half', 'record.json'), '{"version":1,"id":"ha')
   expect(await world.runtime.list()).toEqual([])
   expect(await world.runtime.inspect('half')).toBeUndefined()
   await world.runtime.stop('half', 'immediate')
   await world.runtime.remove('half')
-  await world.runtime.remove('empty')
   expect(await readdir(instances)).toEqual([])
+})
+
+test.each([
+  'postgres.socket-removed',
+  'postgres.record-removed',
+] as const)('a removal that was cut off at %s is finished by whoever comes next', async (point) => {
+  await using world = await makeWorld()
+  const instances = join(world.stateDir, 'instances')
+  const instance = await world.runtime.start(await world.spec('one', await world.copyOf(template.dataDir, 'data')))
+  onTestFinished(() => armFaults(undefined))
+  armFaults({ faults: [{ point, action: 'throw' }] })
+  await expect(world.runtime.remove('one')).rejects.toThrow(point)
+  armFaults(undefined)
+  expect(await readdir(join(instances, 'one'))).toContain('postgres.log')
+
+  const next = world.anotherRuntime()
+  const found = await next.list()
+  // Without a record nobody would know of it, and nobody ask for its removal.
+  if (point === 'postgres.record-removed') expect(found).toEqual([])
+  else await next.remove('one')
+  expect(await readdir(instances)).toEqual([])
+  await expect(access(instance.socketDir)).rejects.toThrow('ENOENT')
+})
+
+test('a start that was cut off before its record leaves nothing after the next list', async () => {
+  await using world = await makeWorld()
+  const instances = join(world.stateDir, 'instances')
+  await mkdir(join(instances, 'one'))
+  await mkdir(join(world.stateDir, 'sockets', 'one'), { recursive: true, mode: 0o700 })
+  expect(await world.runtime.list()).toEqual([])
+  expect(await readdir(instances)).toEqual([])
+  expect(await readdir(join(world.stateDir, 'sockets'))).toEqual([])
 })

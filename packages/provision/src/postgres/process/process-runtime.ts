@@ -111,15 +111,7 @@ export class ProcessRuntime implements PostgresRuntime {
 
   async remove(id: InstanceId): Promise<void> {
     const directory = new InstanceDirectory(this.#instancesDir, id)
-    await this.#turns.take(id, async () => {
-      const record = await this.#stop(directory, 'immediate')
-      // A start that was cut off before its record was written may have made the directory already.
-      await failPoint('postgres.stopped')
-      await removeSocketDir(record?.socketDir ?? this.#socketDir(id), this.account)
-      await failPoint('postgres.socket-removed')
-      await this.#options.cgroups?.remove(id)
-      await directory.remove()
-    })
+    await this.#turns.take(id, () => this.#remove(directory))
   }
 
   async inspect(id: InstanceId): Promise<Instance | undefined> {
@@ -128,7 +120,7 @@ export class ProcessRuntime implements PostgresRuntime {
 
   async list(): Promise<Instance[]> {
     const directories = await instanceDirectories(this.#instancesDir)
-    await Promise.all(directories.map((directory) => this.#completeNote(directory)))
+    await Promise.all(directories.map((directory) => this.#finishWhatWasCutOff(directory)))
     const instances = await Promise.all(directories.map((directory) => this.#inspect(directory)))
     return instances.filter((instance) => instance !== undefined)
   }
@@ -224,10 +216,22 @@ export class ProcessRuntime implements PostgresRuntime {
     return (pid) => cgroups.add(id, pid)
   }
 
-  /** What a start that was cut off has left out. */
-  async #completeNote(directory: InstanceDirectory): Promise<void> {
-    if (!(await lacksMemory(this.#processes, directory))) return
+  async #remove(directory: InstanceDirectory): Promise<void> {
+    const record = await this.#stop(directory, 'immediate')
+    await failPoint('postgres.stopped')
+    // A start that was cut off before its record was written may have made the directory already.
+    await removeSocketDir(record?.socketDir ?? this.#socketDir(directory.id), this.account)
+    await failPoint('postgres.socket-removed')
+    await this.#options.cgroups?.remove(directory.id)
+    await directory.remove()
+  }
+
+  async #finishWhatWasCutOff(directory: InstanceDirectory): Promise<void> {
+    const isRemnant = await directory.isRemnant()
+    if (!isRemnant && !(await lacksMemory(this.#processes, directory))) return
     await this.#turns.take(directory.id, async () => {
+      // Under way until now, perhaps.
+      if (await directory.isRemnant()) return this.#remove(directory)
       const record = await directory.readRecord()
       const process = record && (await processOf(this.#processes, directory, record))
       if (process !== undefined) await noteMemory(this.#processes, directory, process)

@@ -1,7 +1,8 @@
 import { chmod, chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
-import { writeFileAtomically } from '../../files.ts'
+import { failPoint } from '../../faults/faults.ts'
+import { exists, writeFileAtomically } from '../../files.ts'
 import type { Account, InstanceId } from '../runtime.ts'
 import type { ProcessIdentity } from './processes.ts'
 
@@ -86,10 +87,16 @@ export class InstanceDirectory {
     return isProcessRecord(record) ? record : undefined
   }
 
+  /** True without a record: a start was cut off before it, or a removal after it. */
+  async isRemnant(): Promise<boolean> {
+    return !(await exists(join(this.path, RECORD)))
+  }
+
   /** With all that is in it. Absent already is fine. */
   async remove(): Promise<void> {
-    // The record goes first: a directory without one counts for nothing if the rest is cut off.
+    // The record goes first: a directory without one counts for nothing, and goes with the next list, if the rest is cut off.
     await rm(join(this.path, RECORD), { force: true })
+    await failPoint('postgres.record-removed')
     await rm(this.path, { recursive: true, force: true })
   }
 }
