@@ -263,7 +263,7 @@ export class CloneService {
       { publicHost, tls },
       {
         queuePosition: jobs.position(record.id),
-        diskQuota: lifecycle.quotas.get(record.id),
+        diskQuota: lifecycle.sizes.quotas.get(record.id),
         starting: lifecycle.restarts.isStarting(record.id),
         down: lifecycle.restarts.whyDown(record.id),
       },

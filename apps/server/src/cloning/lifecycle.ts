@@ -10,6 +10,7 @@ import { databaseAfter } from './databases.ts'
 import { explainFailure, firstCause } from './explain.ts'
 import { loginOf } from './login.ts'
 import { Restarts } from './restarts.ts'
+import { CloneSizes } from './sizes.ts'
 
 export interface LifecycleOptions {
   catalogue: Catalogue
@@ -48,8 +49,7 @@ const READY: Outcome = { status: 'OK', message: 'Database is ready' }
  */
 export class CloneLifecycle {
   readonly restarts: Restarts
-  /** By clone: what bounds its own bytes, as far as that was measured. */
-  readonly quotas = new Map<string, number>()
+  readonly sizes: CloneSizes
   readonly #options: LifecycleOptions
   readonly #unsafeBootId: string | null
   #changed: (id: string) => void = () => {}
@@ -58,6 +58,7 @@ export class CloneLifecycle {
     this.#options = options
     this.#unsafeBootId = options.unsafe ? options.bootId : null
     const changed = (id: string) => this.#changed(id)
+    this.sizes = new CloneSizes(options)
     this.restarts = new Restarts({ ...options, unsafeBootId: this.#unsafeBootId, changed })
   }
 
@@ -100,7 +101,7 @@ export class CloneLifecycle {
       return
     }
     await failPoint('create.settled')
-    await this.measure(id)
+    void this.sizes.measure(id)
   }
 
   async reset(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -141,7 +142,7 @@ export class CloneLifecycle {
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
-    await this.measure(id)
+    void this.sizes.measure(id)
     await collectGarbage()
   }
 
@@ -166,7 +167,7 @@ export class CloneLifecycle {
     }
     await failPoint('delete.settled')
     this.restarts.forget(id)
-    this.quotas.delete(id)
+    this.sizes.forget(id)
     ports.release(clone.port, id)
     this.#changed(id)
     log.info('clone is deleted', { clone: id })
@@ -199,24 +200,6 @@ export class CloneLifecycle {
       // Of a volume that is gone, all is lost; and what can't be read can't be trusted.
       if (isProvisionError(error, 'NOT_FOUND', 'FAILED')) return true
       throw error
-    }
-  }
-
-  /** Reads how much the clone holds. */
-  async measure(id: string): Promise<void> {
-    const { catalogue, provisioner, log } = this.#options
-    const before = catalogue.clones.get(id)
-    if (!before || before.volumeId === null) return
-    try {
-      const { ownBytes, quotaBytes } = await provisioner.storage.volumeUsage(before.volumeId)
-      const now = catalogue.clones.get(id)
-      if (now && quotaBytes !== undefined) this.quotas.set(id, quotaBytes)
-      else this.quotas.delete(id)
-      if (now?.volumeId === before.volumeId && now.size !== ownBytes) catalogue.clones.update(id, { size: ownBytes })
-    } catch (error) {
-      // A clone may go, or be swapped, while it is measured.
-      if (!isProvisionError(error)) throw error
-      log.debug('could not measure a clone', { clone: id, error: error.message })
     }
   }
 

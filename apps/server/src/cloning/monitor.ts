@@ -110,7 +110,7 @@ export class CloneMonitor {
   /** Reads how much each clone holds. */
   async measure(): Promise<void> {
     const { catalogue, lifecycle } = this.#options
-    for (const clone of catalogue.clones.list()) await this.#apart(clone, () => lifecycle.measure(clone.id))
+    for (const { id } of catalogue.clones.list()) await lifecycle.sizes.measure(id)
   }
 
   async #look(clone: CloneRecord): Promise<void> {

@@ -83,6 +83,8 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))
   stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
+  // Cut off before the round, which waits for it, is to end.
+  stack.use(core.sizes)
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
   const standing = standingWarnings(config, lost, problems, unenforcedLimits(config, foundations))
   const status = new StatusService({

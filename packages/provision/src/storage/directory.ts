@@ -139,11 +139,11 @@ export class DirectoryDriver implements StorageDriver {
     })
   }
 
-  async volumeUsage(id: VolumeId): Promise<VolumeUsage> {
+  async volumeUsage(id: VolumeId, signal?: AbortSignal): Promise<VolumeUsage> {
     checkVolumeId(id)
     return this.#reporting(`reading the usage of the volume ${id}`, async () => {
       if (!(await this.#volumes.find(id))) throw notFound('volume', id)
-      return this.#trees.usage(this.#volumes.files(id))
+      return this.#trees.usage(this.#volumes.files(id), signal)
     })
   }
 

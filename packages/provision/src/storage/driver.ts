@@ -103,8 +103,8 @@ export interface StorageDriver {
    * May run beside the destruction of the same. NOT_FOUND.
    */
   relabel(what: VolumeId | SnapshotRef, labels: Labels): Promise<void>
-  /** NOT_FOUND. May cost time that grows with the volume: for the background. */
-  volumeUsage(id: VolumeId): Promise<VolumeUsage>
+  /** NOT_FOUND, ABORTED. May cost time that grows with the volume: for the background. */
+  volumeUsage(id: VolumeId, signal?: AbortSignal): Promise<VolumeUsage>
   /** Gone when this resolves; absent already is fine. IN_USE, naming the snapshots, while any of it stand. */
   destroyVolume(id: VolumeId): Promise<void>
   /** Read-only, and on disk when this resolves. Atomic over the whole volume where `capabilities` say so. NOT_FOUND, ALREADY_EXISTS. */

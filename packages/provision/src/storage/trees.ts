@@ -21,7 +21,7 @@ export interface Trees {
   remove(path: string): Promise<void>
   /** Bounds what a volume that `clone` has just made may hold of its own. Where `capabilities` say so. */
   limit?(path: string, quotaBytes: number): Promise<void>
-  usage(path: string): Promise<VolumeUsage>
+  usage(path: string, signal?: AbortSignal): Promise<VolumeUsage>
   poolUsage(directory: string): Promise<PoolUsage>
   /** What the failure of a program that it ran means. */
   explain?(error: CommandError, doing: string): ProvisionError

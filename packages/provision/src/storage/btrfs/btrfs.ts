@@ -54,9 +54,9 @@ export function btrfsTrees(image?: string, quotas?: boolean): Trees {
       await btrfs('qgroup', 'limit', '-e', String(quotaBytes), path)
     },
 
-    async usage(path) {
+    async usage(path, signal) {
       const argv = ['btrfs', 'filesystem', 'du', '-s', '--raw', path] as const
-      const { totalBytes, exclusiveBytes } = parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS })).stdout)
+      const { totalBytes, exclusiveBytes } = parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS, signal })).stdout)
       const quotaBytes = capabilities.quota ? await quotaOf(path) : undefined
       return { ownBytes: exclusiveBytes, logicalBytes: totalBytes, quotaBytes }
     },

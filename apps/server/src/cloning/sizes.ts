@@ -1,0 +1,59 @@
+import { isProvisionError, type Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Logger } from '../log.ts'
+
+export interface CloneSizesOptions {
+  catalogue: Catalogue
+  provisioner: Provisioner
+  log: Logger
+}
+
+/**
+ * How much clones hold. Read in the background, one after the other: what a reading takes grows with the data, and neither an operation nor
+ * a stop of the server is to wait for it. A reading that is under way when this is disposed of is cut off.
+ */
+export class CloneSizes implements AsyncDisposable {
+  /** By clone: what bounds its own bytes, as far as that was measured. */
+  readonly quotas = new Map<string, number>()
+  readonly #options: CloneSizesOptions
+  readonly #closing = new AbortController()
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(options: CloneSizesOptions) {
+    this.#options = options
+  }
+
+  /** Resolves once the clone was measured, behind all that were asked for before. Never rejects. */
+  measure(id: string): Promise<void> {
+    this.#last = this.#last.then(() => this.#measure(id))
+    return this.#last
+  }
+
+  forget(id: string): void {
+    this.quotas.delete(id)
+  }
+
+  async #measure(id: string): Promise<void> {
+    const { catalogue, provisioner, log } = this.#options
+    const { signal } = this.#closing
+    if (signal.aborted) return
+    try {
+      const before = catalogue.clones.get(id)
+      if (!before || before.volumeId === null) return
+      const { ownBytes, quotaBytes } = await provisioner.storage.volumeUsage(before.volumeId, signal)
+      const now = catalogue.clones.get(id)
+      if (now && quotaBytes !== undefined) this.quotas.set(id, quotaBytes)
+      else this.quotas.delete(id)
+      if (now?.volumeId === before.volumeId && now.size !== ownBytes) catalogue.clones.update(id, { size: ownBytes })
+    } catch (error) {
+      // A clone may go, or be swapped, while it is measured.
+      if (isProvisionError(error)) log.debug('could not measure a clone', { clone: id, error: error.message })
+      else log.error('could not measure a clone', { clone: id, error })
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    await this.#last
+  }
+}
