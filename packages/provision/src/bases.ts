@@ -108,7 +108,7 @@ export class Bases {
         // The clones' own, so that one that Postgres refuses is seen now, and not at every clone.
         settings: { ...this.#volumes.settings, ...BULK_LOAD_SETTINGS },
       },
-      { signal },
+      { signal, timeoutMs: this.#volumes.deadlines.startMs },
     )
     await failPoint('import.postgres-started')
     await fill(instance)

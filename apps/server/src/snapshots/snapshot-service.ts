@@ -109,6 +109,8 @@ export class SnapshotService {
     await this.#take(dated, async () => {
       const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, snapshotLabels('base', dated))
       return { database, databases, size: sizeBytes }
+    }).catch((error) => {
+      throw explained(error, 'STORAGE_UNAVAILABLE')
     })
   }
 
@@ -119,7 +121,12 @@ export class SnapshotService {
     if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     void jobs
-      .add(cloneId, async (signal) => this.#takeOfClone(wanted, signal).then(resolve, reject))
+      .add(cloneId, async (signal) =>
+        this.#takeOfClone(wanted, signal).then(resolve, (error) => {
+          // What its user did to its data can keep it from being snapshotted: that is no defect of the server.
+          reject(explained(error, 'CLONE_NOT_READY'))
+        }),
+      )
       // Dropped by a stop of the server, it would be waited for without end.
       .then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
     await promise
@@ -211,7 +218,7 @@ export class SnapshotService {
           cause: error,
         })
       }
-      throw explained(error)
+      throw error
     }
     await failPoint('snapshot.published')
   }
@@ -223,11 +230,11 @@ function mainDatabase(databases: string[], ...wanted: string[]): string {
   return found ?? databases[0] ?? ''
 }
 
-/** What its user did to a clone's data can keep it from being snapshotted: that is no defect of the server. */
-function explained(error: unknown): unknown {
+/** With what the storage, or Postgres, said of it. */
+function explained(error: unknown, code: 'CLONE_NOT_READY' | 'STORAGE_UNAVAILABLE'): unknown {
   const cause = firstCause(error)
-  if (!isProvisionError(cause, 'FAILED', 'TIMEOUT', 'IN_USE', 'NOT_FOUND')) return error
-  return new LabError('CLONE_NOT_READY', `the snapshot could not be taken: ${cause.message}`, { cause: error })
+  if (!isProvisionError(cause, 'FAILED', 'TIMEOUT', 'IN_USE', 'NOT_FOUND', 'INVALID')) return error
+  return new LabError(code, `the snapshot could not be taken: ${cause.message}`, { cause: error })
 }
 
 /** The clones that stand on a snapshot, or are being reset to it. */
