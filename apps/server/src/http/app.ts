@@ -7,7 +7,7 @@ import { RegisterRoutes } from '../generated/routes.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services.ts'
 import { requireAccess } from './access.ts'
-import { bodyParsers } from './body.ts'
+import { readBody } from './body.ts'
 import { serveDocs } from './docs.ts'
 import { errorHandler, unknownPath } from './errors.ts'
 import { methodsOfPaths } from './paths.ts'
@@ -55,7 +55,7 @@ export function createApp({
   serveDocs(app, openApi)
   app.use(requireAccess(services, openApi))
   // After the bodies: one that is slow may come whole only when the server was told to stop.
-  app.use(bodyParsers(bodyLimit), refuseWhenStopping)
+  app.use(readBody(bodyLimit), refuseWhenStopping)
   app.use(refuseUnknownQuery(openApi))
   RegisterRoutes(app)
   app.use(unknownPath(methodsOfPaths(openApi)))

@@ -1,11 +1,15 @@
 import { isUtf8 } from 'node:buffer'
 import express, { type RequestHandler } from 'express'
 import { LabError } from '../errors.ts'
+import { actOf } from './access.ts'
 
-/** What reads the body of a request, in this order. */
-export function bodyParsers(limit: number): RequestHandler[] {
-  const json = express.json({ limit, type: 'application/json', verify: requireUtf8, reviver: requireSound })
-  return [requireKnownBody(limit), json]
+/** Reads the body of a request that was let through. Those of others stay unread: who has no token is to cost no more than a look. */
+export function readBody(limit: number): RequestHandler {
+  const router = express.Router()
+  router.use((request, _response, next) => next(actOf(request) ? undefined : 'router'))
+  router.use(requireKnownBody(limit))
+  router.use(express.json({ limit, type: 'application/json', verify: requireUtf8, reviver: requireSound }))
+  return router
 }
 
 /** Says no before anything is read, where the headers say enough. */

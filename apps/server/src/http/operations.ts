@@ -17,6 +17,16 @@ export interface Operation {
 
 type Documented = Record<string, { operationId: string; security?: unknown[] }>
 
+/** As Express decodes it for whoever answers. Undefined where it can't be, which it refuses. */
+function decoded(segment: string | undefined): string | undefined {
+  try {
+    return segment && decodeURIComponent(segment)
+  } catch (error) {
+    if (error instanceof URIError) return undefined
+    throw error
+  }
+}
+
 /** From the OpenAPI document: which operation a request is for. Undefined for a path or a method that there is not. */
 export function operationFinder(openApi: JsonObject): (method: string, path: string) => Operation | undefined {
   const paths = Object.entries((openApi.paths ?? {}) as Record<string, Documented>).map(([template, operations]) => ({
@@ -31,7 +41,13 @@ export function operationFinder(openApi: JsonObject): (method: string, path: str
       const found = match && operations[method === 'HEAD' ? 'get' : method.toLowerCase()]
       if (!found) continue
       const changes = method !== 'GET' && method !== 'HEAD'
-      return { id: found.operationId, secured: (found.security ?? []).length > 0, changes, noun, target: match[1] }
+      return {
+        id: found.operationId,
+        secured: (found.security ?? []).length > 0,
+        changes,
+        noun,
+        target: decoded(match[1]),
+      }
     }
     return undefined
   }

@@ -129,6 +129,22 @@ export function badInput(api: () => Api, bodyLimit: number): void {
     ] as const)('%s %s is refused', async (method, path, code) => {
       expect((await api().refused(code, method, path)).text).not.toContain(CANARY)
     })
+
+    // Whoever has no token is not to have the server work on what it sends.
+    test.each([
+      ['/nope', 'PATH_NOT_FOUND'],
+      ['/healthz', 'METHOD_NOT_ALLOWED'],
+      ['/clone', 'UNAUTHORIZED'],
+    ])('a body that is sent to %s without a token is not looked at', async (path, code) => {
+      for (const [body, headers] of [
+        [`{"${CANARY}`, { 'Content-Type': 'application/json' }],
+        [gzipSync('[0]'), { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }],
+        [CANARY, { 'Content-Type': 'text/plain' }],
+      ] as const) {
+        const answer = await api().lab.fetch(path, { method: 'POST', token: null, headers, body })
+        expect(await answer.json()).toMatchObject({ code })
+      }
+    })
   })
 }
 
