@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -33,9 +33,11 @@ export async function openImportLogin(instance: Instance, account: Account): Pro
   undo.defer(() => rm(directory, { recursive: true, force: true }))
   const passFile = join(directory, 'pgpass')
   await writeFile(passFile, `*:*:*:${IMPORT_ROLE}:${password}\n`, { mode: 0o600 })
-  const owner = asAccount(account)
-  // The directory last: once it is the account's, what is in it is the account's to change.
-  for (const path of owner ? [passFile, directory] : []) await chown(path, account.uid, account.gid)
+  if (asAccount(account)) {
+    // The file alone: what the dump's own commands could put into the directory, root would be led astray by as it removes it.
+    await chmod(directory, 0o711)
+    await chown(passFile, account.uid, account.gid)
+  }
   const kept = undo.move()
   return { user: IMPORT_ROLE, passFile, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

@@ -1,4 +1,4 @@
-import { chmod, copyFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OWNER_ROLE, prepareBase, withLabConnection } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
@@ -74,6 +74,40 @@ describe.skipIf(lacking !== '').each(installations)(
           cause: { code: '42501' },
         })
       }
+    })
+
+    // What a dump's own commands put there, root would meet as it removes the directory.
+    test.skipIf(!isRoot)('gives the commands of a dump no directory that root removes (root only)', async () => {
+      await using cluster = await startCluster(binaries)
+      const path = join(cluster.directory, 'command.sql')
+      const said = join(cluster.directory, 'said')
+      await writeFile(said, '', { mode: 0o666 })
+      await chmod(said, 0o666)
+      await chmod(cluster.directory, 0o711)
+      await writeFile(
+        path,
+        `\\! head -c 4 "$PGPASSFILE" > ${said}; mkdir "$(dirname "$PGPASSFILE")/mine" && echo made it >> ${said}\nCREATE TABLE t ();\n`,
+      )
+      await bringIn(cluster, path)
+      expect(await readFile(said, 'utf8')).toBe('*:*:')
+    })
+
+    test('of a tablespace is refused a place among what clones are made of', async () => {
+      await using cluster = await startCluster(binaries)
+      const elsewhere = join(cluster.directory, 'elsewhere')
+      await mkdir(elsewhere)
+      if (isRoot) await chown(elsewhere, cluster.account.uid, cluster.account.gid)
+      const path = join(cluster.directory, 'tablespace.sql')
+      await writeFile(
+        path,
+        `CREATE TABLESPACE shared LOCATION '${elsewhere}';\nCREATE TABLE t TABLESPACE shared AS SELECT 1 AS n;\n`,
+      )
+      const { database } = await bringIn(cluster, path)
+      await expect(prepareBase(cluster.instance, { database })).rejects.toMatchObject({
+        code: 'INVALID',
+        message: expect.stringContaining('"shared"'),
+        hint: expect.stringContaining('CREATE TABLESPACE'),
+      })
     })
 
     describe('of what pg_dump makes', () => {

@@ -20,7 +20,7 @@ export interface BaseOptions {
  * plain role that users are made members of, no other role is more than an ordinary one, none can log in, and users' functions fill no
  * log. Once, before the snapshot: a clone then needs nothing but its user. Harmless to do again. The import role is gone when this resolves.
  *
- * @throws ProvisionError INVALID when the data has the lab's own names; NOT_FOUND when there is no such database
+ * @throws ProvisionError INVALID when the data has the lab's own names, or lies elsewhere in part; NOT_FOUND when there is no such database
  */
 export async function prepareBase(
   instance: LabAddress,
@@ -35,6 +35,7 @@ export async function prepareBase(
       instance,
       database,
       async (client) => {
+        await refuseTablespaces(client)
         await ensureLabDatabase(client)
         await ensureOwnerRoles(client)
         // Told before they are disarmed: whose parts of extensions the lab takes over hangs on it.
@@ -51,6 +52,18 @@ export async function prepareBase(
     throw new ProvisionError('NOT_FOUND', 'the cluster has no database of that name', { cause: error })
   }
   await dropImportRole(instance, signal)
+}
+
+/** What lies there would be no part of a snapshot: all clones would read and write the same files. */
+async function refuseTablespaces(client: Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select spcname as name from pg_tablespace where spcname not in ('pg_default', 'pg_global') order by 1`,
+  )
+  if (rows.length === 0) return
+  const names = rows.map(({ name }) => JSON.stringify(name)).join(', ')
+  throw new ProvisionError('INVALID', `the data has tablespaces, which lie outside of it: ${names}`, {
+    hint: 'Make the dump with pg_dump --no-tablespaces, and take CREATE TABLESPACE out of it.',
+  })
 }
 
 /**

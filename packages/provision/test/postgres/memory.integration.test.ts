@@ -1,14 +1,26 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chown, copyFile, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import {
+  access,
+  chown,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { withLabConnection } from '../../src/postgres/index.ts'
 import { openProcessTable, signalProcess } from '../../src/postgres/process/processes.ts'
 import { withListed } from '../../src/postgres/process/shared-memory.ts'
 import type { Instance } from '../../src/postgres/runtime.ts'
-import { isRoot } from '../../testbed/index.ts'
+import { command, isRoot } from '../../testbed/index.ts'
 import { labQuery, makeTemplate, type Template } from './cluster.ts'
 import { makeWorld, type World } from './world.ts'
 
@@ -22,9 +34,14 @@ beforeAll(async () => {
 })
 afterAll(() => template[Symbol.asyncDispose]())
 
-async function segments(): Promise<Set<string>> {
+/** Segments that no process uses, and none that is in use lists: other tests run at the same time. */
+async function unused(): Promise<string[]> {
   const names = await readdir('/dev/shm')
-  return new Set(names.filter((name) => name.startsWith('PostgreSQL.')).map((name) => `/dev/shm/${name}`))
+  const there = names.filter((name) => name.startsWith('PostgreSQL.')).map((name) => `/dev/shm/${name}`)
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const used = (await Promise.all(pids.map((pid) => openProcessTable().sharedMemory(pid)))).flat()
+  const known = new Set(await withListed(used))
+  return there.filter((path) => !known.has(path))
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -45,7 +62,7 @@ async function segment(world: World, owner: number = world.account.uid): Promise
 /** One that sleeps, and has nothing of Postgres but the look of one of its processes. */
 async function pretender(world: World, dataDir: string, file: string): Promise<ChildProcess> {
   const program = join(world.root, 'postgres')
-  await copyFile('/bin/sleep', program)
+  if (!(await isThere(program))) await copyFile('/bin/sleep', program)
   await using opened = await open(file, 'r+')
   const child = spawn(program, ['600'], {
     argv0: 'postgres: parallel worker for PID 1',
@@ -76,7 +93,7 @@ describe.runIf(process.platform === 'linux')('the shared memory of a server', ()
   // A parallel query makes its segments as it begins: so does each of these.
   test('that is stopped while many queries begin is all freed', { timeout: 60_000 }, async () => {
     await using world = await makeWorld()
-    const before = await segments()
+    const before = await unused()
     for (let round = 0; round < 8; round++) {
       const instance = await world.runtime.start(
         await world.spec('one', await world.copyOf(template.dataDir, `${round}`)),
@@ -88,7 +105,9 @@ describe.runIf(process.platform === 'linux')('the shared memory of a server', ()
       await Promise.all(busy.map(({ ended }) => ended))
       await world.runtime.remove('one')
     }
-    expect([...(await segments())].filter((path) => !before.has(path))).toEqual([])
+    // What is just being made or freed is nobody's for a moment.
+    const left = async () => (await unused()).filter((path) => !before.includes(path))
+    await expect.poll(left, { timeout: 5000 }).toEqual([])
   })
 
   test.each(['start', 'clean stop'])(
@@ -149,6 +168,51 @@ describe.runIf(process.platform === 'linux')('shared memory that a killed proces
     expect(await parallelCount(instance)).toBeGreaterThan(100)
   })
 })
+
+describe.runIf(process.platform === 'linux')(
+  'what a process of the account leads to under the name of a segment',
+  () => {
+    // Four that wait take all threads that Node has for files.
+    test('keeps nobody waiting, and has nobody read without end', { timeout: 20_000 }, async () => {
+      await using world = await makeWorld()
+      await using stack = new AsyncDisposableStack()
+      const paths = await Promise.all(Array.from({ length: 7 }, () => segment(world)))
+      for (const path of paths) stack.defer(() => rm(path, { force: true }))
+      const [link = '', list = '', ...fifos] = paths
+      for (const path of [link, ...fifos]) await rm(path)
+      for (const path of fifos) await command('mkfifo', path)
+      await symlink('/etc/hostname', link)
+      const header = Buffer.alloc(16)
+      // PG_DYNSHMEM_CONTROL_MAGIC (dsm.c), and as many items as the field can say.
+      header.writeUInt32LE(0x9a503d32)
+      header.writeUInt32LE(0xffff_ffff, 4)
+      await writeFile(list, header)
+      await truncate(list, 200 * 1024 ** 3)
+      const before = process.memoryUsage().rss
+      expect(new Set(await withListed(paths))).toEqual(new Set(paths))
+      expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 ** 2)
+    })
+
+    test.runIf(isRoot)('is freed when it is the account’s, and whole (root only)', async () => {
+      await using world = await makeWorld()
+      await using stack = new AsyncDisposableStack()
+      const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+      const [own, others] = [await segment(world), await segment(world, 0)]
+      for (const path of [own, others]) stack.defer(() => rm(path, { force: true }))
+      // A part of another path, and a name with a line break.
+      const inside = join(world.root, others)
+      await mkdir(dirname(inside), { recursive: true })
+      const broken = join(world.root, `\n${others}`)
+      await mkdir(dirname(broken), { recursive: true })
+      for (const path of [inside, broken]) await copyFile(own, path)
+      await world.runtime.start(spec)
+      for (const path of [own, others, inside, broken]) await pretender(world, spec.dataDir, path)
+      await world.runtime.stop('one', 'immediate')
+      expect(await isThere(own)).toBe(false)
+      expect(await isThere(others)).toBe(true)
+    })
+  },
+)
 
 /** One query after the other: its first answer, and its end. */
 function queryUntilItEnds(instance: Instance): { answered: Promise<void>; ended: Promise<unknown> } {

@@ -78,27 +78,27 @@ test('a crash in the middle of a record leaves nothing that counts, and can be r
   expect(await readdir(instances)).toEqual([])
 })
 
-test.each([
-  'postgres.socket-removed',
-  'postgres.record-removed',
-] as const)('a removal that was cut off at %s is finished by whoever comes next', async (point) => {
-  await using world = await makeWorld()
-  const instances = join(world.stateDir, 'instances')
-  const instance = await world.runtime.start(await world.spec('one', await world.copyOf(template.dataDir, 'data')))
-  onTestFinished(() => armFaults(undefined))
-  armFaults({ faults: [{ point, action: 'throw' }] })
-  await expect(world.runtime.remove('one')).rejects.toThrow(point)
-  armFaults(undefined)
-  expect(await readdir(join(instances, 'one'))).toContain('postgres.log')
+test.each(['postgres.socket-removed', 'postgres.record-removed'] as const)(
+  'a removal that was cut off at %s is finished by whoever comes next',
+  async (point) => {
+    await using world = await makeWorld()
+    const instances = join(world.stateDir, 'instances')
+    const instance = await world.runtime.start(await world.spec('one', await world.copyOf(template.dataDir, 'data')))
+    onTestFinished(() => armFaults(undefined))
+    armFaults({ faults: [{ point, action: 'throw' }] })
+    await expect(world.runtime.remove('one')).rejects.toThrow(point)
+    armFaults(undefined)
+    expect(await readdir(join(instances, 'one'))).toContain('postgres.log')
 
-  const next = world.anotherRuntime()
-  const found = await next.list()
-  // Without a record nobody would know of it, and nobody ask for its removal.
-  if (point === 'postgres.record-removed') expect(found).toEqual([])
-  else await next.remove('one')
-  expect(await readdir(instances)).toEqual([])
-  await expect(access(instance.socketDir)).rejects.toThrow('ENOENT')
-})
+    const next = world.anotherRuntime()
+    const found = await next.list()
+    // Without a record nobody would know of it, and nobody ask for its removal.
+    if (point === 'postgres.record-removed') expect(found).toEqual([])
+    else await next.remove('one')
+    expect(await readdir(instances)).toEqual([])
+    await expect(access(instance.socketDir)).rejects.toThrow('ENOENT')
+  },
+)
 
 test('a start that was cut off before its record leaves nothing after the next list', async () => {
   await using world = await makeWorld()

@@ -1,9 +1,9 @@
-import { lstat, readdir, readlink, rm } from 'node:fs/promises'
+import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '../../errors.ts'
 import type { Account } from '../runtime.ts'
 import type { ProcessTable } from './processes.ts'
-import { withListed } from './shared-memory.ts'
+import { removeSegment, withListed } from './shared-memory.ts'
 
 const DIRECTORY = '/dev/shm'
 /** PROC_PID_INIT_INO (include/linux/proc_ns.h): from here, every process of the machine is seen. */
@@ -37,7 +37,8 @@ export class AbandonedMemory {
     } else candidates.clear()
     const abandoned = new Set([...candidates].filter((path) => this.#suspects.has(path)))
     // Lists last, as ever.
-    for (const path of await withListed(abandoned)) if (abandoned.has(path)) await rm(path, { force: true })
+    for (const path of await withListed(abandoned))
+      if (abandoned.has(path)) await removeSegment(path, this.#account.uid)
     this.#suspects = candidates
     return [...abandoned]
   }

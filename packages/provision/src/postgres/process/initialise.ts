@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { escapeIdentifier } from 'pg'
 import { ProvisionError } from '../../errors.ts'
@@ -34,7 +34,7 @@ export async function initialiseCluster(
       await makeLabDatabase(dataDir, binaries, account, signal)
       return
     } catch (error) {
-      await empty(dataDir)
+      await empty(dataDir, account)
       if (!(error instanceof CommandError)) throw error
       if (locale !== LOCALES.at(-1) && error.stderr.includes('invalid locale name')) continue
       const noSpace = spaceError(error.stderr.split('\n'), error)
@@ -101,6 +101,8 @@ async function makeLabDatabase(
   })
 }
 
-async function empty(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true })
+/** By the hand of the account that owns it, and can put a link in its place at any moment: it has nothing to gain. */
+async function empty(directory: string, account: Account): Promise<void> {
+  const paths = (await readdir(directory)).map((name) => join(directory, name))
+  if (paths.length > 0) await run(['rm', '-rf', '--', ...paths], { ...(process.getuid?.() === 0 && { account }) })
 }

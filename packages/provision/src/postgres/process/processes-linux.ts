@@ -6,6 +6,11 @@ import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes
 /** What reading about a process that has just ended, or is hidden from us, fails with. */
 const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'] as const
 
+/** A whole path, and no part of another: whoever holds a file open chooses its name. */
+const SEGMENT = /^\/dev\/shm\/PostgreSQL\.\d+$/
+/** The last field of a line of /proc/<pid>/maps, after address, permissions, offset, device and inode; line breaks in it are escaped. */
+const MAPPED_FILE = /^(?:\S+ +){5}(\/.*)$/
+
 interface Found {
   command: string
   parent: number
@@ -42,8 +47,9 @@ export class LinuxProcesses implements ProcessTable {
 
   async sharedMemory(pid: number): Promise<string[]> {
     // In the order in which Postgres does it: what is open now is mapped next.
-    const texts = [await openFiles(pid), await readOrGone(`/proc/${pid}/maps`)]
-    return [...new Set(texts.join('\n').match(/\/dev\/shm\/PostgreSQL\.\d+/g))]
+    const open = await openFiles(pid)
+    const mapped = (await readOrGone(`/proc/${pid}/maps`))?.split('\n').map((line) => MAPPED_FILE.exec(line)?.[1] ?? '')
+    return [...new Set([...open, ...(mapped ?? [])])].filter((path) => SEGMENT.test(path))
   }
 
   async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
@@ -81,11 +87,12 @@ async function worksIn(pid: number, dataDir: string, wanted: BigIntStats | undef
   return current?.ino === wanted.ino && current.dev === wanted.dev
 }
 
-/** What the descriptors of a process lead to, a line each. */
-async function openFiles(pid: number): Promise<string> {
+/** What the descriptors of a process lead to. */
+async function openFiles(pid: number): Promise<string[]> {
   const directory = `/proc/${pid}/fd`
   const names = (await orGone(readdir(directory))) ?? []
-  return (await Promise.all(names.map((name) => readlinkOrGone(`${directory}/${name}`)))).join('\n')
+  const found = await Promise.all(names.map((name) => readlinkOrGone(`${directory}/${name}`)))
+  return found.filter((path) => path !== undefined)
 }
 
 async function statOrGone(path: string): Promise<BigIntStats | undefined> {

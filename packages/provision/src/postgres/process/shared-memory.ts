@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, open, readFile, rm } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isSystemError } from '../../errors.ts'
@@ -12,8 +13,14 @@ export interface SharedMemory {
   systemV: { key: number; id: number } | 'all' | 'none'
   /** Files below /dev/shm, in the order in which they go. */
   posix: readonly string[]
+  /** The account of the server: the files of no other are freed, whatever leads to them. */
+  owner: number
 }
 
+/** What is there by such a name may be anything by now: a FIFO, for which one would wait, or a link. */
+const CAREFULLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** As many as a server of ten thousand connections can have; of more that a list claims to have, the rest is not read. */
+const MOST_ITEMS = 65_536
 /** Longer than a look at /proc takes on a machine that is very busy. */
 const LET_GO_WITHIN_MS = 1000
 const SEGMENT = '/dev/shm/PostgreSQL.'
@@ -41,13 +48,15 @@ export async function withListed(segments: Iterable<string>): Promise<string[]> 
 /** No more of a segment than its list: others hold as much as a query needs. */
 async function readList(path: string): Promise<number[]> {
   try {
-    await using file = await open(path)
+    await using file = await open(path, CAREFULLY)
+    if (!(await file.stat()).isFile()) return []
     const { headerBytes, itemBytes } = CONTROL
     const header = await readStart(file, headerBytes)
     const items = listLength(header)
     return items === 0 ? [] : listedHandles(await readStart(file, headerBytes + items * itemBytes))
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return []
+    // Gone, or a link, or a socket.
+    if (isSystemError(error, 'ENOENT', 'ELOOP', 'ENXIO')) return []
     throw error
   }
 }
@@ -73,7 +82,7 @@ export function listedHandles(content: Buffer): number[] {
 
 function listLength(content: Buffer): number {
   if (content.length < CONTROL.headerBytes || readNumber(content, 0) !== CONTROL.magic) return 0
-  return readNumber(content, 4)
+  return Math.min(readNumber(content, 4), MOST_ITEMS)
 }
 
 function readNumber(content: Buffer, offset: number): number {
@@ -82,7 +91,7 @@ function readNumber(content: Buffer, offset: number): number {
 
 /** Frees it. What is somebody else's by now is left alone; what is gone already is fine. */
 export async function freeSharedMemory(memory: SharedMemory): Promise<void> {
-  for (const path of memory.posix) await rm(path, { force: true })
+  for (const path of memory.posix) await removeSegment(path, memory.owner)
   const { pid, systemV } = memory
   if (systemV === 'none') return
   const isOurs = ({ key, id, creator }: Segment) =>
@@ -96,6 +105,18 @@ export async function freeSharedMemory(memory: SharedMemory): Promise<void> {
       // It went between the look and the call: ipcrm can only fail for that reason, being given a number that was there.
       if (!(error instanceof CommandError)) throw error
     }
+  }
+}
+
+/** In a directory where nobody can put another's file under a name. True when it was there, and the owner's. */
+export async function removeSegment(path: string, owner: number): Promise<boolean> {
+  try {
+    if ((await lstat(path)).uid !== owner) return false
+    await rm(path)
+    return true
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false
+    throw error
   }
 }
 

@@ -29,6 +29,8 @@ export const STOP_DEADLINES: StopDeadlines = { fastMs: 120_000, haltMs: 2000, ki
 export interface Target {
   dataDir: string
   postmaster: ProcessIdentity | undefined
+  /** Uid of the account that it runs as. */
+  owner: number
   /** What it is known to have made; more is looked up when it comes to SIGKILL. */
   sharedMemory: readonly string[]
   /** Told that it is about to be killed, and of all that it has made: from then on nothing else tells. */
@@ -110,7 +112,8 @@ async function killAll(table: ProcessTable, target: Target, { haltMs, killMs }: 
   }
   await failPoint('postgres.killed')
   const systemV = runs ? 'all' : ((await leftBehind(target)) ?? 'none')
-  await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix: await withListed(made) })
+  const posix = await withListed(made)
+  await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix, owner: target.owner })
 }
 
 /** The segment of a server that ended long ago, whose pid may be somebody else's by now: its file tells of it. */
