@@ -17,6 +17,8 @@ export interface Circumstances {
 export interface Answer {
   status: number
   body: unknown
+  /** Of a refusal or a failure. */
+  code: string | undefined
 }
 
 /** Asks a lab, and takes nothing for an answer that is none. */
@@ -36,7 +38,14 @@ export class Answers {
       throw new Violation('wrong', `${method} ${path} was answered with 500`)
     const code = (answer.body as { code?: string } | undefined)?.code
     if (code === 'SHUTTING_DOWN') throw new NoAnswer(`${method} ${path}`)
-    return answer
+    return { ...answer, code }
+  }
+
+  /** What there is to see. @throws NoAnswer; Violation where it is not shown */
+  async read<T>(path: string): Promise<T> {
+    const { status, body } = await this.ask('GET', path)
+    if (status !== 200) throw new Violation('wrong', `GET ${path} was answered with ${status}`)
+    return body as T
   }
 
   /** @throws NoAnswer; Violation for an answer of another status */
@@ -50,7 +59,7 @@ export class Answers {
     return status === 200 ? (body as Clone) : undefined
   }
 
-  async #request(method: string, path: string, body: unknown): Promise<Answer> {
+  async #request(method: string, path: string, body: unknown): Promise<Omit<Answer, 'code'>> {
     try {
       return await this.#lab.request(method, path, body)
     } catch (error) {

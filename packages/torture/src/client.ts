@@ -1,5 +1,5 @@
 import type { Clone, Snapshot } from '@dblab/models'
-import { Answers, type Circumstances, NoAnswer } from './answers.ts'
+import { type Answer, Answers, type Circumstances, NoAnswer } from './answers.ts'
 import type { Step } from './history.ts'
 import type { TorturedLab } from './lab.ts'
 import { postmasterOnPort } from './machine.ts'
@@ -50,8 +50,7 @@ export class Client {
   /** Everything that was promised has come true. To be called while the server runs and suffers nothing. */
   async verify(): Promise<void> {
     for (const clone of this.clones) await this.#settling.settle(clone)
-    const { body } = await this.#answers.ask('GET', '/snapshots')
-    const there = new Set((body as Snapshot[]).map(({ id }) => id))
+    const there = new Set((await this.#answers.read<Snapshot[]>('/snapshots')).map(({ id }) => id))
     for (const snapshot of this.#snapshots) {
       if (snapshot.presence === 'present' && !there.has(snapshot.id))
         throw new Violation('lost', `snapshot ${snapshot.id} is gone`)
@@ -166,10 +165,11 @@ export class Client {
     if (of?.data[0]) snapshot.rows = of.data[0]
     this.#snapshots.push(snapshot)
     const { id } = snapshot
-    const { status } = await this.#answers.ask('POST', '/snapshot', { id, ...(of && { cloneId: of.id }) })
+    const answer = await this.#answers.ask('POST', '/snapshot', { id, ...(of && { cloneId: of.id }) })
+    const { status, code } = answer
     if (status === 201) snapshot.presence = 'present'
-    else if (status !== 503 && !(this.#answers.around.failuresAllowed && (status === 409 || status === 500)))
-      throw new Violation('wrong', `a snapshot was answered with ${status}`)
+    else if (!mayRefuseSnapshot(answer, this.#answers.around))
+      throw new Violation('wrong', `a snapshot was answered with ${status} ${code}`)
   }
 
   async #deleteSnapshot(pick: number): Promise<void> {
@@ -185,10 +185,11 @@ export class Client {
   }
 
   async #list(): Promise<void> {
-    const { body } = await this.#answers.ask('GET', '/clones')
-    const there = new Set((body as Clone[]).map(({ id }) => id))
-    for (const { id, presence } of this.clones)
-      if (presence === 'present' && !there.has(id)) throw new Violation('lost', `clone ${id} is not in the list`)
+    const there = new Set((await this.#answers.read<Clone[]>('/clones')).map(({ id }) => id))
+    for (const clone of this.clones) {
+      if (there.has(clone.id)) clone.found()
+      else if (clone.presence === 'present') throw new Violation('lost', `clone ${clone.id} is not in the list`)
+    }
     await this.#answers.expect('GET', '/status', undefined, 200)
   }
 
@@ -218,4 +219,17 @@ export class Client {
     if (!view) throw new Violation('lost', `clone ${clone.id} is gone`)
     return view
   }
+}
+
+/**
+ * Whether a snapshot may be refused so. Nothing a client does leaves a clone without its Postgres by the time that its snapshot is asked
+ * for: one that does not answer then has suffered a failed step, or is a defect.
+ */
+export function mayRefuseSnapshot(
+  { status, code }: Pick<Answer, 'status' | 'code'>,
+  { failuresAllowed }: Circumstances,
+): boolean {
+  // More work than the server takes on at once: nothing is out of order.
+  if (code === 'TOO_BUSY') return true
+  return failuresAllowed && (status === 409 || status === 500 || code === 'STORAGE_UNAVAILABLE')
 }

@@ -29,6 +29,8 @@ export type Blow =
   | { from: 'outside'; afterMs: number }
 
 /**
+ * What happens in a round:
+ *
  * - `serve`: the server starts, and clients are at work.
  * - `stop`: the lab is stopped by its command, and started again by the next round.
  * - `restart`: after a stop in good order, the server brings the clones back.
@@ -36,7 +38,9 @@ export type Blow =
  * - `grow`: the pool is made larger, and the server started.
  * - `birth`: another lab is made; `death`: and removed.
  */
-export type RoundKind = 'serve' | 'stop' | 'restart' | 'import' | 'grow' | 'birth' | 'death'
+export const ROUND_KINDS = ['serve', 'stop', 'restart', 'import', 'grow', 'birth', 'death'] as const
+
+export type RoundKind = (typeof ROUND_KINDS)[number]
 
 export interface Round {
   kind: RoundKind
@@ -64,6 +68,8 @@ const weighted: [Step['kind'], number][] = [
   ['hold-session', 1],
   ['kill-postgres', 1],
 ]
+
+export const STEP_KINDS: readonly Step['kind'][] = weighted.map(([kind]) => kind)
 
 const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.oneof(...weighted.map(([kind, weight]) => ({ weight, arbitrary: fc.constant(kind) }))),

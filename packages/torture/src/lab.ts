@@ -167,9 +167,9 @@ export class TorturedLab {
 
   /** What the process table and the file system still have is for the caller to look at before. */
   async remove(): Promise<void> {
+    await rm(this.directory, { recursive: true })
     this.#log.end()
     await this.#ports[Symbol.asyncDispose]()
-    await rm(this.directory, { recursive: true })
   }
 
   /** For a lab that is left behind, to be looked at. */

@@ -41,3 +41,19 @@ describe('what a clone may hold', () => {
     expect(clone.resetFailedAt).toBe('2026-01-01T00:00:00Z')
   })
 })
+
+describe('a clone that the server has', () => {
+  test('is one that was asked for, whether that was answered or not', () => {
+    const clone = withRows()
+    clone.found()
+    clone.presence = 'present'
+    clone.found()
+  })
+
+  test('is none that was never asked for, or is gone', () => {
+    expect(() => new CloneModel('c').found()).toThrow('WRONG: clone c was deleted, and is there')
+    const clone = withRows()
+    clone.gone()
+    expect(() => clone.found()).toThrow('WRONG')
+  })
+})

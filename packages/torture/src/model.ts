@@ -9,7 +9,7 @@ export interface Rows {
 
 export const NO_ROWS: Rows = { must: new Set(), may: new Set() }
 
-/** Whether something is there, as far as the answers say; `unsure` where an answer never came. */
+/** Whether something is there, as far as the answers say; `unsure` where an answer never came, or was that of a failure. */
 export type Presence = 'absent' | 'present' | 'unsure'
 
 /** A snapshot that a client has asked for. */
@@ -45,6 +45,11 @@ export class CloneModel {
     this.presence = 'unsure'
     this.settled = false
     this.data = [rows]
+  }
+
+  /** The server has it. @throws Violation where an answer has said before that it has not, and nobody has asked for it since */
+  found(): void {
+    if (this.presence === 'absent') throw new Violation('wrong', `clone ${this.id} was deleted, and is there`)
   }
 
   /** They may be there from now on. */

@@ -1,10 +1,13 @@
 import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Clone, Instance, Snapshot } from '@dblab/models'
 import type { Fault } from '@dblab/provision'
-import type { Circumstances } from './answers.ts'
+import { checkNothingLeft, checkWarnings } from './aftermath.ts'
+import { Answers, type Circumstances } from './answers.ts'
 import { checkGone, checkMachine } from './check.ts'
 import { Client } from './client.ts'
+import { judgeEnd, type Stage } from './ending.ts'
 import type { Blow, History, Round } from './history.ts'
 import { type Ended, type LabOptions, TorturedLab } from './lab.ts'
 import { unusedSharedMemory } from './machine.ts'
@@ -24,12 +27,17 @@ export class Ordeal {
   readonly #before: ReadonlySet<string>
   readonly #clients: Client[]
   readonly #around: Circumstances = { failuresAllowed: false }
+  readonly #answers: Answers
   #imports = 0
+  /** How many steps had been made to fail before this round: those that have since are what excuses a failure in it. */
+  #throwsBefore: number
 
   private constructor(lab: TorturedLab, tally: Tally, before: ReadonlySet<string>) {
     this.lab = lab
     this.#tally = tally
     this.#before = before
+    this.#throwsBefore = tally.throws
+    this.#answers = new Answers(lab, this.#around)
     this.#clients = ['ann', 'ben', 'cyd', 'dan', 'eve'].map((name) => new Client(name, lab, this.#around))
   }
 
@@ -61,6 +69,7 @@ export class Ordeal {
       if (this.#around.failuresAllowed) await this.#getOverFailure()
       await this.#write(`  ${Date.now() - started} ms`)
       this.#tally.take(this.lab.faultLog)
+      this.#throwsBefore = this.#tally.throws
     }
     await this.#stopServer('SIGKILL')
     await this.#verifyInPeace()
@@ -68,6 +77,7 @@ export class Ordeal {
     await Promise.all(this.#clients.map((client) => client.deleteClones()))
     // After all clones: one of the lab's own data is what others get who name none.
     await Promise.all(this.#clients.map((client) => client.deleteSnapshots()))
+    await this.#verifyNothingLeft()
     await checkMachine(this.lab, this.#before)
     this.#tally.histories++
     this.#tally.operations += this.#clients.reduce((sum, { operations }) => sum + operations, 0)
@@ -100,7 +110,7 @@ export class Ordeal {
     await this.#stopServer(kind === 'import' ? 'SIGTERM' : 'SIGKILL')
     if (kind === 'stop' || kind === 'restart') await Promise.all(this.#clients.map((client) => client.endSessions()))
     if (kind === 'stop') {
-      this.#note(await this.lab.run(['stop'], faultsOf(blow), killTimeOf(blow)), blow)
+      this.#note(await this.lab.run(['stop'], faultsOf(blow), killTimeOf(blow)), 'command', blow)
       return
     }
     if (kind === 'restart') {
@@ -122,8 +132,8 @@ export class Ordeal {
     // One that comes from outside at some time is not to find everybody done.
     const again = () => strike.isToCome && this.lab.isUp
     if (!ended) await Promise.all(scripts.map((script, index) => this.#clients[index]?.play(script, again)))
-    if (ended) this.#note(ended, blow)
-    else if (strike.hasStruck) this.#note(await this.lab.ended(), blow)
+    if (ended) this.#note(ended, 'start', blow)
+    else if (strike.hasStruck) this.#note(await this.lab.ended(), 'serving', blow)
     else await this.#endRound(blow)
   }
 
@@ -131,20 +141,15 @@ export class Ordeal {
   async #endRound(blow: Blow): Promise<void> {
     // What is under way for the hasty goes on for a moment.
     if (this.lab.isUp) await delay(150)
-    if (!this.lab.isUp) return this.#note(await this.lab.ended(), blow)
+    if (!this.lab.isUp) return this.#note(await this.lab.ended(), 'serving', blow)
     const inGoodOrder = blow.from === 'inside' && blow.action !== 'kill' && blow.skip % 2 === 0
     await this.#stopServer(inGoodOrder ? 'SIGTERM' : 'SIGKILL')
     if (!inGoodOrder) this.#tally.quiet++
   }
 
-  /**
-   * What a failed step has left is put right before anything else happens: from then on nothing may fail again. A step that did not come to
-   * its fault is no excuse for anything.
-   */
+  /** What a failed step has left is put right before anything else happens: from then on nothing may fail again. */
   async #getOverFailure(): Promise<void> {
-    const before = this.#tally.throws
-    this.#tally.take(this.lab.faultLog)
-    this.#around.failuresAllowed = this.#tally.throws > before
+    this.#around.failuresAllowed = this.#hasStepFailed(this.lab)
     await this.#stopServer('SIGKILL')
     await this.#verifyInPeace()
     this.#around.failuresAllowed = false
@@ -153,6 +158,15 @@ export class Ordeal {
   async #verifyInPeace(): Promise<void> {
     await this.#startInPeace()
     await Promise.all(this.#clients.map((client) => client.verify()))
+    const { warnings } = await this.#answers.read<Instance>('/status')
+    checkWarnings(warnings)
+  }
+
+  async #verifyNothingLeft(): Promise<void> {
+    const clones = await this.#answers.read<Clone[]>('/clones')
+    const snapshots = await this.#answers.read<Snapshot[]>('/snapshots')
+    const names = this.#clients.map(({ name }) => name)
+    checkNothingLeft(clones, snapshots, names)
   }
 
   /** A lab beside the main one, that is made or removed, and cut off in it. */
@@ -164,10 +178,12 @@ export class Ordeal {
       if (kind === 'birth') {
         using _strike = new Strike(blow, () => lab.kill())
         const ended = await lab.start(faultsOf(blow))
-        if (ended) this.#note(ended, blow)
-        else this.#tally.quiet++
-        lab.kill()
-        await lab.ended()
+        if (ended) this.#note(ended, 'start', blow, lab)
+        else {
+          this.#tally.quiet++
+          lab.kill()
+          judgeEnd(await lab.ended(), 'serving', false)
+        }
       }
       const again = await lab.start()
       if (again)
@@ -179,7 +195,10 @@ export class Ordeal {
         throw new Violation('wrong', `the first clone of a new lab is ${status} ${code}`)
       lab.kill()
       await lab.ended()
-      if (kind === 'death') this.#note(await lab.run(['destroy', '--yes'], faultsOf(blow), killTimeOf(blow)), blow)
+      if (kind === 'death') {
+        const ended = await lab.run(['destroy', '--yes'], faultsOf(blow), killTimeOf(blow))
+        this.#note(ended, 'command', blow, lab)
+      }
       await this.#destroyInPeace(lab, before)
     } catch (error) {
       await lab.abandon()
@@ -209,18 +228,35 @@ export class Ordeal {
     if (code !== 0) throw new Violation('stuck', `"${command}" ended with ${code}`)
   }
 
-  async #stopServer(signal: NodeJS.Signals): Promise<void> {
+  /** @throws Violation for one that was up and did not end well */
+  async #stopServer(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    // How one ended that is down already was looked at then.
+    const wasUp = this.lab.isUp
     this.lab.kill(signal)
-    await this.lab.ended()
-    for (const client of this.#clients) for (const clone of client.clones) clone.settled = false
+    const ended = await this.lab.ended()
+    this.#unsettle()
+    if (wasUp) judgeEnd(ended, signal === 'SIGTERM' ? 'stop' : 'serving', this.#hasStepFailed(this.lab))
   }
 
-  /** Kills from inside are counted by what the process wrote before. */
-  #note({ killed, code }: Ended, blow: Blow): void {
+  /**
+   * Kills from inside are counted by what the process wrote before.
+   *
+   * @throws Violation for an end that nothing called for
+   */
+  #note(ended: Ended, stage: Stage, blow: Blow, lab = this.lab): void {
+    this.#unsettle()
+    if (ended.killed && blow.from === 'outside') this.#tally.outside++
+    judgeEnd(ended, stage, this.#hasStepFailed(lab))
+  }
+
+  /** True when a step has really failed in this round: one that did not come to its fault is no excuse for anything. */
+  #hasStepFailed(lab: TorturedLab): boolean {
+    this.#tally.take(lab.faultLog)
+    return this.#tally.throws > this.#throwsBefore
+  }
+
+  #unsettle(): void {
     for (const client of this.#clients) for (const clone of client.clones) clone.settled = false
-    if (killed && blow.from === 'outside') this.#tally.outside++
-    const failed = blow.from === 'inside' && blow.action === 'throw'
-    if (!killed && code !== 0 && !failed) throw new Violation('stuck', `a command of the server ended with ${code}`)
   }
 }
 

@@ -10,11 +10,15 @@ const SETTLE_DEADLINE_MS = 90_000
 
 /** Waits until nothing is under way for a clone, and compares it with what was promised. */
 export class Settling {
-  readonly #answers: Answers
-  readonly #sessions: Sessions
+  readonly #answers: Pick<Answers, 'around' | 'ask' | 'expect'>
+  readonly #sessions: Pick<Sessions, 'rowsOf'>
   readonly #snapshots: readonly SnapshotModel[]
 
-  constructor(answers: Answers, sessions: Sessions, snapshots: readonly SnapshotModel[]) {
+  constructor(
+    answers: Pick<Answers, 'around' | 'ask' | 'expect'>,
+    sessions: Pick<Sessions, 'rowsOf'>,
+    snapshots: readonly SnapshotModel[],
+  ) {
     this.#answers = answers
     this.#sessions = sessions
     this.#snapshots = snapshots
@@ -27,6 +31,8 @@ export class Settling {
     for (;;) {
       const { status, body } = await this.#answers.ask('GET', `/clone/${clone.id}?wait=20`)
       if (status === 404) return absent(clone)
+      if (status !== 200) throw new Violation('wrong', `a look at clone ${clone.id} was answered with ${status}`)
+      clone.found()
       const view = body as Clone
       const { code, message } = view.status
       if (code === 'FATAL' && !/will be tried again/.test(message)) {

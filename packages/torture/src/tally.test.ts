@@ -28,6 +28,15 @@ test('counts what processes wrote of their faults, each once', async () => {
   }
 })
 
+test.each([
+  [34, 66, false],
+  [40, 80, true],
+  [20, 180, true],
+  [3, 96, false],
+])('of many kills, more than a third come from outside: %d beside %d', (outside, inside, isLopsided) => {
+  expect(Object.assign(new Tally('btrfs'), { outside, inside }).isLopsided).toBe(isLopsided)
+})
+
 test('a kill at a quiet moment is none', () => {
   const tally = new Tally('btrfs')
   tally.quiet = 3

@@ -31,6 +31,11 @@ export class Tally {
     return Math.round((100 * this.outside) / Math.max(this.kills, 1))
   }
 
+  /** Many kills, and no more than a third of them from outside: too few of those at a time that nobody chose. */
+  get isLopsided(): boolean {
+    return this.kills >= 100 && 3 * this.outside <= this.kills
+  }
+
   /** Those at which no process was killed so far. */
   get unproven(): string[] {
     return this.points.filter((point) => !this.#killed.has(point))
