@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { toText } from './log.ts'
+import { expect, test, vi } from 'vitest'
+import { createLog, toText } from './log.ts'
 
 const line = { timestamp: '2026-01-31T12:00:00Z', level: 'error' }
 
@@ -31,4 +31,23 @@ test('shows both errors where an undo failed too', () => {
   const error = new SuppressedError(new Error('the undo failed'), new Error('the work failed'), 'both')
   const text = toText({ ...line, message: 'creation failed', error })
   expect(text).toMatch(/raised by Error: the undo failed[\s\S]*after Error: the work failed/)
+})
+
+test('writes an object a line where logFormat is json, with all that an error knows', () => {
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  try {
+    const error = new Error('the clone failed', { cause: new Error('the disk is full') })
+    createLog({ logLevel: 'info', logFormat: 'json' }).error('creation failed', { clone: 'a', error })
+    const [written] = write.mock.calls.map(([chunk]) => String(chunk))
+    expect(written).toMatch(/^\{[^\n]*\}\n$/)
+    expect(JSON.parse(written ?? '')).toMatchObject({
+      timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      level: 'error',
+      message: 'creation failed',
+      clone: 'a',
+      error: { message: 'the clone failed', cause: { message: 'the disk is full' } },
+    })
+  } finally {
+    write.mockRestore()
+  }
 })

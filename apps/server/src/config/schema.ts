@@ -71,7 +71,9 @@ const storage = z
       .positive()
       .max(86_400)
       .default(120)
-      .describe('A storage program (`zfs`, `btrfs`) that takes longer is stopped, and what asked for it fails'),
+      .describe(
+        'A storage program (`zfs`, `btrfs`) that takes longer is stopped, and what asked for it fails. Not for two on btrfs: how much a clone holds is measured for up to 15 minutes, and quotas that are counted anew are waited for up to 5',
+      ),
     lowFreePercent: z.number().min(0).max(100).default(15).describe('Free space below this makes the lab WARNING'),
     criticalFreePercent: z
       .number()

@@ -1,5 +1,6 @@
 import type { Clone, Error as WireError } from '@dblab/models'
 import { expect, test } from 'vitest'
+import { People } from '../access/people.ts'
 import { LOGIN } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 
@@ -46,6 +47,26 @@ test('of fifty clones asked for at once, as many are made as the limits allow, a
   expect((await lab.fetch(`/clone/${other?.id}`, { method: 'DELETE' })).status).toBe(202)
   // One that is being deleted does not count any more.
   expect((await create({ project: 'next', username: 'next' })).status).toBe(201)
+})
+
+test('each token gets as many clones as the limit allows, whoever its requests say that they are for', async () => {
+  await using lab = await TestLab.make({ driver: 'copy', config: { clones: { maxPerToken: 3 } } })
+  await lab.start()
+  const people = await People.of(lab)
+  // The lab's first token counts as one.
+  const owners = [await people.make('anna', 'member'), await people.make('bert', 'member'), people.first]
+  const create = (token: string, index: number) => {
+    const claimed = { project: `project ${index}`, username: `user ${index}` }
+    return lab.fetch('/clone', { method: 'POST', token, json: { db: LOGIN, ...claimed } })
+  }
+  const twentyFive = (token: string) => Promise.all(Array.from({ length: 25 }, (_, index) => create(token, index)))
+  const asked = await Promise.all(owners.map(({ secret }) => twentyFive(secret)))
+  for (const answers of asked) expect(await outcomes(answers)).toEqual({ created: 3, '409 CLONE_LIMIT_REACHED': 22 })
+
+  for (const { secret } of owners) {
+    const refused = (await (await create(secret, 25)).json()) as WireError
+    expect(refused.detail).toBe('the token has as many clones as it may: clones.maxPerToken is 3')
+  }
 })
 
 test('who waits is told for how many, and who may not wait, for how long to stay away', async () => {

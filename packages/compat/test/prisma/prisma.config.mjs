@@ -3,7 +3,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 
 // The engine that comes with Prisma as WebAssembly, over its adapter for node-postgres, with what the adapter lacks for it.
 
-/** Types of Postgres' catalogues that the adapter does not know (prisma/orm, issue 27403): "char", name and name[]. */
+/** Types of Postgres' catalogues that the adapter does not know: "char", name and name[]. */
 const CHAR = 18
 const AS_TEXT = { 18: 25, 19: 25, 1003: 1009 }
 /** ColumnTypeEnum of @prisma/driver-adapter-utils. */
