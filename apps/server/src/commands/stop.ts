@@ -66,11 +66,13 @@ async function stopInstances({ runtime }: Foundations): Promise<number> {
   const limit = pLimit(STOPPED_AT_ONCE)
   const stops = instances.map((instance) => limit(() => runtime.stop(instance.id, 'clean')))
   // All of them first: the pool is in use, and the lab is held, until the last has ended.
-  for (const result of await Promise.allSettled(stops)) {
+  for (const [index, result] of (await Promise.allSettled(stops)).entries()) {
     if (result.status === 'fulfilled') continue
-    // It is stopped all the same, and what it did not write out is in its log, from which the next start recovers it.
-    if (!isProvisionError(result.reason, 'FAILED')) throw result.reason
-    process.stderr.write(`${result.reason.message}\n`)
+    // It is stopped all the same, and what it did not write out is in its log, from which the next start recovers it. Of one that was
+    // dead, such as on a disk that can't be read, nothing holds the others.
+    const wasDead = instances[index]?.state === 'dead'
+    if (!wasDead && !isProvisionError(result.reason, 'FAILED')) throw result.reason
+    process.stderr.write(`${result.reason instanceof Error ? result.reason.message : String(result.reason)}\n`)
   }
   return instances.filter((instance) => instance.state === 'running').length
 }

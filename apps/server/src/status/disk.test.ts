@@ -58,3 +58,21 @@ test('what ended work took is read before more is allowed', async () => {
   }
   await expect(disk.takeSpace(20)).rejects.toMatchObject(refusal)
 })
+
+test('work that ends while it is read how much is free is judged by the next reading', async () => {
+  const pool: { free: number; read?: () => Promise<void> } = { free: 50 }
+  const disk = monitorOf(pool)
+  const first = await disk.takeSpace(20)
+  const begun = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<void>()
+  pool.read = () => {
+    begun.resolve()
+    return ended.promise
+  }
+  const second = disk.takeSpace(20)
+  await begun.promise
+  pool.free = 30
+  first[Symbol.dispose]()
+  ended.resolve()
+  await expect(second).rejects.toMatchObject(refusal)
+})

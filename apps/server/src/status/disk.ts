@@ -99,9 +99,11 @@ export class DiskMonitor {
   async #beFresh(bytes: number): Promise<void> {
     const age = Date.now() - (this.#latest?.at.getTime() ?? 0)
     if (age <= FRESH_MS && !this.#isOutdated && this.#isEnough(this.#freePercentBeyond(bytes))) return
-    // One that is under way may have begun before the space was taken, or came back.
-    await this.#reading
-    await this.refresh()
+    // One that is under way may have begun before the space was taken, or came back; and work may end while it is read.
+    do {
+      await this.#reading
+      await this.refresh()
+    } while (this.#isOutdated && this.#failure === undefined)
   }
 
   #requireFree(bytes: number): void {

@@ -159,7 +159,7 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
       expect((await stat(segment)).size).toBeGreaterThan(0)
       const isGone = async () => !(await readdir('/dev/shm')).includes(basename(segment))
       await eventually('it is freed', isGone, 45_000)
-      expect(lab.output).toContain(segment)
+      await eventually('the log tells of it', async () => lab.output.includes(segment))
       await hasItsData(url)
       await other.goesOn()
       await remove('making')
