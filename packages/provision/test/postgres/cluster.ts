@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { afterAll } from 'vitest'
 import { type Instance, prepareBase, scramVerifier, setUpUser, withLabConnection } from '../../src/postgres/index.ts'
+import { openProcessTable } from '../../src/postgres/process/processes.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
 export const PASSWORD = 'pass word'
@@ -25,6 +26,11 @@ export async function makeTemplate(
   await world.runtime.remove('template')
   const kept = undo.move()
   return { world, dataDir, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** Segments below /dev/shm that its first process has, as paths. */
+export async function segmentsOf({ pid }: { pid?: number | undefined }): Promise<string[]> {
+  return (await openProcessTable().sharedMemory(pid ?? 0))?.posix ?? []
 }
 
 export async function labQuery(instance: Instance, sql: string, database = 'postgres'): Promise<unknown[]> {

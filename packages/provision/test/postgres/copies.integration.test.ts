@@ -6,7 +6,7 @@ import { isShutDownCleanly } from '../../src/postgres/index.ts'
 import { readPostmasterFile } from '../../src/postgres/process/postmaster-file.ts'
 import { openProcessTable } from '../../src/postgres/process/processes.ts'
 import { withListed } from '../../src/postgres/process/shared-memory.ts'
-import { labQuery, makeTemplate, type Template } from './cluster.ts'
+import { labQuery, makeTemplate, segmentsOf, type Template } from './cluster.ts'
 import { makeWorld } from './world.ts'
 
 const linux = process.platform === 'linux'
@@ -94,7 +94,7 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
     const instance = await world.runtime.start(spec)
     const segment = (await readPostmasterFile(spec.dataDir))?.sharedMemory
-    const mapped = await openProcessTable().sharedMemory(instance.pid ?? 0)
+    const mapped = await segmentsOf(instance)
     expect(segment).toBeDefined()
     expect(mapped).not.toEqual([])
     const all = await withListed(mapped)
@@ -114,7 +114,7 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
       await using world = await makeWorld()
       const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
       const instance = await world.runtime.start(spec)
-      const all = await withListed(await openProcessTable().sharedMemory(instance.pid ?? 0))
+      const all = await withListed(await segmentsOf(instance))
       const note = join(world.stateDir, 'instances/one/process.json')
       if (cutOff === 'not noted at all') await rm(note)
       else await writeFile(note, JSON.stringify({ ...JSON.parse(await readFile(note, 'utf8')), sharedMemory: [] }))
@@ -147,7 +147,7 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     await using world = await makeWorld()
     const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
     const instance = await world.runtime.start(spec)
-    const mapped = await openProcessTable().sharedMemory(instance.pid ?? 0)
+    const mapped = await segmentsOf(instance)
     const processes = await openProcessTable().inDirectory(spec.dataDir)
     expect(processes.length).toBeGreaterThan(3)
     process.kill(instance.pid ?? 0, 'SIGSTOP')

@@ -14,6 +14,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { withLabConnection } from '../../src/postgres/index.ts'
@@ -21,7 +22,7 @@ import { openProcessTable, signalProcess } from '../../src/postgres/process/proc
 import { withListed } from '../../src/postgres/process/shared-memory.ts'
 import type { Instance } from '../../src/postgres/runtime.ts'
 import { command, isRoot } from '../../testbed/index.ts'
-import { labQuery, makeTemplate, type Template } from './cluster.ts'
+import { labQuery, makeTemplate, segmentsOf, type Template } from './cluster.ts'
 import { makeWorld, type World } from './world.ts'
 
 /** It has had two names, of which each version knows one. */
@@ -39,7 +40,7 @@ async function unused(): Promise<string[]> {
   const names = await readdir('/dev/shm')
   const there = names.filter((name) => name.startsWith('PostgreSQL.')).map((name) => `/dev/shm/${name}`)
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const used = (await Promise.all(pids.map((pid) => openProcessTable().sharedMemory(pid)))).flat()
+  const used = (await Promise.all(pids.map((pid) => segmentsOf({ pid })))).flat()
   const known = new Set(await withListed(used))
   return there.filter((path) => !known.has(path))
 }
@@ -50,6 +51,8 @@ async function isThere(path: string): Promise<boolean> {
     () => false,
   )
 }
+
+const programOf = (name: string) => [process.execPath, '--conditions=source', join(import.meta.dirname, name)]
 
 /** A segment as Postgres makes it, in no server's list. */
 async function segment(world: World, owner: number = world.account.uid): Promise<string> {
@@ -82,8 +85,8 @@ describe.runIf(process.platform === 'linux')('the shared memory of a server', ()
     const instance = await world.runtime.start(spec)
     const file = await segment(world)
     const child = await pretender(world, spec.dataDir, file)
-    expect(await openProcessTable().sharedMemory(child.pid ?? 0)).toEqual([file])
-    const all = await withListed(await openProcessTable().sharedMemory(instance.pid ?? 0))
+    expect(await segmentsOf(child)).toEqual([file])
+    const all = await withListed(await segmentsOf(instance))
 
     await world.runtime.stop('one', 'immediate')
     for (const path of [file, ...all]) expect(await isThere(path)).toBe(false)
@@ -118,7 +121,7 @@ describe.runIf(process.platform === 'linux')('the shared memory of a server', ()
       const instance = await world.runtime.start(spec)
       const table = openProcessTable()
       const processes = await table.inDirectory(spec.dataDir)
-      const all = await withListed(await table.sharedMemory(instance.pid ?? 0))
+      const all = await withListed(await segmentsOf(instance))
       for (const each of processes) await signalProcess(table, each, 'SIGSTOP')
       const note = join(world.stateDir, 'instances/one/process.json')
       await writeFile(note, JSON.stringify({ ...JSON.parse(await readFile(note, 'utf8')), isEnding: true }))
@@ -146,7 +149,7 @@ describe.runIf(process.platform === 'linux')('shared memory that a killed proces
     for (const path of [abandoned, used, strangers]) stack.defer(() => rm(path, { force: true }))
     const child = await pretender(world, world.root, used)
     stack.defer(() => void child.kill('SIGKILL'))
-    const ofServer = await withListed(await openProcessTable().sharedMemory(instance.pid ?? 0))
+    const ofServer = await withListed(await segmentsOf(instance))
     expect(ofServer).not.toEqual([])
 
     const ours = (freed: string[]) => freed.filter((path) => [abandoned, used, strangers, ...ofServer].includes(path))
@@ -211,6 +214,40 @@ describe.runIf(process.platform === 'linux')(
       expect(await isThere(own)).toBe(false)
       expect(await isThere(others)).toBe(true)
     })
+  },
+)
+
+// As root is in most containers: it may end what is another account's, and not look into it.
+test.runIf(isRoot && process.platform === 'linux')(
+  'a server that its own starter may not look into is ended with all that it has made, and has its memory until then (root only)',
+  async () => {
+    await using world = await makeWorld()
+    const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+    const args = [world.stateDir, join(world.root, 'binaries'), JSON.stringify(spec)]
+    const starter = spawn('setpriv', ['--bounding-set=-sys_ptrace,-sys_admin', ...programOf('unseeing.ts'), ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const lines = createInterface(starter.stdout)[Symbol.asyncIterator]()
+    const next = async () => JSON.parse((await lines.next()).value ?? 'null')
+    const { pid, seen } = await next()
+    expect(seen).toBeNull()
+    const table = openProcessTable()
+    const memory = await table.sharedMemory(pid)
+    const all = await withListed(memory?.posix ?? [])
+    expect(all.length).toBeGreaterThan(1)
+    expect(memory?.systemV).toHaveLength(1)
+    // While a query runs that hears nothing of the end of its server.
+    starter.stdin.write('\n')
+    expect(await next()).toEqual({ freed: [] })
+    for (const path of all) expect(await isThere(path)).toBe(true)
+    const processes = await table.inDirectory(spec.dataDir)
+    expect(processes.length).toBeGreaterThan(3)
+
+    starter.stdin.end('\n')
+    expect(await next()).toEqual({ removed: true })
+    expect(await table.inDirectory(spec.dataDir)).toEqual([])
+    for (const path of all) expect(await isThere(path)).toBe(false)
+    expect(await readFile('/proc/sysvipc/shm', 'utf8')).not.toMatch(new RegExp(`^ *\\S+ +${memory?.systemV[0]} `, 'm'))
   },
 )
 

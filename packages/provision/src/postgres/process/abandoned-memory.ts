@@ -32,9 +32,10 @@ export class AbandonedMemory {
   async free(known: Iterable<string>): Promise<string[]> {
     const candidates = new Set(await this.#ofAccount())
     if (candidates.size > 0) for (const path of await withListed(known)) candidates.delete(path)
-    if (candidates.size > 0 && (await this.#seesAll())) {
-      for (const path of await withListed(await this.#inUse())) candidates.delete(path)
-    } else candidates.clear()
+    const used = candidates.size > 0 && (await this.#seesAll()) ? await this.#inUse() : undefined
+    // Of what is hidden from us, all may be in use.
+    if (used === undefined) candidates.clear()
+    else for (const path of await withListed(used)) candidates.delete(path)
     const abandoned = new Set([...candidates].filter((path) => this.#suspects.has(path)))
     // Lists last, as ever.
     for (const path of await withListed(abandoned))
@@ -57,10 +58,17 @@ export class AbandonedMemory {
     return (await orNone(() => readlink('/proc/self/ns/pid'))) === FIRST_NAMESPACE
   }
 
-  async #inUse(): Promise<string[]> {
+  /** Undefined where there is a process that could have some of it in use, and can't be looked at. */
+  async #inUse(): Promise<string[] | undefined> {
     const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-    const found = await Promise.all(pids.map((pid) => this.#table.sharedMemory(pid)))
-    return found.flat()
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        const memory = await this.#table.sharedMemory(pid)
+        if (memory !== undefined) return memory.posix
+        return (await this.#table.mayBelongTo(this.#account.uid, pid)) ? undefined : []
+      }),
+    )
+    return found.includes(undefined) ? undefined : found.flatMap((posix) => posix ?? [])
   }
 }
 

@@ -21,7 +21,7 @@ export async function noteMemory(
   directory: InstanceDirectory,
   { pid, startedAt }: ProcessIdentity,
 ): Promise<void> {
-  const sharedMemory = await table.sharedMemory(pid)
+  const sharedMemory = (await table.sharedMemory(pid))?.posix ?? []
   // Asked for after its memory, so that what was read is not of another process that has its pid by now.
   if (await isRunning(table, { pid, startedAt })) await directory.writeProcess({ pid, startedAt, sharedMemory })
 }
@@ -50,7 +50,7 @@ export async function processOf(
   const { postmaster } = await findServer(table, dataDir)
   if (postmaster === undefined) return undefined
   const { pid, startedAt } = postmaster
-  return { pid, startedAt, sharedMemory: await table.sharedMemory(pid) }
+  return { pid, startedAt, sharedMemory: (await table.sharedMemory(pid))?.posix ?? [] }
 }
 
 /** True where a start was cut off before it had noted the memory of a server that runs: once that is killed, nothing else tells. */

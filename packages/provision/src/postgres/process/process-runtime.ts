@@ -275,7 +275,7 @@ export class ProcessRuntime implements PostgresRuntime {
       {
         dataDir: record.dataDir,
         postmaster: process,
-        owner: this.account.uid,
+        owner: this.account,
         sharedMemory: process?.sharedMemory ?? [],
         note: async (memory) => process && noteEnd(directory, process, memory),
       },

@@ -1,15 +1,18 @@
 import type { BigIntStats } from 'node:fs'
 import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { isSystemError } from '../../errors.ts'
-import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes.ts'
+import type { MappedMemory, PostgresProcess, ProcessIdentity, ProcessTable } from './processes.ts'
 
-/** What reading about a process that has just ended, or is hidden from us, fails with. */
-const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'] as const
+/** What reading about a process that has just ended fails with, and about one that is hidden from us. */
+const ENDED = ['ENOENT', 'ESRCH', 'ENOTDIR'] as const
+const HIDDEN = ['EACCES', 'EPERM'] as const
 
 /** A whole path, and no part of another: whoever holds a file open chooses its name. */
 const SEGMENT = /^\/dev\/shm\/PostgreSQL\.\d+$/
 /** The last field of a line of /proc/<pid>/maps, after address, permissions, offset, device and inode; line breaks in it are escaped. */
 const MAPPED_FILE = /^(?:\S+ +){5}(\/.*)$/
+/** A System V segment there: its key is the name of the file, and its id the inode (shmem_kernel_file_setup, ipc/shm.c). */
+const SYSTEM_V = /^(?:\S+ +){4}(\d+) +\/SYSV[0-9a-f]{8}(?: \(deleted\))?$/
 
 interface Found {
   command: string
@@ -33,28 +36,53 @@ export class LinuxProcesses implements ProcessTable {
     const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
     const found = await Promise.all(
       pids.map(async (pid) => {
-        if (!(await worksIn(pid, dataDir, wanted))) return undefined
-        const process = await this.#read(pid)
-        if (process?.command !== 'postgres') return undefined
-        // The children write what they are over their copy of the command line: `postgres: checkpointer`.
-        const title = await readOrGone(`/proc/${pid}/cmdline`)
-        if (title === undefined) return undefined
-        return { pid, startedAt: process.startedAt, parent: process.parent, isServer: !title.startsWith('postgres: ') }
+        return (await worksIn(pid, dataDir, wanted)) ? this.#postgres(pid) : undefined
       }),
     )
     return found.filter((process) => process !== undefined)
   }
 
-  async sharedMemory(pid: number): Promise<string[]> {
-    // In the order in which Postgres does it: what is open now is mapped next.
-    const open = await openFiles(pid)
-    const mapped = (await readOrGone(`/proc/${pid}/maps`))?.split('\n').map((line) => MAPPED_FILE.exec(line)?.[1] ?? '')
-    return [...new Set([...open, ...(mapped ?? [])])].filter((path) => SEGMENT.test(path))
+  async childrenOf(server: number): Promise<PostgresProcess[]> {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+    const found = await Promise.all(pids.map((pid) => this.#postgres(pid)))
+    return found.filter((process) => process?.parent === server).filter((process) => process !== undefined)
+  }
+
+  async sharedMemory(pid: number): Promise<MappedMemory | undefined> {
+    try {
+      // In the order in which Postgres does it: what is open now is mapped next.
+      const open = await openFiles(pid)
+      const lines = (await orEnded(readFile(`/proc/${pid}/maps`, 'utf8')))?.split('\n') ?? []
+      const mapped = lines.map((line) => MAPPED_FILE.exec(line)?.[1] ?? '')
+      return {
+        posix: [...new Set([...open, ...mapped])].filter((path) => SEGMENT.test(path)),
+        systemV: lines.flatMap((line) => SYSTEM_V.exec(line)?.[1] ?? []).map(Number),
+      }
+    } catch (error) {
+      if (isSystemError(error, ...HIDDEN)) return undefined
+      throw error
+    }
+  }
+
+  async mayBelongTo(uid: number, pid: number): Promise<boolean> {
+    const status = await orGone(readFile(`/proc/${pid}/status`, 'utf8'))
+    // Real, effective, saved, and of the file system (proc_pid_status(5)).
+    const uids = /^Uid:\s+(.*)$/m.exec(status ?? '')?.[1]
+    return uids === undefined || uids.split(/\s+/).map(Number).includes(uid)
   }
 
   async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
     const found = await this.#read(pid)
     return found?.startedAt !== startedAt || found.state === 'T' || found.state === 't'
+  }
+
+  async #postgres(pid: number): Promise<PostgresProcess | undefined> {
+    const process = await this.#read(pid)
+    if (process?.command !== 'postgres') return undefined
+    // The children write what they are over their copy of the command line: `postgres: checkpointer`.
+    const title = await readOrGone(`/proc/${pid}/cmdline`)
+    if (title === undefined) return undefined
+    return { pid, startedAt: process.startedAt, parent: process.parent, isServer: !title.startsWith('postgres: ') }
   }
 
   /** /proc/<pid>/stat. The name of the command stands in parentheses and may hold any character, parentheses too. */
@@ -87,11 +115,11 @@ async function worksIn(pid: number, dataDir: string, wanted: BigIntStats | undef
   return current?.ino === wanted.ino && current.dev === wanted.dev
 }
 
-/** What the descriptors of a process lead to. */
+/** What the descriptors of a process lead to. @throws system error EACCES where it is hidden from us */
 async function openFiles(pid: number): Promise<string[]> {
   const directory = `/proc/${pid}/fd`
-  const names = (await orGone(readdir(directory))) ?? []
-  const found = await Promise.all(names.map((name) => readlinkOrGone(`${directory}/${name}`)))
+  const names = (await orEnded(readdir(directory))) ?? []
+  const found = await Promise.all(names.map((name) => orEnded(readlink(`${directory}/${name}`))))
   return found.filter((path) => path !== undefined)
 }
 
@@ -107,11 +135,20 @@ async function readOrGone(path: string): Promise<string | undefined> {
   return orGone(readFile(path, 'utf8'))
 }
 
+/** Undefined for one that is hidden from us, too. */
 async function orGone<T>(reading: Promise<T>): Promise<T | undefined> {
+  return orNone(reading, ENDED, HIDDEN)
+}
+
+async function orEnded<T>(reading: Promise<T>): Promise<T | undefined> {
+  return orNone(reading, ENDED)
+}
+
+async function orNone<T>(reading: Promise<T>, ...codes: (readonly string[])[]): Promise<T | undefined> {
   try {
     return await reading
   } catch (error) {
-    if (isSystemError(error, ...GONE)) return undefined
+    if (isSystemError(error, ...codes.flat())) return undefined
     throw error
   }
 }

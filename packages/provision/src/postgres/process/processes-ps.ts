@@ -27,8 +27,17 @@ export class PsProcesses implements ProcessTable {
       .map(({ pid, parent, startedAt }) => ({ pid, parent, startedAt, isServer: servers.has(pid) }))
   }
 
-  async sharedMemory(): Promise<string[]> {
-    return []
+  async childrenOf(server: number): Promise<PostgresProcess[]> {
+    const rows = (await list(['-ax'])).filter(({ parent }) => parent === server)
+    return rows.map(({ pid, parent, startedAt }) => ({ pid, parent, startedAt, isServer: false }))
+  }
+
+  async sharedMemory(): Promise<undefined> {
+    return undefined
+  }
+
+  async mayBelongTo(): Promise<boolean> {
+    return true
   }
 
   async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {

@@ -16,6 +16,14 @@ export interface PostgresProcess extends ProcessIdentity {
   isServer: boolean
 }
 
+/** Shared memory of a process. */
+export interface MappedMemory {
+  /** Segments below /dev/shm, as paths. */
+  posix: string[]
+  /** Ids of System V segments. */
+  systemV: number[]
+}
+
 /** What the operating system says runs. A process that has ended and only waits for its parent to look (a zombie) does not. */
 export interface ProcessTable {
   /** The process that has this pid now. */
@@ -25,8 +33,12 @@ export interface ProcessTable {
    * when it was killed. Postgres enters its data directory before it does anything else, and stays.
    */
   inDirectory(dataDir: string): Promise<PostgresProcess[]>
-  /** Segments of shared memory, as paths, that this process has mapped or opened. Empty where the system does not tell. */
-  sharedMemory(pid: number): Promise<string[]>
+  /** Every Postgres process that this one has started. */
+  childrenOf(pid: number): Promise<PostgresProcess[]>
+  /** What this process has mapped or opened; nothing of one that has ended. Undefined where the system does not tell, or not us. */
+  sharedMemory(pid: number): Promise<MappedMemory | undefined>
+  /** True unless it is known that none of this process is of the account. */
+  mayBelongTo(uid: number, pid: number): Promise<boolean>
   /** True once it does nothing more: stopped by SIGSTOP, or ended. A process in the kernel does what it is at first. */
   hasHalted(process: ProcessIdentity): Promise<boolean>
 }

@@ -2,20 +2,26 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, readFile, rm } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isSystemError } from '../../errors.ts'
+import { isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
+import type { Account } from '../runtime.ts'
 
 /** What a server that was killed by SIGKILL leaves behind in the system's memory, where nothing else ever frees it. */
 export interface SharedMemory {
   /** Of the server that made it: a System V segment remembers its creator. */
   pid: number
-  /** `all` that has this creator is for a pid that was the server's until just now. */
-  systemV: { key: number; id: number } | 'all' | 'none'
+  systemV: OwnSegments
   /** Files below /dev/shm, in the order in which they go. */
   posix: readonly string[]
-  /** The account of the server: the files of no other are freed, whatever leads to them. */
-  owner: number
+  /** The account of the server: the memory of no other is freed, whatever leads to it. */
+  owner: Account
 }
+
+/**
+ * System V segments of a server: those that it had attached until just now; or one that its data directory tells of, which may be
+ * somebody else's by now.
+ */
+export type OwnSegments = { attached: readonly number[] } | { key: number; id: number } | 'none'
 
 /** What is there by such a name may be anything by now: a FIFO, for which one would wait, or a link. */
 const CAREFULLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
@@ -91,32 +97,38 @@ function readNumber(content: Buffer, offset: number): number {
 
 /** Frees it. What is somebody else's by now is left alone; what is gone already is fine. */
 export async function freeSharedMemory(memory: SharedMemory): Promise<void> {
-  for (const path of memory.posix) await removeSegment(path, memory.owner)
-  const { pid, systemV } = memory
+  const { pid, systemV, owner } = memory
+  for (const path of memory.posix) await removeSegment(path, owner.uid)
   if (systemV === 'none') return
+  const wasAttached = 'attached' in systemV
+  // A creator's pid alone says nothing: segments keep it when their creator is long gone, and it is given to others.
   const isOurs = ({ key, id, creator }: Segment) =>
-    creator === pid && (systemV === 'all' || (key === systemV.key && id === systemV.id))
+    creator === pid && (wasAttached ? systemV.attached.includes(id) : key === systemV.key && id === systemV.id)
   for (const { id, attached } of await unattached(isOurs)) {
     // What was its own until just now goes all the same, as soon as the last process has let go of it (shmctl(2), IPC_RMID).
-    if (attached > 0 && systemV !== 'all') continue
-    try {
-      await run(['ipcrm', '-m', String(id)])
-    } catch (error) {
-      // It went between the look and the call: ipcrm can only fail for that reason, being given a number that was there.
-      if (!(error instanceof CommandError)) throw error
-    }
+    if (attached === 0 || wasAttached) await removeSystemV(id, owner)
   }
 }
 
-/** In a directory where nobody can put another's file under a name. True when it was there, and the owner's. */
-export async function removeSegment(path: string, owner: number): Promise<boolean> {
+/** As its account, who may: root may not where it lacks CAP_SYS_ADMIN (shmctl(2)), as in most containers. */
+async function removeSystemV(id: number, owner: Account): Promise<void> {
   try {
-    if ((await lstat(path)).uid !== owner) return false
-    await rm(path)
-    return true
+    await run(['ipcrm', '-m', String(id)], { ...(process.getuid?.() === 0 && { account: owner }) })
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return false
-    throw error
+    if (!(error instanceof CommandError)) throw error
+    // It may have gone between the look and the call.
+    if (!(await systemVSegments()).some((segment) => segment.id === id)) return
+    throw new ProvisionError('FAILED', `the System V segment ${id} could not be removed`, { cause: error })
+  }
+}
+
+/** A plain file of the owner's, and nothing else: in that directory nobody can put another's under a name. */
+export async function removeSegment(path: string, owner: number): Promise<void> {
+  try {
+    const found = await lstat(path)
+    if (found.isFile() && found.uid === owner) await rm(path)
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error
   }
 }
 

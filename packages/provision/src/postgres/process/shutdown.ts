@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
+import type { Account } from '../runtime.ts'
 import { readPostmasterFile } from './postmaster-file.ts'
 import {
   isRunning,
@@ -17,20 +18,22 @@ import { freeSharedMemory, withListed } from './shared-memory.ts'
 export interface StopDeadlines {
   /** SIGINT, "fast": ends sessions, writes a checkpoint. As long as it takes to write out all that is dirty. */
   fastMs: number
+  /** SIGQUIT, "immediate": Postgres itself kills what has not ended after 5 seconds (postmaster.c). */
+  quitMs: number
   /** SIGSTOP, which a process in the kernel takes when it is out of there. */
   haltMs: number
   /** SIGKILL: only a process stuck in the kernel survives it for longer. */
   killMs: number
 }
 
-export const STOP_DEADLINES: StopDeadlines = { fastMs: 120_000, haltMs: 2000, killMs: 20_000 }
+export const STOP_DEADLINES: StopDeadlines = { fastMs: 120_000, quitMs: 10_000, haltMs: 2000, killMs: 20_000 }
 
 /** A server that is to stop. */
 export interface Target {
   dataDir: string
   postmaster: ProcessIdentity | undefined
-  /** Uid of the account that it runs as. */
-  owner: number
+  /** The account that it runs as. */
+  owner: Account
   /** What it is known to have made; more is looked up when it comes to SIGKILL. */
   sharedMemory: readonly string[]
   /** Told that it is about to be killed, and of all that it has made: from then on nothing else tells. */
@@ -93,15 +96,20 @@ async function untilAll(
  *
  * Not by Postgres' own "immediate" shutdown (SIGQUIT): it frees what is in its list, and a process that it cuts off between making a
  * segment and entering it there (dsm_create in dsm.c) leaves that for good. A start of a parallel query is such a moment, and a
- * reset or a deletion comes when it comes.
+ * reset or a deletion comes when it comes. Only where nobody else can tell what it has made is it asked first: then that is the most
+ * that can be freed.
  */
-async function killAll(table: ProcessTable, target: Target, { haltMs, killMs }: StopDeadlines): Promise<void> {
+async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadlines): Promise<void> {
   const { dataDir, postmaster, sharedMemory, note } = target
-  const runs = postmaster !== undefined && (await isRunning(table, postmaster))
+  let runs = postmaster !== undefined && (await isRunning(table, postmaster))
   if (runs) await note([...sharedMemory])
+  if (runs && postmaster && (await table.sharedMemory(postmaster.pid)) === undefined)
+    runs = !(await signalAndWait(table, postmaster, 'SIGQUIT', deadlines.quitMs))
+  const { haltMs, killMs } = deadlines
   const processes = await haltAll(table, dataDir, runs ? postmaster : undefined, haltMs)
   const found = await Promise.all(processes.map(({ pid }) => table.sharedMemory(pid)))
-  const made = new Set([...sharedMemory, ...found.flat()])
+  const attached = found.flatMap((memory) => memory?.systemV ?? [])
+  const made = new Set([...sharedMemory, ...found.flatMap((memory) => memory?.posix ?? [])])
   if (made.size > sharedMemory.length) await note([...made])
   // The first process first: had it not halted, it would start others in the place of those that end.
   for (const each of processes) await killProcess(table, each)
@@ -111,7 +119,7 @@ async function killAll(table: ProcessTable, target: Target, { haltMs, killMs }: 
     })
   }
   await failPoint('postgres.killed')
-  const systemV = runs ? 'all' : ((await leftBehind(target)) ?? 'none')
+  const systemV = attached.length > 0 ? { attached } : ((await leftBehind(target)) ?? 'none')
   const posix = await withListed(made)
   await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix, owner: target.owner })
 }
@@ -144,9 +152,23 @@ async function haltAll(
       await signalProcess(table, each, 'SIGSTOP')
     }
     await untilAll(next, (each) => table.hasHalted(each), Math.max(deadline - Date.now(), 0))
-    next = leftBy(postmaster, await table.inDirectory(dataDir)).filter(({ pid }) => !known.has(pid))
+    next = leftBy(postmaster, await inDirectoryOf(table, dataDir, postmaster)).filter(({ pid }) => !known.has(pid))
   } while (next.length > 0)
   return [...known.values()]
+}
+
+/**
+ * Where not even the server is seen to work in its directory, as where we may not look or the pool was unmounted beneath it, those that
+ * it started are known by their parent.
+ */
+async function inDirectoryOf(
+  table: ProcessTable,
+  dataDir: string,
+  postmaster: ProcessIdentity | undefined,
+): Promise<PostgresProcess[]> {
+  const found = await table.inDirectory(dataDir)
+  if (postmaster === undefined || found.some(({ pid }) => pid === postmaster.pid)) return found
+  return [...found, ...(await table.childrenOf(postmaster.pid))]
 }
 
 /** Without a server that somebody has started on the directory since, and what works for that one. */
