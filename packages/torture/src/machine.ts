@@ -107,8 +107,9 @@ export async function unusedSharedMemory(): Promise<Set<string>> {
 /** What a segment looks like that nobody uses: enough to tell what it was, after the machine is gone. */
 export async function describeMemory(unused: string): Promise<string> {
   if (!unused.startsWith('/')) return unused
-  const found = await orGone(async () => ({ ...(await stat(unused)), content: await readFile(unused) }))
+  const found = await orGone(async () => ({ stats: await stat(unused), content: await readFile(unused) }))
   if (!found) return unused
+  const { size, mtime } = found.stats
   const holds = found.content.every((byte) => byte === 0) ? 'zeros' : found.content.subarray(0, 64).toString('hex')
-  return `${unused} (${found.size} bytes, changed at ${found.mtime.toISOString()}, ${holds})`
+  return `${unused} (${size} bytes, changed at ${mtime.toISOString()}, ${holds})`
 }
