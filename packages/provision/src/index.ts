@@ -1,4 +1,5 @@
 export type { BaseSpec, ClusterFacts, ScratchSpec } from './bases.ts'
+export { dataDirOf } from './cluster-volumes.ts'
 export { isProvisionError, isSystemError, ProvisionError, type ProvisionErrorCode } from './errors.ts'
 export { CommandError, type RunOptions, type RunResult, run, searchPath } from './exec.ts'
 export {

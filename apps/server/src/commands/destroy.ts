@@ -1,7 +1,8 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, parse } from 'node:path'
-import { failPoint, isSystemError } from '@dblab/provision'
+import { dataDirOf, failPoint, isProvisionError, isSystemError } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
+import type { Foundations } from '../lab/foundations.ts'
 import { identityFile, readIdentity, tokenFile, writeIdentity } from '../lab/identity.ts'
 import { places } from '../lab/places.ts'
 import { confirmed } from './confirm.ts'
@@ -32,6 +33,7 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await writeIdentity(dataDir, { ...foundations.identity, destroying: true })
     await failPoint('destroy.begun')
     for (const { id } of await foundations.runtime.list()) await foundations.runtime.remove(id)
+    await endMakers(foundations)
     await failPoint('destroy.servers-removed')
     await foundations.storage.destroy()
     await failPoint('destroy.storage-destroyed')
@@ -50,6 +52,16 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
   if (stateDir !== dataDir) await removeIfEmpty(dirname(stateDir))
   process.stdout.write('The lab is gone.\n')
   if (left.length > 0) process.stdout.write(`Left alone, since the lab did not make them: ${left.join(', ')}\n`)
+}
+
+/** An import that a killed server had begun may still be at work. */
+async function endMakers({ storage, runtime }: Foundations): Promise<void> {
+  try {
+    for (const volume of await storage.driver.listVolumes()) await runtime.evict(dataDirOf(volume))
+  } catch (error) {
+    // A pool that is not there: its destruction, which comes next, says so where that matters.
+    if (!isProvisionError(error)) throw error
+  }
 }
 
 /** Those that are in use, and those that a rebuild has put aside. */

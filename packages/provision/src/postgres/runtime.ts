@@ -96,6 +96,11 @@ export interface PostgresRuntime {
   stop(id: InstanceId, mode: 'clean' | 'immediate'): Promise<void>
   /** Stopped (immediately), and everything the runtime kept of it (socket directory, log, its record) gone. Never touches the data. */
   remove(id: InstanceId): Promise<void>
+  /**
+   * Ends what still makes a cluster in this data directory, and frees the memory that it has made: an `initialise` goes on when its caller
+   * is killed. Servers, shells and whatever else works there are left alone.
+   */
+  evict(dataDir: string): Promise<void>
   /** One of `list`, or undefined. Reads files and /proc only. */
   inspect(id: InstanceId): Promise<Instance | undefined>
   /**

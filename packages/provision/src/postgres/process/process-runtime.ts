@@ -30,7 +30,7 @@ import { lacksMemory, noteEnd, noteMemory, noteProcess, processOf } from './note
 import { isRunning, openProcessTable, type ProcessTable } from './processes.ts'
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { tryOutSettings } from './settings.ts'
-import { STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
+import { evict, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
 import { chooseSocketDir, makeSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
 
@@ -112,6 +112,10 @@ export class ProcessRuntime implements PostgresRuntime {
   async remove(id: InstanceId): Promise<void> {
     const directory = new InstanceDirectory(this.#instancesDir, id)
     await this.#turns.take(id, () => this.#remove(directory))
+  }
+
+  async evict(dataDir: string): Promise<void> {
+    await evict(this.#processes, dataDir, this.account, this.#deadlines)
   }
 
   async inspect(id: InstanceId): Promise<Instance | undefined> {

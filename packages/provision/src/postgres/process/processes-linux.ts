@@ -1,7 +1,14 @@
 import type { BigIntStats } from 'node:fs'
 import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { isSystemError } from '../../errors.ts'
-import type { MappedMemory, PostgresProcess, ProcessIdentity, ProcessTable } from './processes.ts'
+import {
+  type MappedMemory,
+  type PostgresProcess,
+  type ProcessIdentity,
+  type ProcessTable,
+  SINGLE_USER,
+} from './processes.ts'
 
 /** What reading about a process that has just ended fails with, and about one that is hidden from us. */
 const ENDED = ['ENOENT', 'ESRCH', 'ENOTDIR'] as const
@@ -32,19 +39,24 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async inDirectory(dataDir: string): Promise<PostgresProcess[]> {
-    const wanted = await statOrGone(dataDir)
-    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+    const found = await Promise.all((await pidsIn(dataDir)).map((pid) => this.#postgres(pid)))
+    return found.filter((process) => process !== undefined)
+  }
+
+  async makersIn(dataDir: string): Promise<ProcessIdentity[]> {
     const found = await Promise.all(
-      pids.map(async (pid) => {
-        return (await worksIn(pid, dataDir, wanted)) ? this.#postgres(pid) : undefined
+      (await pidsIn(dataDir)).map(async (pid) => {
+        const [program = '', how = ''] = (await readOrGone(`/proc/${pid}/cmdline`))?.split('\0') ?? []
+        const name = basename(program)
+        const makes = name === 'initdb' || (name === 'postgres' && SINGLE_USER.some((word) => word === how))
+        return makes ? this.identify(pid) : undefined
       }),
     )
     return found.filter((process) => process !== undefined)
   }
 
   async childrenOf(server: number): Promise<PostgresProcess[]> {
-    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-    const found = await Promise.all(pids.map((pid) => this.#postgres(pid)))
+    const found = await Promise.all((await allPids()).map((pid) => this.#postgres(pid)))
     return found.filter((process) => process?.parent === server).filter((process) => process !== undefined)
   }
 
@@ -102,6 +114,17 @@ export class LinuxProcesses implements ProcessTable {
       startedAt: `${await this.#bootId}/${ticks}`,
     }
   }
+}
+
+async function allPids(): Promise<number[]> {
+  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+}
+
+async function pidsIn(dataDir: string): Promise<number[]> {
+  const wanted = await statOrGone(dataDir)
+  const pids = await allPids()
+  const work = await Promise.all(pids.map((pid) => worksIn(pid, dataDir, wanted)))
+  return pids.filter((_, index) => work[index])
 }
 
 /** By the directory itself, not by its name: names change with mounts and renames, and a copy has another inode or device. */

@@ -1,5 +1,5 @@
 import { CommandError, run } from '../../exec.ts'
-import type { PostgresProcess, ProcessIdentity, ProcessTable } from './processes.ts'
+import { type PostgresProcess, type ProcessIdentity, type ProcessTable, SINGLE_USER } from './processes.ts'
 
 interface Row extends ProcessIdentity {
   parent: number
@@ -25,6 +25,12 @@ export class PsProcesses implements ProcessTable {
     return rows
       .filter(({ pid, parent }) => servers.has(pid) || servers.has(parent))
       .map(({ pid, parent, startedAt }) => ({ pid, parent, startedAt, isServer: servers.has(pid) }))
+  }
+
+  async makersIn(dataDir: string): Promise<ProcessIdentity[]> {
+    const program = new RegExp(`(^|/)(initdb|postgres (${SINGLE_USER.join('|')}))( |$)`)
+    const rows = await list(['-ax'])
+    return rows.filter(({ command }) => program.test(command) && `${command} `.includes(` -D ${dataDir} `))
   }
 
   async childrenOf(server: number): Promise<PostgresProcess[]> {

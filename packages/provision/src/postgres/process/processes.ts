@@ -33,6 +33,8 @@ export interface ProcessTable {
    * when it was killed. Postgres enters its data directory before it does anything else, and stays.
    */
   inDirectory(dataDir: string): Promise<PostgresProcess[]>
+  /** What makes a cluster there: initdb, and servers of a single user, which it starts one after the other, as `initialise` does. */
+  makersIn(dataDir: string): Promise<ProcessIdentity[]>
   /** Every Postgres process that this one has started. */
   childrenOf(pid: number): Promise<PostgresProcess[]>
   /** What this process has mapped or opened; nothing of one that has ended. Undefined where the system does not tell, or not us. */
@@ -42,6 +44,9 @@ export interface ProcessTable {
   /** True once it does nothing more: stopped by SIGSTOP, or ended. A process in the kernel does what it is at first. */
   hasHalted(process: ProcessIdentity): Promise<boolean>
 }
+
+/** How a server of a single user is started, as a word of its own after the program's name (PostgreSQL 14 to 18, main.c and initdb.c). */
+export const SINGLE_USER = ['--boot', '--check', '--single'] as const
 
 /** The process that has this pid now; undefined when there is none. */
 export async function identifyProcess(pid: number): Promise<ProcessIdentity | undefined> {

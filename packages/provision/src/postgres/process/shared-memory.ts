@@ -8,8 +8,8 @@ import type { Account } from '../runtime.ts'
 
 /** What a server that was killed by SIGKILL leaves behind in the system's memory, where nothing else ever frees it. */
 export interface SharedMemory {
-  /** Of the server that made it: a System V segment remembers its creator. */
-  pid: number
+  /** Of the processes that made it: a System V segment remembers its creator. */
+  pids: readonly number[]
   systemV: OwnSegments
   /** Files below /dev/shm, in the order in which they go. */
   posix: readonly string[]
@@ -97,13 +97,13 @@ function readNumber(content: Buffer, offset: number): number {
 
 /** Frees it. What is somebody else's by now is left alone; what is gone already is fine. */
 export async function freeSharedMemory(memory: SharedMemory): Promise<void> {
-  const { pid, systemV, owner } = memory
+  const { pids, systemV, owner } = memory
   for (const path of memory.posix) await removeSegment(path, owner.uid)
   if (systemV === 'none') return
   const wasAttached = 'attached' in systemV
   // A creator's pid alone says nothing: segments keep it when their creator is long gone, and it is given to others.
   const isOurs = ({ key, id, creator }: Segment) =>
-    creator === pid && (wasAttached ? systemV.attached.includes(id) : key === systemV.key && id === systemV.id)
+    pids.includes(creator) && (wasAttached ? systemV.attached.includes(id) : key === systemV.key && id === systemV.id)
   for (const { id, attached } of await unattached(isOurs)) {
     // What was its own until just now goes all the same, as soon as the last process has let go of it (shmctl(2), IPC_RMID).
     if (attached === 0 || wasAttached) await removeSystemV(id, owner)

@@ -6,6 +6,7 @@ import { readPostmasterFile } from './postmaster-file.ts'
 import {
   isRunning,
   killProcess,
+  type MappedMemory,
   type PostgresProcess,
   type ProcessIdentity,
   type ProcessTable,
@@ -106,22 +107,47 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
   if (runs && postmaster && (await table.sharedMemory(postmaster.pid)) === undefined)
     runs = !(await signalAndWait(table, postmaster, 'SIGQUIT', deadlines.quitMs))
   const { haltMs, killMs } = deadlines
-  const processes = await haltAll(table, dataDir, runs ? postmaster : undefined, haltMs)
-  const found = await Promise.all(processes.map(({ pid }) => table.sharedMemory(pid)))
-  const attached = found.flatMap((memory) => memory?.systemV ?? [])
-  const made = new Set([...sharedMemory, ...found.flatMap((memory) => memory?.posix ?? [])])
+  const ours = async () => leftBy(postmaster, await inDirectoryOf(table, dataDir, runs ? postmaster : undefined))
+  const processes = await haltAll(table, runs && postmaster ? [postmaster] : [], ours, haltMs)
+  const { posix, systemV: attached } = await memoryOf(table, processes)
+  const made = new Set([...sharedMemory, ...posix])
   if (made.size > sharedMemory.length) await note([...made])
-  // The first process first: had it not halted, it would start others in the place of those that end.
-  for (const each of processes) await killProcess(table, each)
-  if (!(await untilAll(processes, async (each) => !(await isRunning(table, each)), killMs))) {
-    throw new ProvisionError('FAILED', 'a Postgres process does not end, not even by SIGKILL', {
-      hint: 'It waits for a disk that does not answer. Look at the storage.',
-    })
-  }
+  await killThem(table, processes, killMs)
   await failPoint('postgres.killed')
   const systemV = attached.length > 0 ? { attached } : ((await leftBehind(target)) ?? 'none')
-  const posix = await withListed(made)
-  await freeSharedMemory({ pid: postmaster?.pid ?? 0, systemV, posix, owner: target.owner })
+  const pids = postmaster === undefined ? [] : [postmaster.pid]
+  await freeSharedMemory({ pids, systemV, posix: await withListed(made), owner: target.owner })
+}
+
+/** Ends what still makes a cluster in a directory, with the memory that it has made. */
+export async function evict(
+  table: ProcessTable,
+  dataDir: string,
+  owner: Account,
+  { haltMs, killMs }: StopDeadlines = STOP_DEADLINES,
+): Promise<void> {
+  const processes = await haltAll(table, [], () => table.makersIn(dataDir), haltMs)
+  const { posix, systemV } = await memoryOf(table, processes)
+  await killThem(table, processes, killMs)
+  const pids = processes.map(({ pid }) => pid)
+  await freeSharedMemory({ pids, systemV: { attached: systemV }, posix: await withListed(posix), owner })
+}
+
+async function memoryOf(table: ProcessTable, processes: readonly ProcessIdentity[]): Promise<MappedMemory> {
+  const found = await Promise.all(processes.map(({ pid }) => table.sharedMemory(pid)))
+  return {
+    posix: found.flatMap((memory) => memory?.posix ?? []),
+    systemV: found.flatMap((memory) => memory?.systemV ?? []),
+  }
+}
+
+/** The first process first: had it not halted, it would start others in the place of those that end. */
+async function killThem(table: ProcessTable, processes: readonly ProcessIdentity[], killMs: number): Promise<void> {
+  for (const each of processes) await killProcess(table, each)
+  if (await untilAll(processes, async (each) => !(await isRunning(table, each)), killMs)) return
+  throw new ProvisionError('FAILED', 'a Postgres process does not end, not even by SIGKILL', {
+    hint: 'It waits for a disk that does not answer. Look at the storage.',
+  })
 }
 
 /** The segment of a server that ended long ago, whose pid may be somebody else's by now: its file tells of it. */
@@ -138,21 +164,21 @@ async function leftBehind({ dataDir, postmaster }: Target): Promise<{ key: numbe
  */
 async function haltAll(
   table: ProcessTable,
-  dataDir: string,
-  postmaster: ProcessIdentity | undefined,
+  first: readonly ProcessIdentity[],
+  all: () => Promise<ProcessIdentity[]>,
   timeoutMs: number,
 ): Promise<ProcessIdentity[]> {
   const deadline = Date.now() + timeoutMs
   const known = new Map<number, ProcessIdentity>()
   // From then on there are no new ones, but for what those that are there are about to fork.
-  let next: ProcessIdentity[] = postmaster === undefined ? [] : [postmaster]
+  let next = first
   do {
     for (const each of next) {
       known.set(each.pid, each)
       await signalProcess(table, each, 'SIGSTOP')
     }
     await untilAll(next, (each) => table.hasHalted(each), Math.max(deadline - Date.now(), 0))
-    next = leftBy(postmaster, await inDirectoryOf(table, dataDir, postmaster)).filter(({ pid }) => !known.has(pid))
+    next = (await all()).filter(({ pid }) => !known.has(pid))
   } while (next.length > 0)
   return [...known.values()]
 }
