@@ -1,7 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { refOf } from '../catalogue/snapshots.ts'
+import { isOutOfSpace } from '../errors.ts'
 import type { Logger } from '../log.ts'
+
+/** Trees of files go one by one: those of a large clone take longer than anybody should wait for. */
+const PATIENCE_MS = 10_000
 
 /**
  * Removes what was retired, as far as nothing stands on it: a clone's volume goes after the last snapshot of it, a scratch volume after
@@ -34,6 +39,25 @@ export class GarbageCollector {
       return this.collect()
     })
     return this.#again
+  }
+
+  /**
+   * Does what takes space. Where there is too little, it is done again once what was deleted is gone: who deletes a clone hears of it before
+   * its data is removed.
+   */
+  async makingRoomFor<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isOutOfSpace(error) || !this.#isDue()) throw error
+      await Promise.race([this.collect(), delay(PATIENCE_MS, undefined, { ref: false })])
+      return work()
+    }
+  }
+
+  #isDue(): boolean {
+    const { volumes, snapshots } = this.#catalogue
+    return [...volumes.list(), ...snapshots.list()].some(({ state }) => state === 'retired')
   }
 
   async #collect(): Promise<void> {

@@ -50,9 +50,9 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const requireWritable = () => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
   }
-  const requireSpace = () => disk.requireSpace()
+  const requireSpace = () => garbage.makingRoomFor(() => disk.requireSpace())
   const takeSpace = (cloneBytes: number) =>
-    disk.takeSpace(provisioner.storage.capabilities.sharesBlocks ? 0 : cloneBytes)
+    garbage.makingRoomFor(() => disk.takeSpace(provisioner.storage.capabilities.sharesBlocks ? 0 : cloneBytes))
   const collectGarbage = async () => {
     await garbage.collect()
     lifecycle.restarts.spaceMayBeBack()

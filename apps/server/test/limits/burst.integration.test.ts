@@ -50,6 +50,6 @@ test.skipIf(!isRoot)(
     for (const { id } of clones) expect((await lab.fetch(`/clone/${id}`, { method: 'DELETE' })).status).toBe(202)
     await eventually('all are gone', async () => ((await (await lab.fetch('/clones')).json()) as Clone[]).length === 0)
     const again = await lab.fetch('/clone?wait=60', { method: 'POST', json: { db: LOGIN } })
-    expect(await again.json()).toMatchObject({ status: { code: 'OK' } })
+    expect(((await again.json()) as Clone).status).toEqual({ code: 'OK', message: 'Database is ready' })
   },
 )
