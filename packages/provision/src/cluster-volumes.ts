@@ -59,6 +59,7 @@ export class ClusterVolumes {
   /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
   async destroy(id: VolumeId): Promise<void> {
     await this.runtime.remove(id)
+    // Of an import that was cut off nothing is on record, and what makes its cluster goes on.
     const volume = await this.storage.findVolume(id)
     if (volume) await this.runtime.evict(dataDirOf(volume))
     await this.storage.destroyVolume(id)

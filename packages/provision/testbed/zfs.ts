@@ -8,13 +8,20 @@ import { RUNNER, RUNNER_FAILED, runnerIsHere } from './zfs-runner.ts'
  * there is no such kernel either.
  *
  * @param check what is to be true of the number of tests that passed there
+ * @param isLong takes many minutes on a kernel within the kernel, so that it is run with `DBLAB_LONG_TESTS` alone
  */
-export function testOnZfs(title: string, inner: InnerTests, check: (passed: number) => void): void {
+export function testOnZfs(
+  title: string,
+  inner: InnerTests,
+  check: (passed: number) => void,
+  { isLong = false }: { isLong?: boolean } = {},
+): void {
   const missing = runnerIsHere()
     ? undefined
     : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
   describeDriver('zfs', missing, () => {
-    test(title, { timeout: 1_800_000 }, async () => {
+    const name = isLong ? `${title} (under the runner; with DBLAB_LONG_TESTS)` : title
+    test.skipIf(isLong && !process.env.DBLAB_LONG_TESTS)(name, { timeout: 1_800_000 }, async () => {
       const wrap = async (argv: string[], reports: string) => [
         RUNNER,
         'run',

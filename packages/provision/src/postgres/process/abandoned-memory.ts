@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { isSystemError } from '../../errors.ts'
 import type { Account } from '../runtime.ts'
 import type { ProcessTable } from './processes.ts'
+import { allPids } from './processes-linux.ts'
 import { removeSegment, withListed } from './shared-memory.ts'
 
 const DIRECTORY = '/dev/shm'
@@ -60,9 +61,8 @@ export class AbandonedMemory {
 
   /** Undefined where there is a process that could have some of it in use, and can't be looked at. */
   async #inUse(): Promise<string[] | undefined> {
-    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
     const found = await Promise.all(
-      pids.map(async (pid) => {
+      (await allPids()).map(async (pid) => {
         const memory = await this.#table.sharedMemory(pid)
         if (memory !== undefined) return memory.posix
         return (await this.#table.mayBelongTo(this.#account.uid, pid)) ? undefined : []

@@ -116,7 +116,8 @@ export class LinuxProcesses implements ProcessTable {
   }
 }
 
-async function allPids(): Promise<number[]> {
+/** Of every process that is seen (proc(5)). */
+export async function allPids(): Promise<number[]> {
   return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
 }
 
