@@ -7,6 +7,7 @@ import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
+import { vacuumSystemCatalogs } from './postgres/system-catalogs.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 /** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
@@ -115,6 +116,7 @@ export class Bases {
     await failPoint('import.filled')
     signal?.throwIfAborted()
     await prepareBase(instance, { database: spec.database, keepSuperusers: this.#keepSuperusers, signal })
+    await vacuumSystemCatalogs(instance, signal)
     await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)
     await this.#stopCleanly(spec.volumeId, dataDir)

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clone, Snapshot, Error as WireError } from '@dblab/models'
 import { expect } from 'vitest'
@@ -176,7 +176,20 @@ export class FullPool implements AsyncDisposable {
     await this.#eventuallyRuns('written')
     await writer.stop()
     expect(await writer.lost()).toBe(0)
-    return { rows: writer.acknowledged, refusals: [...new Set(writer.refusals)], answers: await reader.stop() }
+    const answers = await reader.stop().catch(async (error: unknown) => {
+      throw new Error(`a reader was disturbed: ${error}\n${await this.#story()}`, { cause: error })
+    })
+    return { rows: writer.acknowledged, refusals: [...new Set(writer.refusals)], answers }
+  }
+
+  /** What the server, since it was last started, and each Postgres said. */
+  async #story(): Promise<string> {
+    const instances = join(this.lab.directory, '.dblab/postgres/instances')
+    const logs = (await readdir(instances)).map(async (id) => {
+      const log = await readFile(join(instances, id, 'postgres.log'), 'utf8').catch(() => '')
+      return `--- ${id}\n${log}`
+    })
+    return [this.lab.output, ...(await Promise.all(logs))].join('\n')
   }
 
   async #eventuallyRuns(id: string): Promise<void> {

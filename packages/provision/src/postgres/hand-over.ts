@@ -1,10 +1,7 @@
 import { type Client, escapeIdentifier } from 'pg'
 import { inTrustingLibrary } from './disarm.ts'
-import { EXTENSION_ROLE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { EXTENSION_ROLE, FIRST_OWN_OID, LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { runAll } from './statements.ts'
-
-/** FirstNormalObjectId (src/include/access/transam.h): what has a lower number came with the cluster. */
-const FIRST_OWN_OID = 16384
 
 interface Kind {
   catalog: string

@@ -13,6 +13,8 @@ export const OWNER_ROLE = 'dblab_owner'
 export const EXTENSION_ROLE = 'dblab_extensions'
 /** A temporary superuser that imports run as, so that what they make can be told from what the system made, and handed over. */
 export const IMPORT_ROLE = 'dblab_import'
+/** FirstNormalObjectId (src/include/access/transam.h): what has a lower number came with the cluster. */
+export const FIRST_OWN_OID = 16384
 
 /** NAMEDATALEN - 1: Postgres cuts a longer identifier short without a word. */
 const MAX_NAME_BYTES = 63

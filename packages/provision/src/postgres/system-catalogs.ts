@@ -1,0 +1,36 @@
+import type { Client } from 'pg'
+import { type LabAddress, withLabConnection } from './connect.ts'
+import { FIRST_OWN_OID, LAB_DATABASE } from './names.ts'
+
+/** Autovacuum counts what ANALYZE has replaced here, and ANALYZE leaves it out itself. */
+const STATISTICS = 'pg_catalog.pg_statistic'
+
+/**
+ * Does in every database what autovacuum would do for the system's own tables, which initdb and all that came after have left to it. Else
+ * each clone does it again minutes after its start, in pages that are its own from then on; and one whose pool is full just then ends,
+ * with those who only read in it, because it can't write its log.
+ *
+ * @throws ProvisionError ABORTED, NO_SPACE
+ */
+export async function vacuumSystemCatalogs(instance: LabAddress, signal?: AbortSignal): Promise<void> {
+  const inDatabase = <T>(name: string, work: (client: Client) => Promise<T>) =>
+    withLabConnection(instance, name, work, { signal, timeoutMs: 0 })
+  const databases = await inDatabase(LAB_DATABASE, (client) =>
+    // Nobody can connect to what a DROP DATABASE that was cut off has left (-2, DATCONNLIMIT_INVALID_DB in pg_database.h).
+    client.query<{ name: string }>('select datname as name from pg_database where datallowconn and datconnlimit <> -2'),
+  )
+  for (const { name } of databases.rows) {
+    await inDatabase(name, async (client) => {
+      // Not what somebody has put beside them: the functions of its indexes would be called.
+      const { rows } = await client.query<{ table: string }>(
+        `select format('%I.%I', n.nspname, c.relname) as table from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind = 'r' and c.oid < $1 and c.oid <> $2::regclass`,
+        [FIRST_OWN_OID, STATISTICS],
+      )
+      const tables = rows.map(({ table }) => table).join(', ')
+      await client.query(`vacuum (freeze, analyze) ${tables}`)
+    })
+    // In a session of its own: what one has replaced is counted at its end.
+    await inDatabase(name, (client) => client.query(`vacuum (freeze) ${STATISTICS}`))
+  }
+}
