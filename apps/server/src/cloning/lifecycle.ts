@@ -8,6 +8,7 @@ import { cloneLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 import { databaseAfter } from './databases.ts'
 import { explainFailure, firstCause } from './explain.ts'
+import { FirstCheckpoints } from './first-checkpoints.ts'
 import { loginOf } from './login.ts'
 import { Restarts } from './restarts.ts'
 import { CloneSizes } from './sizes.ts'
@@ -50,6 +51,7 @@ const READY: Outcome = { status: 'OK', message: 'Database is ready' }
 export class CloneLifecycle {
   readonly restarts: Restarts
   readonly sizes: CloneSizes
+  readonly firstCheckpoints: FirstCheckpoints
   readonly #options: LifecycleOptions
   readonly #unsafeBootId: string | null
   #changed: (id: string) => void = () => {}
@@ -59,6 +61,7 @@ export class CloneLifecycle {
     this.#unsafeBootId = options.unsafe ? options.bootId : null
     const changed = (id: string) => this.#changed(id)
     this.sizes = new CloneSizes(options)
+    this.firstCheckpoints = new FirstCheckpoints(options)
     this.restarts = new Restarts({ ...options, unsafeBootId: this.#unsafeBootId, changed })
   }
 
@@ -101,6 +104,7 @@ export class CloneLifecycle {
       return
     }
     await failPoint('create.settled')
+    this.firstCheckpoints.add(id)
     void this.sizes.measure(id)
   }
 
@@ -142,6 +146,7 @@ export class CloneLifecycle {
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
+    this.firstCheckpoints.add(id)
     void this.sizes.measure(id)
     await collectGarbage()
   }

@@ -1,5 +1,6 @@
 import { isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import { InTurn } from '../lab/background.ts'
 import type { Logger } from '../log.ts'
 
 export interface CloneSizesOptions {
@@ -16,8 +17,7 @@ export class CloneSizes implements AsyncDisposable {
   /** By clone: what bounds its own bytes, as far as that was measured. */
   readonly quotas = new Map<string, number>()
   readonly #options: CloneSizesOptions
-  readonly #closing = new AbortController()
-  #last: Promise<void> = Promise.resolve()
+  readonly #turns = new InTurn()
 
   constructor(options: CloneSizesOptions) {
     this.#options = options
@@ -25,18 +25,15 @@ export class CloneSizes implements AsyncDisposable {
 
   /** Resolves once the clone was measured, behind all that were asked for before. Never rejects. */
   measure(id: string): Promise<void> {
-    this.#last = this.#last.then(() => this.#measure(id))
-    return this.#last
+    return this.#turns.add((signal) => this.#measure(id, signal))
   }
 
   forget(id: string): void {
     this.quotas.delete(id)
   }
 
-  async #measure(id: string): Promise<void> {
+  async #measure(id: string, signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, log } = this.#options
-    const { signal } = this.#closing
-    if (signal.aborted) return
     try {
       const before = catalogue.clones.get(id)
       if (!before || before.volumeId === null) return
@@ -53,7 +50,6 @@ export class CloneSizes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
-    await this.#last
+    await this.#turns[Symbol.asyncDispose]()
   }
 }

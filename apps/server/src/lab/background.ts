@@ -24,3 +24,21 @@ export function repeat(what: string, pauseMs: number, work: () => Promise<void>,
     },
   }
 }
+
+/** Work that nobody waits for, one after the other. Disposing it cuts off what is under way, and begins nothing that waits. */
+export class InTurn implements AsyncDisposable {
+  readonly #closing = new AbortController()
+  #last: Promise<void> = Promise.resolve()
+
+  /** Resolves once the work is done, behind all that was added before. The work must not reject. */
+  add(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.#closing
+    this.#last = this.#last.then(() => (signal.aborted ? undefined : work(signal)))
+    return this.#last
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    await this.#last
+  }
+}

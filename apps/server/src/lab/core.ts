@@ -71,7 +71,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     limits: config.clones,
   })
   return {
-    ...{ provisioner, ports, disk, jobs, clones, sizes: lifecycle.sizes },
+    ...{ provisioner, ports, disk, jobs, clones, sizes: lifecycle.sizes, firstCheckpoints: lifecycle.firstCheckpoints },
     snapshots: new SnapshotService({ ...common, jobs }),
     labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),
     collectGarbage: common.collectGarbage,

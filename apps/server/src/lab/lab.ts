@@ -64,6 +64,8 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   await disk.refresh()
   // For what the end of the jobs has changed.
   if (lost === undefined) stack.defer(() => core.labels.round())
+  // Ends after the jobs, which add to it.
+  stack.use(core.firstCheckpoints)
   stack.defer(() => jobs.close())
   const problems = lost === undefined ? await core.reconciler.reconcile() : []
   await failPoint('start.reconciled')

@@ -30,7 +30,7 @@ export function lacksFileSystem(kind: 'btrfs' | 'xfs'): string | undefined {
 export const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
 
 /** So that the storage itself has to refuse. */
-const UNGUARDED = { criticalFreePercent: 0, lowFreePercent: 0 }
+export const UNGUARDED = { criticalFreePercent: 0, lowFreePercent: 0 }
 
 /** The embedded pool of btrfs, in a directory of its own on the host's disk. */
 export async function smallBtrfs(storage: object = UNGUARDED, config: object = {}): Promise<SmallPool> {
