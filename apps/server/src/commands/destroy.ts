@@ -36,6 +36,8 @@ export async function destroy(config: Config, options: DestroyOptions): Promise<
     await endMakers(foundations)
     await failPoint('destroy.servers-removed')
     await foundations.storage.destroy()
+    // It lies in the lab's own directory: a kill between its making and the note of that must not leave it there.
+    await removeIfEmpty(places.pool(stateDir))
     await failPoint('destroy.storage-destroyed')
     await rm(places.postgres(stateDir), { recursive: true, force: true })
     await rm(places.binaries(stateDir), { recursive: true, force: true })
@@ -78,13 +80,15 @@ async function removeAuditLogs(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) if (name.startsWith(own)) await rm(join(dataDir, name), { force: true })
 }
 
-/** @returns what lies in it, where it is not empty */
+/** @returns what is left of it: what lies in it, or itself */
 async function removeIfEmpty(directory: string): Promise<string[]> {
   try {
     await rmdir(directory)
     return []
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return []
+    // What an admin has mounted there.
+    if (isSystemError(error, 'EBUSY')) return [directory]
     if (isSystemError(error, 'ENOTEMPTY')) return (await readdir(directory)).map((name) => `${directory}/${name}`)
     throw error
   }

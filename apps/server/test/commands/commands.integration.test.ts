@@ -65,6 +65,17 @@ describe('the commands', { timeout: 180_000 }, () => {
     await lab[Symbol.asyncDispose]()
   })
 
+  test('destroy leaves no pool of a lab whose first start was killed as it made one', async () => {
+    await using lab = await TestLab.make({ driver: 'copy' })
+    const DBLAB_FAULTS = JSON.stringify({ faults: [{ point: 'storage.root-made', action: 'kill' }] })
+    expect(await lab.run(['start'], { env: { DBLAB_FAULTS } })).toMatchObject({ code: -1 })
+    expect(await readdir(join(lab.directory, '.dblab'))).toContain('pool')
+    await lab.start()
+    await lab.interrupt()
+    expect(await lab.run(['destroy', '--yes'])).toMatchObject({ code: 0 })
+    expect(await readdir(lab.directory)).not.toContain('.dblab')
+  })
+
   test('a second server of the same lab is refused, and says where the first one is', async () => {
     await using lab = await TestLab.make({ driver: 'copy' })
     await lab.start()

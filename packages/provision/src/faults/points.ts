@@ -78,6 +78,9 @@ const SHELF = [
   'label.replaced',
 ] as const
 
+/** A pool in a directory that is there, or in a dataset: how it is noted whose it is. */
+const ROOT = ['storage.root-made'] as const
+
 /** How the embedded pool is made, attached and grown. */
 const POOL = [
   'pool.file-made',
@@ -91,7 +94,7 @@ const POOL = [
 type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
   string]
 
-export type FailPoint = Names<typeof POINTS> | (typeof SHELF)[number] | (typeof POOL)[number]
+export type FailPoint = Names<typeof POINTS> | (typeof SHELF)[number] | (typeof ROOT)[number] | (typeof POOL)[number]
 
 const BTRFS_COMMANDS = [
   'btrfs --version',
@@ -141,9 +144,9 @@ export const RARE_POINTS: readonly string[] = around(['btrfs property set', 'zfs
 /** The points that only labs on this driver come to. */
 export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {
   btrfs: [...SHELF, ...POOL, ...around(BTRFS_COMMANDS)],
-  zfs: around(ZFS_COMMANDS),
-  reflink: SHELF,
-  copy: SHELF,
+  zfs: [...ROOT, ...around(ZFS_COMMANDS)],
+  reflink: [...ROOT, ...SHELF],
+  copy: [...ROOT, ...SHELF],
 }
 
 /** The points of every lab. */

@@ -1,5 +1,6 @@
 import { isProvisionError, ProvisionError } from '../errors.ts'
 import { withCommandTimeout } from '../exec.ts'
+import { failPoint } from '../faults/faults.ts'
 import { exists, makeDirectory, removeIfEmpty } from '../files.ts'
 import { openBtrfs } from './btrfs/open.ts'
 import type { DriverName, StorageConfig, StoragePool } from './config.ts'
@@ -116,6 +117,7 @@ async function opened(
     // An embedded pool is known by its image.
     if (pool.embedded || (await readMarker(root))) return
     await makeDirectory(root, 0o711)
+    await failPoint('storage.root-made')
     await writeMarker(root, { driver: name, madeRoot })
   })
   return {

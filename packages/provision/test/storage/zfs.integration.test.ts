@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
@@ -64,6 +64,7 @@ function declareTests(): void {
       expect(path).toBe(join(world.config.root, 'zfs', 'source'))
       await writeFile(join(path, 'file'), 'x')
       await opened.destroy()
+      expect(await readdir(world.config.root)).not.toContain('zfs')
     })
 
     test('without a mount point of its own it is UNAVAILABLE', async () => {

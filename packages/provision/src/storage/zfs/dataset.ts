@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { isProvisionError, ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
+import { removeIfEmpty } from '../../files.ts'
 import { checkPassable, nearestExisting } from '../access.ts'
 import { zfs } from './commands.ts'
 import { codeOf, explainZfs } from './errors.ts'
@@ -71,10 +73,14 @@ export async function makeDataset(config: ZfsConfig): Promise<void> {
     'create',
     '-o',
     'atime=off',
-    ...(inherits ? [] : ['-o', `mountpoint=${config.root}/zfs`]),
+    ...(inherits ? [] : ['-o', `mountpoint=${ownMountPoint(config)}`]),
     ...label,
     config.dataset,
   )
+}
+
+function ownMountPoint({ root }: ZfsConfig): string {
+  return join(root, 'zfs')
 }
 
 /** Destroys the dataset if this lab made it and nothing is left in it. */
@@ -84,6 +90,8 @@ export async function removeDataset(config: ZfsConfig): Promise<void> {
   if (label?.lab !== config.labId || label.kind !== 'pool') return
   try {
     await zfs('destroy', config.dataset)
+    // ZFS leaves a mount point that a dataset has of its own, and does not inherit (libzfs_mount.c, remove_mountpoint).
+    await removeIfEmpty(ownMountPoint(config))
   } catch (error) {
     // Others keep datasets or snapshots there.
     if (!(error instanceof CommandError) || codeOf(error) !== 'IN_USE') throw error
