@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { stat, statfs } from 'node:fs/promises'
+import { rm, stat, statfs } from 'node:fs/promises'
 import {
   type BinarySource,
   binarySource,
@@ -59,6 +59,8 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     await writeIdentity(dataDir, identity)
   }
   await makeStateDir(stateDir)
+  // Left by an import that was killed.
+  await rm(places.importLogin(stateDir), { recursive: true, force: true })
   const { imageSize, commandSeconds, ...wanted } = config.storage
   const storage = await openStorage({
     // The configured one too where a first start was cut off before it had chosen.

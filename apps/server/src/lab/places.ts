@@ -45,6 +45,8 @@ export const places = {
   pool: (stateDir: string) => join(stateDir, 'pool'),
   /** Written by the storage when it is first opened. */
   poolMarker: (stateDir: string) => join(stateDir, 'pool', 'dblab-storage.json'),
+  /** There only while an import is under way. */
+  importLogin: (stateDir: string) => join(stateDir, 'import'),
   postgres: (stateDir: string) => join(stateDir, 'postgres'),
   binaries: (stateDir: string) => join(stateDir, 'binaries'),
 }

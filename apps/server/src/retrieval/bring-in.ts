@@ -2,6 +2,7 @@ import { basename, resolve } from 'node:path'
 import { createImportRole, findClientTools, IMPORT_ROLE } from '@dblab/provision'
 import { LabError } from '../errors.ts'
 import type { Lab } from '../lab/lab.ts'
+import { places } from '../lab/places.ts'
 import type { Logger } from '../log.ts'
 import { inspectDump } from './dump.ts'
 import { makeGeneration, type Source } from './generation.ts'
@@ -59,6 +60,7 @@ function sampleSource(scale: number, log: Logger): Source {
 /** What can be known to fail is refused here, before anything is made. */
 async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logger): Promise<Source> {
   const { account } = lab.provisioner.runtime
+  const loginDirectory = places.importLogin(lab.foundations.identity.stateDir)
   const embedded = (await lab.foundations.binaries()).source === 'embedded'
   const plan = await inspectDump(path, { tools: await findClientTools(), account, signal })
   log.info('importing', { path, kind: plan.kind, database: plan.database, bytes: plan.sizeBytes, tables: plan.tables })
@@ -69,7 +71,8 @@ async function dumpSource(lab: Lab, path: string, signal: AbortSignal, log: Logg
     message: `Imported from ${basename(path)}`,
     loginRoles: [IMPORT_ROLE],
     fill: async (instance) => {
-      const result = await importDump(plan, instance, { account, embedded, signal, onProgress: progressLog(log) })
+      const onProgress = progressLog(log)
+      const result = await importDump(plan, instance, { account, loginDirectory, embedded, signal, onProgress })
       for (const note of result.notes) log.warn(note)
       return result.dataStateAt
     },

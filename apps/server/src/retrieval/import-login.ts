@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type Account,
@@ -23,13 +22,15 @@ export interface ImportLogin extends AsyncDisposable {
  * Lets the import role in over TCP with a password that is made for this one import. Disposing takes the password, the right to log in, the file and
  * whatever is still connected away; the role itself stays, for it owns what was restored.
  * https://www.postgresql.org/docs/current/libpq-pgpass.html
+ *
+ * @param directory for the file; made here, where the account can pass and nobody else can make it first
  */
-export async function openImportLogin(instance: Instance, account: Account): Promise<ImportLogin> {
+export async function openImportLogin(instance: Instance, account: Account, directory: string): Promise<ImportLogin> {
   await using undo = new AsyncDisposableStack()
   const password = randomBytes(24).toString('base64url')
   undo.defer(() => closeRole(instance))
   await createImportRole(instance, password)
-  const directory = await mkdtemp(join(tmpdir(), 'dblab-import-'))
+  await mkdir(directory, { mode: 0o700 })
   undo.defer(() => rm(directory, { recursive: true, force: true }))
   const passFile = join(directory, 'pgpass')
   await writeFile(passFile, `*:*:*:${IMPORT_ROLE}:${password}\n`, { mode: 0o600 })

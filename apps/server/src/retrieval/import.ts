@@ -12,6 +12,8 @@ import { runTool } from './tool-process.ts'
 export interface ImportOptions {
   /** Runs the tool. It is the account that Postgres runs as: a script's own commands reach no further than the server's do. */
   account: Account
+  /** Where the tool finds its password, while it runs: a place that the account can pass, and where nothing is yet. */
+  loginDirectory: string
   /** Where the instance listens over TCP; it was started with the import role among its users. */
   host?: string
   /** The server is npm's, which the system's packages don't extend. */
@@ -67,7 +69,7 @@ async function restoreWithLogin(
   options: ImportOptions,
   makeDatabase: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
-  await using login = await openImportLogin(instance, options.account)
+  await using login = await openImportLogin(instance, options.account, options.loginDirectory)
   const note = plan.createsDatabase ? undefined : await makeDatabase()
   await restore(plan, instance, login, options)
   return note

@@ -1,6 +1,7 @@
+import { join } from 'node:path'
 import { findClientTools } from '@dblab/provision'
 import { type DumpPlan, inspectDump } from '../../src/retrieval/dump.ts'
-import { type ImportResult, importDump } from '../../src/retrieval/import.ts'
+import { type ImportOptions, type ImportResult, importDump } from '../../src/retrieval/import.ts'
 import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -19,5 +20,10 @@ export async function bringIn(
   path: string,
   onProgress?: (progress: RetrievalProgress) => void,
 ): Promise<ImportResult> {
-  return importDump(await planOf(cluster, path), cluster.instance, { account: cluster.account, onProgress })
+  return importDump(await planOf(cluster, path), cluster.instance, { ...toolOf(cluster), onProgress })
+}
+
+/** Who runs the restoring tool, and where it finds its password. */
+export function toolOf(cluster: Cluster): Pick<ImportOptions, 'account' | 'loginDirectory'> {
+  return { account: cluster.account, loginDirectory: join(cluster.directory, 'import') }
 }

@@ -4,7 +4,7 @@ import { CommandError, run } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { importDump } from '../../src/retrieval/import.ts'
-import { bringIn, lacking, planOf } from './bring-in.ts'
+import { bringIn, lacking, planOf, toolOf } from './bring-in.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
 import { giveTo } from './dumps.ts'
 
@@ -68,11 +68,11 @@ describe.skipIf(!binaries || lacking !== '')(`an import that fails${lacking}`, (
     await using cluster = await freshCluster()
     const path = await script(cluster, 'CREATE EXTENSION no_such_extension;\n')
     const plan = await planOf(cluster, path)
-    const { account } = cluster
-    await expect(importDump(plan, cluster.instance, { account, embedded: false })).rejects.toMatchObject({
+    const tool = toolOf(cluster)
+    await expect(importDump(plan, cluster.instance, { ...tool, embedded: false })).rejects.toMatchObject({
       hint: expect.stringMatching(/^Install them for the server that the lab runs/),
     })
-    await expect(importDump(plan, cluster.instance, { account, embedded: true })).rejects.toMatchObject({
+    await expect(importDump(plan, cluster.instance, { ...tool, embedded: true })).rejects.toMatchObject({
       hint: expect.stringMatching(/can't be extended.*postgres\.binDir/),
     })
   })
@@ -98,7 +98,7 @@ describe.skipIf(!binaries || lacking !== '')(`an import that fails${lacking}`, (
     const path = await script(cluster, 'CREATE TABLE a ();\n')
     const plan = await planOf(cluster, path)
     await writeFile(path, 'CREATE TABLE a ();\nCREATE TABLE b ();\n')
-    await expect(importDump(plan, cluster.instance, { account: cluster.account })).rejects.toMatchObject({
+    await expect(importDump(plan, cluster.instance, toolOf(cluster))).rejects.toMatchObject({
       code: 'INVALID',
     })
   })
@@ -125,7 +125,7 @@ describe.skipIf(!binaries || lacking !== '')(`an import that fails${lacking}`, (
   async function stopWhen(cluster: Cluster, path: string, begun: () => Promise<boolean>): Promise<void> {
     const plan = await planOf(cluster, path)
     const controller = new AbortController()
-    const importing = importDump(plan, cluster.instance, { account: cluster.account, signal: controller.signal })
+    const importing = importDump(plan, cluster.instance, { ...toolOf(cluster), signal: controller.signal })
     const refused = expect(importing).rejects.toMatchObject({ code: 'ABORTED' })
     await expect.poll(begun, { timeout: 10_000 }).toBe(true)
     controller.abort()

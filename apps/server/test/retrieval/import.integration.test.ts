@@ -7,7 +7,7 @@ import { importDump } from '../../src/retrieval/import.ts'
 import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
 import { copiedRows } from '../support/dump-rows.ts'
 import { pagilaFile, pagilaMissing } from '../support/pagila.ts'
-import { bringIn, lacking, planOf, tools } from './bring-in.ts'
+import { bringIn, lacking, planOf, toolOf, tools } from './bring-in.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
 import { dump, fillSource, oddDatabase } from './dumps.ts'
 
@@ -195,7 +195,7 @@ describe.skipIf(lacking !== '').each(installations)(
         await using cluster = await startCluster(binaries)
         const plan = await planOf(cluster, made.custom ?? '')
         plan.facts.createDatabase = plan.facts.createDatabase?.replace(/LOCALE = '[^']*'/, `LOCALE = 'xx_YY.utf8'`)
-        const { notes } = await importDump(plan, cluster.instance, { account: cluster.account })
+        const { notes } = await importDump(plan, cluster.instance, toolOf(cluster))
         expect(notes).toContainEqual(expect.stringMatching(/this cluster's own locale.*xx_YY/))
       })
 
@@ -217,7 +217,7 @@ describe.skipIf(lacking !== '').each(installations)(
         await chmod(path, 0o600)
         const plan = await planOf(cluster, path)
         if (isRoot) expect(plan.readable).toBe(false)
-        await expect(importDump(plan, cluster.instance, { account: cluster.account })).resolves.toMatchObject({
+        await expect(importDump(plan, cluster.instance, toolOf(cluster))).resolves.toMatchObject({
           tables: 2,
         })
       })
