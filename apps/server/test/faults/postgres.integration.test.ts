@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { type Postmaster, postmasterOf } from '../support/postmaster.ts'
+import { untilAtRest } from '../support/rest.ts'
 import { openSession, query } from '../support/sql.ts'
 import { bystander } from './bystander.ts'
 
@@ -208,11 +209,13 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
   })
 
   test('damaged so that it panics at each start: the words of its log say so, and it can be reset and deleted', async () => {
-    const { postmaster } = await make('panics')
-    process.kill(postmaster.pid, 'SIGKILL')
+    const { url, postmaster } = await make('panics')
+    // Else a process of it could still write there, after us.
+    await untilAtRest(url)
     const wal = join(postmaster.dataDir, 'pg_wal')
     const segments = (await readdir(wal)).filter((name) => /^[0-9A-F]{24}$/.test(name))
     for (const name of segments) await writeFile(join(wal, name), Buffer.alloc((await stat(join(wal, name))).size))
+    process.kill(postmaster.pid, 'SIGKILL')
     const message = await messageOnce('panics', 'FATAL', /could not be started, and will be tried again/)
     expect(message).toMatch(/(PANIC|FATAL): .*checkpoint record/)
     expect(message.length).toBeLessThan(5000)
@@ -221,10 +224,11 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
   })
 
   test('without its control file: it says what it can’t read, and can be deleted as it is', async () => {
-    const { postmaster } = await make('uncontrolled')
-    process.kill(postmaster.pid, 'SIGKILL')
+    const { url, postmaster } = await make('uncontrolled')
+    await untilAtRest(url)
     const control = join(postmaster.dataDir, 'global/pg_control')
     await writeFile(control, Buffer.alloc((await stat(control)).size))
+    process.kill(postmaster.pid, 'SIGKILL')
     await messageOnce('uncontrolled', 'FATAL', /(PANIC|FATAL): .*(incompatible|control file|checksum)/)
     await other.goesOn()
     await remove('uncontrolled')

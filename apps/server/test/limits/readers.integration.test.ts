@@ -4,6 +4,7 @@ import { describeDriver } from '@dblab/provision/testbed'
 import { expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
+import { isAtRest, untilAtRest } from '../support/rest.ts'
 import { query } from '../support/sql.ts'
 import { lacksFileSystem, smallBtrfs, UNGUARDED } from './pools.ts'
 import { Reader } from './traffic.ts'
@@ -16,7 +17,7 @@ describeDriver('btrfs', lacksFileSystem('btrfs'), () => {
     await lab.start()
     const read = urlOf(await createClone(lab, { id: 'read' }))
     const written = urlOf(await createClone(lab, { id: 'written' }))
-    for (const url of [read, written]) await eventually('it is at rest', () => isAtRest(url))
+    for (const url of [read, written]) await untilAtRest(url)
     const reader = new Reader(read)
     await reader.start()
     await query(written, 'CREATE TABLE written (id int)')
@@ -38,12 +39,6 @@ describeDriver('btrfs', lacksFileSystem('btrfs'), () => {
     )
   }, 240_000)
 })
-
-/** True when next to nothing was logged since the last checkpoint. A clone's user alone makes for some KiB. */
-async function isAtRest(url: string): Promise<boolean> {
-  const sql = 'SELECT pg_current_wal_insert_lsn() - checkpoint_lsn < 1000 AS rests FROM pg_control_checkpoint()'
-  return (await query<{ rests: boolean }>(url, sql))[0]?.rests ?? false
-}
 
 async function logs(lab: TestLab): Promise<string> {
   const instances = join(lab.directory, '.dblab/postgres/instances')
