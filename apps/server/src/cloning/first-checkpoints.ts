@@ -9,7 +9,7 @@ export interface FirstCheckpointsOptions {
   log: Logger
 }
 
-/** Bring new clones to rest, one after the other, once their users have them already. One that is cut off is made when Postgres' own is due. */
+/** Brings new clones to rest, one after the other, once their users have them already. One that is cut off is made when Postgres' own is due. */
 export class FirstCheckpoints implements AsyncDisposable {
   readonly #options: FirstCheckpointsOptions
   readonly #turns = new InTurn()
@@ -28,7 +28,7 @@ export class FirstCheckpoints implements AsyncDisposable {
       const volumeId = catalogue.clones.get(id)?.volumeId
       if (volumeId) await provisioner.makeFirstCheckpoint(volumeId, { signal })
     } catch (error) {
-      // A clone may go, or be swapped, meanwhile.
+      // A clone may go, or be swapped, meanwhile; of one that does not answer, or finds no room, the monitor tells.
       if (isProvisionError(error)) log.debug('no first checkpoint', { clone: id, error: error.message })
       else log.error('no first checkpoint', { clone: id, error })
     }
