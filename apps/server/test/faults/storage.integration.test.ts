@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
-import { postmasterOf } from '../support/postmaster.ts'
+import { postmasterOf, untilEnded } from '../support/postmaster.ts'
 import { query } from '../support/sql.ts'
 import { bystander } from './bystander.ts'
 
@@ -50,7 +50,7 @@ async function whileDown(lab: TestLab, url: string, work: (dataDir: string) => P
   process.kill(lab.pid, 'SIGSTOP')
   try {
     process.kill(pid, 'SIGKILL')
-    await eventually('it has ended', () => !existsSync(`/proc/${pid}/cwd`))
+    await untilEnded({ dataDir })
     await work(dataDir)
   } finally {
     process.kill(lab.pid, 'SIGCONT')

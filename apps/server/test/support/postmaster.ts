@@ -1,4 +1,5 @@
-import { readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { eventually } from './lab.ts'
 import { openSession } from './sql.ts'
 
 export interface Postmaster {
@@ -18,4 +19,13 @@ export async function postmasterOf(url: string): Promise<Postmaster> {
   } finally {
     await session.end()
   }
+}
+
+/** Until none of its processes is left: those of a postmaster that was killed may write on for a while. */
+export async function untilEnded({ dataDir }: Pick<Postmaster, 'dataDir'>): Promise<void> {
+  await eventually(`nothing runs in ${dataDir}`, async () => {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+    const directories = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => undefined)))
+    return !directories.includes(dataDir)
+  })
 }
