@@ -47,7 +47,7 @@ test('what strikes at a point does so in a round that comes to it', () => {
   const quotas = around('btrfs quota enable', 'btrfs quota disable', 'btrfs quota rescan')
   same(of.grow, ['pool.file-grown', ...around('btrfs filesystem resize', 'losetup --set-capacity'), ...quotas])
   const made = ['pool.file-made', 'pool.formatted', 'pool.linked', 'start.storage-noted', 'start.catalogue-made']
-  same(of.birth, [...made, ...around('mkfs.btrfs')])
+  same(of.birth, ['storage.root-made', ...made, ...around('mkfs.btrfs')])
   const attached = ['pool.attached', 'pool.mounted', ...around('losetup --find', 'mount', 'zfs mount')]
   same(of.restart, [...startingWith('restart.'), ...attached])
   same(of.import, [...startingWith('import.'), ...around('btrfs subvolume create', 'zfs create', 'zfs set')])

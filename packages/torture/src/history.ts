@@ -95,7 +95,7 @@ export function kindFor(point: string): RoundKind {
   if (/ (btrfs filesystem resize|btrfs quota \w+|losetup --set-capacity)$/.test(point)) return 'grow'
   if (point === 'pool.file-grown') return 'grow'
   if (/ mkfs.btrfs$/.test(point) || /^pool\.(file-made|formatted|linked)$/.test(point)) return 'birth'
-  if (point === 'start.storage-noted' || point === 'start.catalogue-made') return 'birth'
+  if (['storage.root-made', 'start.storage-noted', 'start.catalogue-made'].includes(point)) return 'birth'
   if (operation === 'pool') return 'restart'
   if (/ (losetup --find|mount|zfs mount)$/.test(point)) return 'restart'
   if (operation === 'destroy') return 'death'
