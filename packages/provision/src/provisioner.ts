@@ -233,6 +233,7 @@ export class Provisioner {
     const { host, tls, limits, allowSuperusers } = this.#options
     const dataDir = dataDirOf(volume)
     const settings = await this.#volumes.settingsOf(dataDir)
+    const timeoutMs = this.#volumes.deadlines.startMs
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
@@ -250,14 +251,14 @@ export class Provisioner {
           settings,
           limits,
         },
-        { signal, timeoutMs: this.#volumes.deadlines.startMs },
+        { signal, timeoutMs },
       )
       await failPoint('clone.postgres-started')
       onStep?.('user')
       await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
       await failPoint('clone.user-set-up')
       onStep?.('login')
-      await probeLogin({ host: reachableAddress(host), port, tls: tls !== undefined, ...login }, { signal })
+      await probeLogin({ host: reachableAddress(host), port, tls: tls !== undefined, ...login }, { signal, timeoutMs })
       await failPoint('clone.login-proven')
     })
     undo.move()

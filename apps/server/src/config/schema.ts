@@ -125,7 +125,9 @@ const postgres = z
       .positive()
       .max(86_400)
       .default(60)
-      .describe("A new or reset clone's Postgres that is not ready by then has failed"),
+      .describe(
+        "A new or reset clone's Postgres that is not ready by then has failed; and so has the first login of its user that takes as long again",
+      ),
     recoverySeconds: z
       .number()
       .positive()

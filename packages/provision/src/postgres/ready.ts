@@ -15,11 +15,12 @@ export interface LoginTarget {
 }
 
 export interface ProbeOptions {
+  /** 60 seconds by default, as for every connection of the lab's own. */
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000
+const DEFAULT_TIMEOUT_MS = 60_000
 /** A server that was ready on its socket answers over TCP too, so more than the first try is rarely needed. */
 const RETRY_AFTER_MS = [10, 25, 50, 100, 200] as const
 const NOT_YET_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'] as const
@@ -44,14 +45,14 @@ export async function probeLogin(target: LoginTarget, options: ProbeOptions = {}
   for (let tries = 0; ; tries++) {
     try {
       cut.throwIfAborted()
-      return await logIn(target, cut)
+      return await logIn(target, timeoutMs, cut)
     } catch (error) {
       if (options.signal?.aborted)
         throw new ProvisionError('ABORTED', 'the test of the login was stopped on request', { cause: error })
       if (cut.aborted) {
         throw new ProvisionError('TIMEOUT', `no login over TCP in ${timeoutMs} ms`, {
           cause: error,
-          hint: `Check that connections to ${target.host} port ${target.port} are possible on this machine.`,
+          hint: `Check that connections to ${target.host} port ${target.port} are possible on this machine, and its load.`,
         })
       }
       if (!mayPass(error) || tries >= RETRY_AFTER_MS.length) throw refused(error, target)
@@ -60,7 +61,11 @@ export async function probeLogin(target: LoginTarget, options: ProbeOptions = {}
   }
 }
 
-async function logIn({ host, port, database, username, password, tls }: LoginTarget, cut: AbortSignal): Promise<void> {
+async function logIn(
+  { host, port, database, username, password, tls }: LoginTarget,
+  timeoutMs: number,
+  cut: AbortSignal,
+): Promise<void> {
   const socket = new Socket()
   const client = new Client({
     host,
@@ -76,7 +81,7 @@ async function logIn({ host, port, database, username, password, tls }: LoginTar
     ssl: tls ? { rejectUnauthorized: false } : false,
     application_name: 'dblab',
     // Something, or the caller's PGOPTIONS would be taken.
-    options: '-c statement_timeout=10s',
+    options: `-c statement_timeout=${timeoutMs}`,
     stream: () => socket,
   })
   client.on('error', () => undefined)

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../src/exec.ts'
 import {
@@ -139,6 +141,17 @@ describe('a probe of the login', () => {
     await clone.world.runtime.stop('clone', 'clean')
     await expect(probeLogin(target)).rejects.toMatchObject({ code: 'FAILED' })
     await expect(probeLogin(target, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  test('waits for a server that says nothing as long as it may', async () => {
+    await using silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const began = Date.now()
+    await expect(
+      probeLogin({ host: '127.0.0.1', port, database: 'postgres', username: 'ann' }, { timeoutMs: 300 }),
+    ).rejects.toMatchObject({ code: 'TIMEOUT', message: 'no login over TCP in 300 ms' })
+    expect(Date.now() - began).toBeGreaterThanOrEqual(299)
   })
 })
 
