@@ -1,7 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '@dblab/provision'
 import { describe, expect, test } from 'vitest'
+import { filesBelow } from '../support/files-below.ts'
 import { type Api, PASSWORD, unique } from './api.ts'
 
 export function secretsContract(api: () => Api): void {
@@ -28,16 +29,12 @@ function found(bytes: Buffer, token: string): string[] {
   return forms.filter((form) => bytes.includes(form))
 }
 
-/** All but the data of Postgres, which is its own to keep, and the token's own file. */
+/** All but the data of Postgres, which is its own to keep, copies of its programs, and the token's own file. */
 async function filesOf(directory: string): Promise<{ path: string; bytes: Buffer }[]> {
-  const entries = await readdir(directory, { withFileTypes: true, recursive: true })
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !/\/pool\/(?:volumes|snapshots)\/[^/]+\/files\//.test(path) && !path.endsWith('/.dblab/token'))
-    // Copies of Postgres' programs.
-    .filter((path) => !path.includes('/binaries/'))
-  return Promise.all(files.map(async (path) => ({ path, bytes: await readIfThere(path) })))
+  const enters = (path: string) => !/\/pool\/(?:volumes|snapshots)\/[^/]+\/files$|\/binaries$/.test(path)
+  const paths: string[] = []
+  for await (const path of filesBelow(directory, enters)) if (!path.endsWith('/.dblab/token')) paths.push(path)
+  return Promise.all(paths.map(async (path) => ({ path, bytes: await readIfThere(path) })))
 }
 
 /** A file of a clone that is being removed may go meanwhile. */

@@ -1,6 +1,7 @@
-import { open, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { isSystemError } from '@dblab/provision'
+import { filesBelow } from '../support/files-below.ts'
 import type { Secrets } from './forms.ts'
 
 /** Small enough that many are nothing but zeros: those are most of a sparse image, and much of a Postgres. */
@@ -16,9 +17,8 @@ export interface Scan {
 /** Reads every byte of every file below a directory, those of mounted file systems too. What goes meanwhile is passed over. */
 export async function scanFiles(directory: string, secrets: Secrets, passOver: string[] = []): Promise<Scan> {
   const scan: Scan = { found: [], files: 0, bytes: 0 }
-  for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile() || passOver.includes(entry.name)) continue
-    const path = join(entry.parentPath, entry.name)
+  for await (const path of filesBelow(directory)) {
+    if (passOver.includes(basename(path))) continue
     // A name is written down too.
     for (const what of secrets.in(path)) scan.found.push(`${path}: its name holds ${what}`)
     try {
