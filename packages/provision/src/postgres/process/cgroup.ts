@@ -145,8 +145,10 @@ export function groupOfCgroup2(text: string): string | undefined {
 async function parentGroup(): Promise<string> {
   if (process.platform !== 'linux') throw cannot('only Linux has control groups')
   const mount = mountOfCgroup2(await readFile('/proc/self/mountinfo', 'utf8'))
+  // Before the next file is read, which a kernel without control groups does not have.
+  if (mount === undefined) throw cannot('cgroup v2 is not mounted')
   const own = groupOfCgroup2(await readFile('/proc/self/cgroup', 'utf8'))
-  if (mount === undefined || own === undefined) throw cannot('cgroup v2 is not mounted')
+  if (own === undefined) throw cannot('this process is in no group of cgroup v2')
   return process.geteuid?.() === 0 ? mount : join(mount, own)
 }
 
