@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseTime } from './time.ts'
+import { parseTime, toMilliseconds } from './time.ts'
 
 test.each([
   ['2026-01-31', '2026-01-31T00:00:00.000Z'],
@@ -16,3 +16,7 @@ test.each(['', 'tomorrow', '2026-02-31', '2026-13-01', '9999-12-31T23:59:59-05:0
     expect(parseTime(text)).toBeUndefined()
   },
 )
+
+test('a deadline of any length is one that Node takes', () => {
+  expect([60, 1.0015, 0.0001].map(toMilliseconds)).toEqual([60_000, 1002, 1])
+})

@@ -17,6 +17,11 @@ export function parseTime(text: string): string | undefined {
   return sound ? time.toISOString() : undefined
 }
 
+/** As whole milliseconds, which Node's timeouts must be: as many as there are at least. */
+export function toMilliseconds(seconds: number): number {
+  return Math.ceil(seconds * 1000)
+}
+
 /** @throws LabError INVALID_REQUEST naming the field */
 export function requireTime(text: string, field: string): string {
   const time = parseTime(text)

@@ -16,6 +16,7 @@ import { type Lab, openLab } from '../lab/lab.ts'
 import { writeServerFile } from '../lab/server-file.ts'
 import type { Logger } from '../log.ts'
 import { bringIn } from '../retrieval/bring-in.ts'
+import { toMilliseconds } from '../time.ts'
 import { openApi, version } from '../version.ts'
 
 export interface StartOptions {
@@ -79,10 +80,11 @@ function stopSignal(log: Logger): AbortSignal {
 }
 
 function createServer(config: Config, app?: ReturnType<typeof createApp>): Server {
+  const requestTimeout = toMilliseconds(config.requestTimeoutSeconds)
   const timeouts = {
     // Against clients that send a request byte by byte. An answer may take longer: `?wait=` holds it.
-    requestTimeout: config.requestTimeoutSeconds * 1000,
-    headersTimeout: Math.min(config.requestTimeoutSeconds * 1000, 15_000),
+    requestTimeout,
+    headersTimeout: Math.min(requestTimeout, 15_000),
     connectionsCheckingInterval: 1000,
     // Node's own refusal has no body: the app refuses it in the form of every error.
     requireHostHeader: false,

@@ -13,6 +13,7 @@ import {
   ProcessRuntime,
 } from '@dblab/provision'
 import type { Config } from '../config/schema.ts'
+import { toMilliseconds } from '../time.ts'
 import { type Identity, IdentityError, makeIdentity, readIdentity, writeIdentity } from './identity.ts'
 import { type InstanceBounds, openBounds } from './limits.ts'
 import { lockDataDir } from './lock.ts'
@@ -67,7 +68,7 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     driver: purpose === 'serve' || !identity.storage ? wanted.driver : 'auto',
     settled: identity.storage?.driver,
     mayBeGone: identity.destroying,
-    commandTimeoutMs: commandSeconds * 1000,
+    commandTimeoutMs: toMilliseconds(commandSeconds),
     labId: identity.labId,
     root: places.pool(stateDir),
     owner: account,

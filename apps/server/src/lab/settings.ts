@@ -3,6 +3,7 @@ import type { Catalogue } from '../catalogue/catalogue.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import type { Logger } from '../log.ts'
+import { toMilliseconds } from '../time.ts'
 
 /**
  * A Postgres that can't run, or a setting that it refuses, would keep every clone from coming up: it is told here, before anything is made,
@@ -41,7 +42,7 @@ export function startDeadlines({ postgres: { startSeconds, recoverySeconds } }: 
   startMs: number
   recoveryMs: number
 } {
-  return { startMs: startSeconds * 1000, recoveryMs: recoverySeconds * 1000 }
+  return { startMs: toMilliseconds(startSeconds), recoveryMs: toMilliseconds(recoverySeconds) }
 }
 
 /** YAML's `on` and `true` arrive as booleans. */
