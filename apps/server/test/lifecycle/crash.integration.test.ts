@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
+import { untilEnded } from '../support/postmaster.ts'
 import { openSession, query } from '../support/sql.ts'
 import { expectNothingLeft, settled, statusOf } from '../support/whole.ts'
 
@@ -101,8 +102,9 @@ describe.skipIf(!isRoot)('a lab on btrfs (skipped without root: the pool is a mo
     for (const clone of clones) await query(urlOf(clone), `CREATE TABLE mine AS SELECT '${clone.id}'::text AS id`)
     await lab.kill()
     const { servers, mounts, loops } = await leftovers(lab.directory)
-    for (const line of servers) process.kill(Number(line.split(' ')[0]), 'SIGKILL')
-    await eventually('no Postgres runs', async () => (await leftovers(lab.directory)).servers.length === 0)
+    const postmasters = servers.map((line) => line.split(' ') as [pid: string, dataDir: string])
+    for (const [pid] of postmasters) process.kill(Number(pid), 'SIGKILL')
+    for (const [, dataDir] of postmasters) await untilEnded({ dataDir })
     for (const line of mounts) await execute('umount', [line.split(' ')[1] ?? ''])
     for (const file of loops) {
       const { stdout } = await execute('/usr/sbin/losetup', ['--associated', file, '--noheadings', '--output', 'NAME'])
