@@ -25,6 +25,16 @@ export async function quarantine(instance: Instance, database: string): Promise<
   ])
 }
 
+/** The names of those that are on. What makes a base ready for clones switches them off, for they would fire as a superuser. */
+export async function eventTriggers(instance: Instance, database: string): Promise<string[]> {
+  return withLabConnection(instance, database, async (client) => {
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT evtname AS name FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 1`,
+    )
+    return rows.map(({ name }) => name)
+  })
+}
+
 async function dropSubscriptions(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ subname: string }>(
     `SELECT subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = current_database() ORDER BY 1`,

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
 import { assertUnchanged, type DumpPlan } from './dump.ts'
-import { applySettings, countTables, quarantine, vacuum } from './import-finish.ts'
+import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
 import { type ImportLogin, openImportLogin } from './import-login.ts'
 import { checkTarget, createDatabase, createRoles } from './import-target.ts'
 import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
@@ -26,7 +26,7 @@ export interface ImportResult {
   database: string
   tables: number
   dataStateAt: Date
-  /** What a user should know: roles made, links to other servers removed, a locale replaced. */
+  /** What a user should know: roles made, links to other servers removed, event triggers switched off, a locale replaced. */
   notes: string[]
 }
 
@@ -54,10 +54,12 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   if (plan.kind !== 'plain') await applySettings(instance, plan.database, plan.facts.databaseSettings)
   const removed = await quarantine(instance, plan.database)
   await vacuum(instance, plan.database, signal)
+  const silenced = await eventTriggers(instance, plan.database)
   const notes = [
     ...(made.length === 0 ? [] : [`roles made without login: ${made.join(', ')}`]),
     ...(locale === undefined ? [] : [locale]),
     ...removed.map((what) => `removed: ${what}`),
+    ...(silenced.length === 0 ? [] : [`event triggers switched off: ${silenced.join(', ')}`]),
   ]
   const tables = await countTables(instance, plan.database)
   return { database: plan.database, tables, dataStateAt: plan.dataStateAt, notes }

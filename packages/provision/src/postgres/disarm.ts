@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from 'pg'
 import { EXTENSION_ROLE, LAB_ROLE, OWNER_ROLE } from './names.ts'
-import { runAll } from './statements.ts'
+import { runAll, runEach } from './statements.ts'
 
 /** Predefined roles that reach out of the database: to files and programs of the machine, and to other servers. */
 const REACHING_OUT = [
@@ -30,19 +30,18 @@ export const BOOTSTRAP_OID = 10
 /**
  * Takes from every role but the lab's what an ordinary user of a database does not have: superuser and its like, the server's files and
  * programs, settings of the server. Nobody can log in any more, and no password of the source stays. What the data's roles may do with
- * the data is not touched.
+ * the data is not touched. Event triggers are switched off.
  *
  * @param keepSuperusers leaves superusers what they are, without a login; nobody else can become one of them
  */
 export async function disarmRoles(client: Client, keepSuperusers: boolean): Promise<void> {
   await runAll(client, await roleStatements(client, keepSuperusers))
   await runAll(client, await membershipStatements(client))
-  await runAll(client, await statements(client, FUNCTION_GRANTS, [LAB_ROLE]))
-  await runAll(client, await statements(client, TRUSTING_FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS]))
-  if (await hasCatalog(client, 'pg_parameter_acl'))
-    await runAll(client, await statements(client, PARAMETER_GRANTS, [LAB_ROLE]))
-  await runAll(client, await statements(client, SCHEMA_GRANTS, [LAB_ROLE]))
-  await runAll(client, await statements(client, EVENT_TRIGGERS, []))
+  await runEach(client, FUNCTION_GRANTS, [LAB_ROLE])
+  await runEach(client, TRUSTING_FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS])
+  if (await hasCatalog(client, 'pg_parameter_acl')) await runEach(client, PARAMETER_GRANTS, [LAB_ROLE])
+  await runEach(client, SCHEMA_GRANTS, [LAB_ROLE])
+  await runEach(client, EVENT_TRIGGERS_OFF)
 }
 
 async function roleStatements(client: Client, keepSuperusers: boolean): Promise<string[]> {
@@ -126,10 +125,13 @@ const SCHEMA_GRANTS = `
   where n.nspname in ('pg_catalog', 'information_schema') and a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
     and grantee.rolname is distinct from $1`
 
-/** Those that fire for replicas too would fire for the lab's own sessions, as its superuser, with a body that users can change. */
-const EVENT_TRIGGERS = `
-  select format('alter event trigger %I %s', evtname, case evtenabled when 'A' then 'enable' else 'disable' end) as statement
-  from pg_event_trigger where evtenabled in ('A', 'R')`
+/**
+ * All are switched off. The script of a trusted extension is run as the bootstrap superuser for whoever creates the extension, and event
+ * triggers fire in it, with a body that users can change, or that calls what they can change.
+ * https://www.postgresql.org/docs/current/sql-createextension.html
+ */
+export const EVENT_TRIGGERS_OFF = `
+  select format('alter event trigger %I disable', evtname) as statement from pg_event_trigger where evtenabled <> 'D'`
 
 async function hasCatalog(client: Client, name: string): Promise<boolean> {
   const { rowCount } = await client.query(
@@ -137,11 +139,6 @@ async function hasCatalog(client: Client, name: string): Promise<boolean> {
     [name, 'pg_catalog'],
   )
   return rowCount === 1
-}
-
-async function statements(client: Client, query: string, values: unknown[]): Promise<string[]> {
-  const { rows } = await client.query<{ statement: string }>(query, values)
-  return rows.map(({ statement }) => statement)
 }
 
 /** Makes the roles that own what is in the data, or makes sure that they are no more than that. */

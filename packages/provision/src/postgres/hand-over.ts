@@ -1,7 +1,7 @@
 import { type Client, escapeIdentifier } from 'pg'
 import { inTrustingLibrary } from './disarm.ts'
 import { EXTENSION_ROLE, FIRST_OWN_OID, LAB_ROLE, OWNER_ROLE } from './names.ts'
-import { runAll } from './statements.ts'
+import { runEach } from './statements.ts'
 
 interface Kind {
   catalog: string
@@ -78,16 +78,8 @@ const KINDS: readonly Kind[] = [
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
  */
 export async function handOver(client: Client, database: string, superusers: readonly number[]): Promise<void> {
-  const { rows } = await client.query<{ statement: string }>(KINDS.map(statementsOf).join(' union all '), [
-    LAB_ROLE,
-    OWNER_ROLE,
-    EXTENSION_ROLE,
-    superusers,
-  ])
-  await runAll(
-    client,
-    rows.map(({ statement }) => statement),
-  )
+  const owned = KINDS.map(statementsOf).join(' union all ')
+  await runEach(client, owned, [LAB_ROLE, OWNER_ROLE, EXTENSION_ROLE, superusers])
   await handOverLargeObjects(client)
   await reassignTheRest(client)
   await client.query(`alter database ${escapeIdentifier(database)} owner to ${escapeIdentifier(OWNER_ROLE)}`)
@@ -114,32 +106,23 @@ function statementsOf({ catalog, ownerColumn, alter, where, superuser }: Kind): 
 }
 
 async function handOverLargeObjects(client: Client): Promise<void> {
-  for (;;) {
-    const { rows } = await client.query<{ statement: string }>(
-      `select format('alter large object %s owner to %I', oid, $1::text) as statement
-       from pg_largeobject_metadata where lomowner <> $1::regrole limit 10000`,
-      [OWNER_ROLE],
-    )
-    if (rows.length === 0) return
-    await runAll(
-      client,
-      rows.map(({ statement }) => statement),
-    )
-  }
+  await runEach(
+    client,
+    `select format('alter large object %s owner to %I', oid, $1::text) as statement
+     from pg_largeobject_metadata where lomowner <> $1::regrole`,
+    [OWNER_ROLE],
+  )
 }
 
 /** Extensions, other databases, tablespaces: there REASSIGN OWNED is the only command, or the shortest. It refuses the bootstrap role. */
 async function reassignTheRest(client: Client): Promise<void> {
-  const { rows } = await client.query<{ statement: string }>(
+  await runEach(
+    client,
     `select distinct format('reassign owned by %I to %I', r.rolname, $2::text) as statement
      from pg_shdepend s join pg_authid r on r.oid = s.refobjid
      where s.refclassid = 'pg_authid'::regclass and s.deptype = 'o'
        and s.dbid in (0, (select d.oid from pg_database d where d.datname = current_database()))
        and r.oid <> 10 and r.rolname !~ '^pg_' and r.rolname not in ($1, $2, $3)`,
     [LAB_ROLE, OWNER_ROLE, EXTENSION_ROLE],
-  )
-  await runAll(
-    client,
-    rows.map(({ statement }) => statement),
   )
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropImportRole, IMPORT_ROLE, LAB_DATABASE, prepareBase } from '../../src/postgres/index.ts'
-import { asUser, giveUser, labQuery, openClone, preparedTemplate, type Template } from './cluster.ts'
+import { asUser, giveUser, labQuery, labScript, openClone, preparedTemplate, type Template } from './cluster.ts'
 import { fillAsImport } from './production.ts'
 
 let template: Template
@@ -36,7 +36,7 @@ describe('a prepared base', () => {
        union all select proowner::regrole::text, proname::text from pg_proc where proname = 'file_fdw_handler' order by 2`,
     )
     expect(others).toEqual([
-      { owner: 'dblab', state: 'O' },
+      { owner: 'dblab', state: 'D' },
       { owner: 'dblab', state: 'everything' },
       { owner: 'dblab_extensions', state: 'file_fdw_handler' },
       { owner: 'dblab_owner', state: 'parts' },
@@ -74,6 +74,26 @@ describe('a prepared base', () => {
     expect(
       await asUser(clone.instance, { user: 'ann' }, (query) => query('select count(*)::int from sales.orders')),
     ).toEqual([{ count: 20 }])
+  })
+
+  test('is made ready however many objects it has', { timeout: 120_000 }, async () => {
+    await using clone = await open()
+    const functions = `do $$ begin for i in 1..10100 loop
+      execute format('create function public.f%s() returns int language sql as %L', i, 'select 1'); end loop; end $$`
+    await asUser(clone.instance, { user: 'ann' }, (query) => query(functions))
+    await prepareBase(clone.instance, { database: 'postgres' })
+    const left = `select proowner::regrole::text as owner, count(*)::int from pg_proc where proname ~ '^f\\d+$' group by 1`
+    expect(await labQuery(clone.instance, left)).toEqual([{ owner: 'dblab_owner', count: 10_100 }])
+  })
+
+  test('that was made while event triggers stayed on has them off once a clone has its user', async () => {
+    await using clone = await open()
+    const state = 'select evtenabled::text as state from pg_event_trigger'
+    expect(await labQuery(clone.instance, state)).toEqual([{ state: 'D' }])
+    await labScript(clone.instance, 'alter event trigger watch enable')
+    expect(await labQuery(clone.instance, state)).toEqual([{ state: 'O' }])
+    await giveUser(clone.instance, 'ann')
+    expect(await labQuery(clone.instance, state)).toEqual([{ state: 'D' }])
   })
 
   test("refuses data with a database that has the name of the lab's own", async () => {
