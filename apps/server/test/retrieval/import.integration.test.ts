@@ -20,6 +20,13 @@ CREATE FOREIGN TABLE rows (name text) SERVER host OPTIONS (filename '/nowhere', 
 CREATE FOREIGN TABLE who (line text) SERVER host OPTIONS (program 'id');
 `
 
+const watched = `
+CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER loud ON ddl_command_end EXECUTE FUNCTION on_ddl();
+CREATE EVENT TRIGGER quiet ON sql_drop EXECUTE FUNCTION on_ddl();
+ALTER EVENT TRIGGER quiet DISABLE;
+`
+
 const installations = await binariesUnderTest()
 
 describe.skipIf(lacking !== '').each(installations)(
@@ -48,6 +55,17 @@ describe.skipIf(lacking !== '').each(installations)(
         `SELECT 1 AS there FROM pg_stats WHERE tablename = 'film' LIMIT 1`,
       )
       expect(statistics).toEqual({ there: 1 })
+    })
+
+    test('switches event triggers off, and says which', async () => {
+      await using cluster = await startCluster(binaries)
+      const path = join(cluster.directory, 'watched.sql')
+      await writeFile(path, watched)
+      const { database, notes } = await bringIn(cluster, path)
+      expect(notes).toEqual(['event triggers switched off: loud'])
+      await prepareBase(cluster.instance, { database })
+      const on = await cluster.query(database, `SELECT evtname FROM pg_event_trigger WHERE evtenabled <> 'D'`)
+      expect(on).toEqual([])
     })
 
     test("leaves nothing to read in the host's files and programs, and what stands on it as it is", async () => {
