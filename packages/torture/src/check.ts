@@ -134,13 +134,16 @@ async function storage(lab: TorturedLab, { volumes, snapshots }: CatalogueRows):
   const mounts = (await mountsBelow(lab.directory)).filter(
     (at) => !lab.dataset || !at.startsWith(join(lab.dataDir, 'pool/zfs')),
   )
+  const loops = await loopsBelow(lab.directory)
   return [
     { what: 'volume', there: new Set(there.volumes), wanted: wantedVolumes },
     { what: 'snapshot', there: new Set(there.snapshots), wanted: wantedSnapshots },
     { what: 'mount', there: new Set(mounts), wanted: embedded ? new Set([join(lab.dataDir, 'pool')]) : none },
+    { what: 'number of mounts', there: new Set([String(mounts.length)]), wanted: new Set([embedded ? '1' : '0']) },
+    { what: 'number of loop devices', there: new Set([String(loops.length)]), wanted: new Set([embedded ? '1' : '0']) },
     {
       what: 'loop device of',
-      there: new Set(await loopsBelow(lab.directory)),
+      there: new Set(loops),
       wanted: embedded ? new Set([join(lab.dataDir, 'pool.img')]) : none,
     },
   ]

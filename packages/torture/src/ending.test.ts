@@ -5,8 +5,11 @@ const FAILED = { killed: false, code: 1 }
 const STAGES: Stage[] = ['start', 'serving', 'stop', 'command']
 
 describe('the end of a process', () => {
-  test.each(STAGES)('is fine where it was killed, or had done its work: %s', (stage) => {
+  test.each(STAGES)('is fine where it was killed: %s', (stage) => {
     judgeEnd({ killed: true, code: null }, stage, false)
+  })
+
+  test.each(['start', 'stop', 'command'] as const)('is fine where it had done its work: %s', (stage) => {
     judgeEnd({ killed: false, code: 0 }, stage, false)
   })
 
@@ -21,5 +24,6 @@ describe('the end of a process', () => {
 
   test('is not excused by it while the server serves: nothing that fails may end it', () => {
     expect(() => judgeEnd(FAILED, 'serving', true)).toThrow('WRONG: the server, while it served, ended with 1')
+    expect(() => judgeEnd({ killed: false, code: 0 }, 'serving', false)).toThrow('ended with 0')
   })
 })

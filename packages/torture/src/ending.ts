@@ -15,13 +15,14 @@ const WORDS: Readonly<Record<Stage, string>> = {
 }
 
 /**
- * Whatever fails, a server that serves goes on; a start, a stop and a command may end in it, and say so in their exit code.
+ * Whatever fails, a server that serves goes on until it is killed; a start, a stop and a command may end in it, and say so in their
+ * exit code.
  *
  * @param stepFailed a step was really made to fail: a fault that was armed and never struck excuses nothing
  * @throws Violation for an end that nothing called for
  */
 export function judgeEnd({ killed, code }: Ended, stage: Stage, stepFailed: boolean): void {
-  if (killed || code === 0) return
+  if (killed || (code === 0 && stage !== 'serving')) return
   if (stepFailed && stage !== 'serving') return
   const how = code === null ? 'was ended by a signal' : `ended with ${code}`
   throw new Violation(stage === 'serving' ? 'wrong' : 'stuck', `${WORDS[stage]} ${how}`)

@@ -16,7 +16,8 @@ async function torture(...args: string[]): Promise<{ code: number; output: strin
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const [code] = await once(child, 'close')
-  await rm(directory, { recursive: true })
+  if (code === 0 || code === RUNNER_FAILED) await rm(directory, { recursive: true })
+  else output += `\nWhat is left of it is in ${directory}\n`
   return { code, output }
 }
 
