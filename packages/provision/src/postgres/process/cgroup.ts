@@ -21,6 +21,7 @@ export class Cgroups {
   readonly #parent: string
   readonly #lab: string
   readonly #controllers: readonly Controller[]
+  #lastTurn: Promise<void> = Promise.resolve()
 
   private constructor(parent: string, lab: string, controllers: readonly Controller[]) {
     this.#parent = parent
@@ -46,10 +47,12 @@ export class Cgroups {
 
   /** A group for the server of this id, with these bounds. One that is there takes the new bounds. */
   async make(id: string, limits: InstanceLimits): Promise<void> {
+    const group = this.#group(id)
     await this.#reporting(async () => {
-      await this.#makeLabGroup()
-      const group = this.#group(id)
-      await mkdir(group, { recursive: true })
+      await this.#inTurn(async () => {
+        await this.#makeLabGroup()
+        await mkdir(group, { recursive: true })
+      })
       for (const [file, value] of boundsOf(limits, this.#controllers)) await writeFile(join(group, file), value)
     })
   }
@@ -71,7 +74,13 @@ export class Cgroups {
       }
       if (!isSystemError(error, 'ENOENT')) throw error
     }
-    await this.#removeLabGroup()
+    await this.#inTurn(() => this.#removeLabGroup())
+  }
+
+  /** The lab's group goes with its last server: it must not go while it is made for another, before that one's is in it. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    this.#lastTurn = this.#lastTurn.then(work, work)
+    return this.#lastTurn
   }
 
   async #makeLabGroup(): Promise<void> {
