@@ -106,7 +106,8 @@ export class Provisioner {
     await failPoint('clone.volume-made')
     options.signal?.throwIfAborted()
     undo.defer(async () => {
-      if (options.keepOld !== false && !options.signal?.aborted) await this.startClone({ ...spec, volumeId: old })
+      if (options.keepOld === false || options.signal?.aborted) return
+      await this.startClone({ ...spec, volumeId: old }, { signal: options.signal })
     })
     // At once: should the undo start it again, its recovery brings back all that was committed, but for what is in UNLOGGED tables.
     await this.runtime.stop(old, 'immediate')
