@@ -20,6 +20,9 @@ import { version } from './version.ts'
 // Postgres' account must be able to pass the lab's directories, whatever the caller's own mask; what is secret says so where it is made.
 process.umask(0o022)
 
+// On a full disk, or without a reader, lines of the log are lost, with nowhere left to say so; the lab goes on, and tries the next one.
+process.stderr.on('error', () => undefined)
+
 if (process.env.DBLAB_FAULTS) {
   armFaults(parseFaultPlan(process.env.DBLAB_FAULTS))
   process.stderr.write('DBLAB_FAULTS is set: this process suffers faults on purpose\n')

@@ -34,10 +34,11 @@ export class GarbageCollector {
       })
       return this.#running
     }
-    this.#again ??= this.#running.then(() => {
+    const next = () => {
       this.#again = undefined
       return this.collect()
-    })
+    }
+    this.#again ??= this.#running.then(next, next)
     return this.#again
   }
 
@@ -76,7 +77,12 @@ export class GarbageCollector {
     const base = volumes.base()?.id
     for (const volume of volumes.list()) {
       if (volume.state !== 'live' || volume.role === 'clone' || volume.id === base || used.has(volume.id)) continue
-      this.#catalogue.evenIfFull(() => volumes.setState(volume.id, 'retired'))
+      try {
+        this.#catalogue.evenIfFull(() => volumes.setState(volume.id, 'retired'))
+      } catch (error) {
+        // Who waits for the collection has asked for something else, which is done.
+        this.#log.error('could not be retired; will be tried again', { id: volume.id, error })
+      }
     }
   }
 

@@ -90,7 +90,8 @@ export class Jobs {
   }
 
   /**
-   * Keeps a place for a job, until it is disposed of: to be asked for before anything is promised, and held until the job is added.
+   * Keeps a place for a job, until it is disposed of: to be asked for before anything is promised, and held until the job is added. To
+   * dispose of it again changes nothing.
    *
    * @throws LabError TOO_BUSY, SHUTTING_DOWN
    */
@@ -104,7 +105,13 @@ export class Jobs {
       })
     }
     this.#reserved++
-    return { [Symbol.dispose]: () => void this.#reserved-- }
+    let held = true
+    return {
+      [Symbol.dispose]: () => {
+        if (held) this.#reserved--
+        held = false
+      },
+    }
   }
 
   /** Runs `work` after whatever is under way for the same key. The promise ends when the work has, and never rejects. */

@@ -50,6 +50,8 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
   await writeServerFile(config.dataDir, url)
   await failPoint('start.listening')
   log.info('listening', { url })
+  // The lab serves, whether or not anybody can read so.
+  process.stdout.on('error', (error) => log.warn('the greeting could not be written', { error }))
   process.stdout.write(greeting(lab, config, url, token !== undefined))
   await new Promise<void>((resolve) => {
     if (stopping.aborted) resolve()

@@ -56,7 +56,7 @@ export class SnapshotService {
   async create(request: CreateSnapshotRequest, tokenId: string | null = null): Promise<Snapshot> {
     const { catalogue, jobs, log, requireWritable, requireSpace } = this.#options
     requireWritable()
-    using _place = jobs.reserve()
+    using place = jobs.reserve()
     const { cloneId } = request
     const cloneMadeAt = cloneId ? catalogue.clones.get(cloneId)?.createdAt : undefined
     await requireSpace()
@@ -65,7 +65,7 @@ export class SnapshotService {
       throw new LabError('INVALID_REQUEST', 'id: must not be a date, which stands for the newest data of then')
     if (catalogue.snapshots.get(id)) throw idTaken()
     const message = request.message ?? ''
-    if (cloneId) await this.#ofClone({ id, cloneId, cloneMadeAt, message, tokenId })
+    if (cloneId) await this.#ofClone({ id, cloneId, cloneMadeAt, message, tokenId }, place)
     else await this.#ofBase(id, message)
     log.info('snapshot is ready', { snapshot: id, clone: cloneId })
     return this.#get(id)
@@ -82,7 +82,7 @@ export class SnapshotService {
     const users = usersOf(id, catalogue.clones.list())
     if (users.length > 0)
       throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.map((clone) => clone.id).join(', ')}`)
-    catalogue.snapshots.setState(id, 'retired')
+    catalogue.evenIfFull(() => catalogue.snapshots.setState(id, 'retired'))
     await failPoint('snapshot-delete.retired')
     log.info('snapshot is deleted', { snapshot: id })
     await collectGarbage()
@@ -114,21 +114,25 @@ export class SnapshotService {
     })
   }
 
-  /** As the clone's own operations, behind what is under way for it and before what comes after. */
-  async #ofClone(wanted: CloneSnapshot): Promise<void> {
+  /**
+   * As the clone's own operations, behind what is under way for it and before what comes after.
+   *
+   * @param place the job's, given back once it is added
+   */
+  async #ofClone(wanted: CloneSnapshot, place: Disposable): Promise<void> {
     const { catalogue, jobs } = this.#options
     const { cloneId } = wanted
     if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    void jobs
-      .add(cloneId, async (signal) =>
-        this.#takeOfClone(wanted, signal).then(resolve, (error) => {
-          // What its user did to its data can keep it from being snapshotted: that is no defect of the server.
-          reject(explained(error, 'CLONE_NOT_READY'))
-        }),
-      )
-      // Dropped by a stop of the server, it would be waited for without end.
-      .then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
+    const done = jobs.add(cloneId, async (signal) =>
+      this.#takeOfClone(wanted, signal).then(resolve, (error) => {
+        // What its user did to its data can keep it from being snapshotted: that is no defect of the server.
+        reject(explained(error, 'CLONE_NOT_READY'))
+      }),
+    )
+    place[Symbol.dispose]()
+    // Dropped by a stop of the server, it would be waited for without end.
+    void done.then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
     await promise
   }
 

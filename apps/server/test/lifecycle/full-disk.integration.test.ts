@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,9 +7,13 @@ import { promisify } from 'node:util'
 import type { Clone, Error as WireError } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
 import { expect, test } from 'vitest'
+import { createClone } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 
 const execute = promisify(execFile)
+
+/** Where every write fails with ENOSPC (full(4)). */
+const FULL = '/dev/full'
 
 /** A disk of its own that a test can fill. */
 async function smallDisk(megabytes: number) {
@@ -35,6 +40,24 @@ async function smallDisk(megabytes: number) {
   }
 }
 
+test.skipIf(!existsSync(FULL))(
+  `a log that can't be written ends nothing (needs ${FULL})`,
+  { timeout: 120_000 },
+  async () => {
+    await using lab = await TestLab.make({ driver: 'copy' })
+    lab.through = ['sh', '-c', `exec "$@" 2>${FULL}`, 'sh']
+    await lab.start()
+    const { pid } = lab
+    const made = await createClone(lab, { id: 'unlogged' })
+    expect(made.status.code).toBe('OK')
+    expect((await lab.fetch('/clone/unlogged', { method: 'DELETE' })).status).toBe(202)
+    await eventually('it is gone', async () => (await lab.fetch('/clone/unlogged')).status === 404)
+    expect(lab.pid).toBe(pid)
+    expect(lab.output).toBe('')
+    lab.through = []
+  },
+)
+
 test.skipIf(!isRoot)(
   'a full disk refuses what needs room, and keeps nothing from being deleted or stopped (root only: it mounts one)',
   { timeout: 120_000 },
@@ -49,6 +72,8 @@ test.skipIf(!isRoot)(
       const made = await lab.fetch('/clone?wait=60', { method: 'POST', json: { id, db } })
       expect(((await made.json()) as Clone).status.code).toBe('OK')
     }
+    const taken = await lab.fetch('/snapshot', { method: 'POST', json: { id: 'spare' } })
+    expect(taken.status).toBe(201)
     const clone = async (id: string) => (await (await lab.fetch(`/clone/${id}?wait=30`)).json()) as Clone
 
     await disk.fill()
@@ -62,6 +87,7 @@ test.skipIf(!isRoot)(
     const reset = await lab.fetch('/clone/kept/reset', { method: 'POST' })
     expect([202, 507]).toContain(reset.status)
     expect((await clone('kept')).status.code).toBe('OK')
+    expect((await lab.fetch('/snapshot/spare', { method: 'DELETE' })).status).toBe(204)
     const deleted = await lab.fetch('/clone/gone', { method: 'DELETE' })
     expect(deleted.status).toBe(202)
     await eventually('it is gone', async () => (await lab.fetch('/clone/gone')).status === 404)
