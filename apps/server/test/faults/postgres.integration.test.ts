@@ -58,6 +58,13 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
     return { clone, url, postmaster: await postmasterOf(url) }
   }
 
+  /** Written to by nobody: its first checkpoint is its last for minutes, and no process of it writes anything after that. */
+  async function makeAtRest(id: string): Promise<Postmaster> {
+    const url = urlOf(await createClone(lab, { id }))
+    await untilAtRest(url)
+    return postmasterOf(url)
+  }
+
   async function hasItsData(url: string): Promise<void> {
     expect(await query(url, 'SELECT answer FROM mine')).toEqual([{ answer: 42 }])
   }
@@ -209,13 +216,12 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
   })
 
   test('damaged so that it panics at each start: the words of its log say so, and it can be reset and deleted', async () => {
-    const { url, postmaster } = await make('panics')
     // Else a process of it could still write there, after us.
-    await untilAtRest(url)
-    const wal = join(postmaster.dataDir, 'pg_wal')
+    const { pid, dataDir } = await makeAtRest('panics')
+    const wal = join(dataDir, 'pg_wal')
     const segments = (await readdir(wal)).filter((name) => /^[0-9A-F]{24}$/.test(name))
     for (const name of segments) await writeFile(join(wal, name), Buffer.alloc((await stat(join(wal, name))).size))
-    process.kill(postmaster.pid, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
     const message = await messageOnce('panics', 'FATAL', /could not be started, and will be tried again/)
     expect(message).toMatch(/(PANIC|FATAL): .*checkpoint record/)
     expect(message.length).toBeLessThan(5000)
@@ -224,11 +230,10 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
   })
 
   test('without its control file: it says what it can’t read, and can be deleted as it is', async () => {
-    const { url, postmaster } = await make('uncontrolled')
-    await untilAtRest(url)
-    const control = join(postmaster.dataDir, 'global/pg_control')
+    const { pid, dataDir } = await makeAtRest('uncontrolled')
+    const control = join(dataDir, 'global/pg_control')
     await writeFile(control, Buffer.alloc((await stat(control)).size))
-    process.kill(postmaster.pid, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
     await messageOnce('uncontrolled', 'FATAL', /(PANIC|FATAL): .*(incompatible|control file|checksum)/)
     await other.goesOn()
     await remove('uncontrolled')
