@@ -43,21 +43,24 @@ async function names(directory: string): Promise<string[]> {
   }
 }
 
-/** A postmaster's working directory is its data directory, and it leads its own session. */
+/** A postmaster's working directory is its data directory. So is its children's, which bear its command line too until they know what they do. */
 async function serversBelow(directory: string): Promise<string[]> {
-  const found: string[] = []
+  const found: { pid: string; parent: string | undefined; cwd: string }[] = []
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue
     try {
       const cwd = await readlink(`/proc/${pid}/cwd`)
       const command = await readFile(`/proc/${pid}/cmdline`, 'utf8')
-      if (cwd.startsWith(`${directory}/`) && /postgres\0/.test(command)) found.push(`${pid} ${cwd}`)
+      if (!cwd.startsWith(`${directory}/`) || !/postgres\0/.test(command)) continue
+      const parent = /^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
+      found.push({ pid, parent, cwd })
     } catch (error) {
       // It ended while it was looked at.
       if (!isSystemError(error, 'ENOENT', 'ESRCH', 'EACCES')) throw error
     }
   }
-  return found
+  const pids = new Set(found.map(({ pid }) => pid))
+  return found.filter(({ parent = '' }) => !pids.has(parent)).map(({ pid, cwd }) => `${pid} ${cwd}`)
 }
 
 async function loopsBelow(directory: string): Promise<string[]> {
