@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clone, Instance } from '@dblab/models'
@@ -61,6 +61,22 @@ function poolOf(lab: TestLab): string {
   return join(lab.directory, '.dblab/pool')
 }
 
+/**
+ * Until the server has written what it still adds to the labels of a pool of directories, in the background: a clone's state, a snapshot's
+ * size. No file system can be made read-only while a file is open to be written.
+ */
+async function untilLabelled(lab: TestLab): Promise<void> {
+  const labels = async (shelf: string) => {
+    const directory = join(poolOf(lab), shelf)
+    const texts = (await readdir(directory)).map((name) => readFile(join(directory, name, 'label.json'), 'utf8'))
+    return (await Promise.all(texts)).map((text): Record<string, string> => JSON.parse(text).labels)
+  }
+  await eventually('all labels are written', async () => {
+    const [volumes, snapshots] = [await labels('volumes'), await labels('snapshots')]
+    return volumes.every(({ state }) => state === 'live') && snapshots.every(({ size }) => size !== undefined)
+  })
+}
+
 /** Before the real program of this name: hangs while a file is there. */
 async function hangingProgram(name: string) {
   const directory = await mkdtemp(join(tmpdir(), 'hanging-'))
@@ -84,6 +100,7 @@ if (!zfsIsHere() || !process.env.ZFS_VM) {
       await using lab = await TestLab.make({ driver: 'btrfs' })
       await lab.start()
       const url = await made(lab, 'down')
+      await untilLabelled(lab)
       await whileDown(lab, url, async () => void (await command('mount', '-o', 'remount,ro', poolOf(lab))))
       await settles(lab, 'down', 'FATAL', /read-only/i)
       const created = await createClone(lab, { id: 'new' })
