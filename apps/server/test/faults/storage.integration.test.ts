@@ -174,12 +174,17 @@ if (!zfsIsHere() || !process.env.ZFS_VM) {
       await using lab = await TestLab.make({
         driver: 'btrfs',
         env: program.env,
-        config: { storage: { commandSeconds: 2 } },
+        config: { storage: { commandSeconds: 120 } },
       })
       await lab.start()
       const other = await bystander(lab)
       await made(lab, 'deleted')
       const kept = await made(lab, 'kept')
+      // What makes a file system, and fills it, may take longer where nothing hangs.
+      await lab.interrupt()
+      const file = join(lab.directory, 'dblab.yaml')
+      await writeFile(file, (await readFile(file, 'utf8')).replace('commandSeconds: 120', 'commandSeconds: 2'))
+      await lab.start()
       await program.hang()
       const created = await createClone(lab, { id: 'new' })
       expect(created.status).toMatchObject({
