@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Instance } from '@dblab/models'
+import { findAccount } from '@dblab/provision'
 import { hasProgram, isRoot } from '@dblab/provision/testbed'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -99,8 +100,9 @@ describe.skipIf(missing)(
         const instances = join(lab.directory, '.dblab/postgres/instances')
         const [name] = await readdir(instances)
         const key = await stat(join(instances, name ?? '', 'server.key'))
-        expect({ uid: key.uid, mode: (key.mode & 0o777).toString(8) }).toEqual({ uid: 0, mode: '640' })
-        expect(key.gid).not.toBe(0)
+        const { uid } = await findAccount()
+        expect({ uid: key.uid, mode: (key.mode & 0o777).toString(8) }).toEqual({ uid, mode: '600' })
+        expect(uid).not.toBe(0)
       },
     )
 

@@ -47,15 +47,20 @@ export class InstanceDirectory {
 
   async make(account: Account): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: 0o750 })
-    await giveToGroup(this.path, account, 0o750)
+    // Not the umask's business.
+    await chmod(this.path, 0o750)
+    if (isRoot()) await chown(this.path, 0, account.gid)
   }
 
   /** A file that the server reads. */
   async writeForServer(name: ServerFile, text: string, account: Account): Promise<void> {
-    // Postgres takes a key that root has and its group may read, and of its own one that nobody else may (be-secure-common.c).
-    const mode = name === 'server.key' && !isRoot() ? 0o600 : 0o640
-    await writeFile(this.file(name), text, { mode })
-    await giveToGroup(this.file(name), account, mode)
+    const path = this.file(name)
+    // Postgres takes a key of its own that nobody else may read (be-secure-common.c): others may be in the account's group.
+    const isKey = name === 'server.key'
+    const mode = isKey ? 0o600 : 0o640
+    await writeFile(path, text, { mode })
+    await chmod(path, mode)
+    if (isRoot()) await chown(path, isKey ? account.uid : 0, account.gid)
   }
 
   async removeCertificate(): Promise<void> {
@@ -114,12 +119,6 @@ export async function instanceDirectories(parent: string): Promise<InstanceDirec
 
 function isInstanceId(id: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(id)
-}
-
-async function giveToGroup(path: string, account: Account, mode: number): Promise<void> {
-  // Not the umask's business.
-  await chmod(path, mode)
-  if (isRoot()) await chown(path, 0, account.gid)
 }
 
 function isRoot(): boolean {
