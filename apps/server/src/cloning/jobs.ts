@@ -143,6 +143,11 @@ export class Jobs {
     return Math.min(LONGEST_RETRY_SECONDS, Math.max(1, Math.ceil((each * busy) / this.#options.concurrency)))
   }
 
+  /** How many run or wait for this key. */
+  countOf(key: string): number {
+    return this.#jobs.get(key)?.length ?? 0
+  }
+
   isBusy(key: string): boolean {
     return this.#jobs.has(key)
   }

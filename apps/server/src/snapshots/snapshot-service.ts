@@ -123,6 +123,9 @@ export class SnapshotService {
     const { catalogue, jobs } = this.#options
     const { cloneId } = wanted
     if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
+    // They wait behind one another, and would fill the queue for everybody.
+    if (jobs.countOf(cloneId) > 1)
+      throw new LabError('TOO_BUSY', 'other operations on this clone wait already', { retryAfterSeconds: 2 })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const done = jobs.add(cloneId, async (signal) =>
       this.#takeOfClone(wanted, signal).then(resolve, (error) => {

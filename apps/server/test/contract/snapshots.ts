@@ -59,6 +59,23 @@ export function snapshotContract(api: () => Api): void {
       expect(await source.sql('select id from kept order by id')).toEqual([{ id: 1 }, { id: 2 }])
     })
 
+    test('is refused while one of the same clone waits for another already', async () => {
+      await using source = await api().clone({}, { wait: 60 })
+      const answers = await Promise.all(
+        ['one', 'two', 'three', 'four', 'five'].map((name) =>
+          api().call<Snapshot & { code?: string }>('POST', '/snapshot', {
+            json: { id: `${name}-of-${source.id}`, cloneId: source.id },
+          }),
+        ),
+      )
+      const taken = answers.filter(({ status }) => status === 201)
+      for (const { body } of taken) expect((await api().call('DELETE', `/snapshot/${body.id}`)).status).toBe(204)
+      expect(taken).toHaveLength(2)
+      const refused = answers.filter(({ status }) => status !== 201)
+      expect(refused.map(({ status, body }) => [status, body.code])).toEqual(Array(3).fill([503, 'TOO_BUSY']))
+      await using _again = await snapshot(api(), { cloneId: source.id })
+    })
+
     test('is refused for a clone that there is not', async () => {
       await api().refused('CLONE_NOT_FOUND', 'POST', '/snapshot', { json: { cloneId: 'nope' } })
       // A variable that was empty does not mean the lab's own data.
