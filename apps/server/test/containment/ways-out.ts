@@ -44,6 +44,9 @@ export const FILES_AND_PROGRAMS: readonly WayOut[] = [
       /^22023$/,
     ],
     ["a superuser's function of the data", `SELECT as_root('id')`],
+    ['one that the data has closed, in a language of superusers', `SELECT ops_load('/etc/passwd')`],
+    ['the right to that', 'GRANT EXECUTE ON FUNCTION ops_load(text) TO CURRENT_USER'],
+    ['that in another name', `ALTER FUNCTION ops_load(text) OWNER TO CURRENT_USER`],
     ["to make that function a superuser's again", 'ALTER FUNCTION as_root(text) OWNER TO dblab'],
   ]),
   {

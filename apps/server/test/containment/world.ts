@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clone } from '@dblab/models'
-import { type LabAddress, withLabConnection } from '@dblab/provision'
+import { isSystemError, type LabAddress, withLabConnection } from '@dblab/provision'
 import pg from 'pg'
 import { createClone, urlOf } from '../support/clones.ts'
 import { TestLab } from '../support/lab.ts'
@@ -26,6 +26,8 @@ const CARELESS = `
   CREATE FOREIGN TABLE public.passwd (line text) SERVER files OPTIONS (filename '/etc/passwd');
   CREATE FUNCTION public.as_root(command text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
     AS $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', command); END $$;
+  CREATE FUNCTION public.ops_load(text) RETURNS oid LANGUAGE internal STRICT AS 'be_lo_import';
+  REVOKE ALL ON FUNCTION public.ops_load(text) FROM PUBLIC;
   CREATE FUNCTION public.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN END';
   CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.on_ddl();
   ALTER EVENT TRIGGER watch ENABLE ALWAYS;
@@ -77,7 +79,12 @@ export async function openContainment(major: Major): Promise<Containment> {
 export async function whereIs(lab: TestLab, clone: Clone): Promise<{ lab: LabAddress; dataDir: string }> {
   const instances = join(lab.directory, '.dblab/postgres/instances')
   for (const name of await readdir(instances)) {
-    const record = JSON.parse(await readFile(join(instances, name, 'record.json'), 'utf8'))
+    const text = await readFile(join(instances, name, 'record.json'), 'utf8').catch((error: unknown) => {
+      // What a reset has left behind is removed once the clone is ready.
+      if (!isSystemError(error, 'ENOENT')) throw error
+    })
+    if (text === undefined) continue
+    const record = JSON.parse(text)
     const { port, socketDir, dataDir } = record
     // What a reset has left behind had the port too.
     if (String(port) === clone.db.port && (await isServed(dataDir))) return { lab: { socketDir, port }, dataDir }

@@ -35,13 +35,14 @@ export const BOOTSTRAP_OID = 10
  * @param keepSuperusers leaves superusers what they are, without a login; nobody else can become one of them
  */
 export async function disarmRoles(client: Client, keepSuperusers: boolean): Promise<void> {
+  // First: those that are ALWAYS on would fire for the revocations below.
+  await runEach(client, EVENT_TRIGGERS_OFF)
   await runAll(client, await roleStatements(client, keepSuperusers))
   await runAll(client, await membershipStatements(client))
   await runEach(client, FUNCTION_GRANTS, [LAB_ROLE])
   await runEach(client, TRUSTING_FUNCTION_GRANTS, [LAB_ROLE, TRUSTING_EXTENSIONS])
   if (await hasCatalog(client, 'pg_parameter_acl')) await runEach(client, PARAMETER_GRANTS, [LAB_ROLE])
   await runEach(client, SCHEMA_GRANTS, [LAB_ROLE])
-  await runEach(client, EVENT_TRIGGERS_OFF)
 }
 
 async function roleStatements(client: Client, keepSuperusers: boolean): Promise<string[]> {
@@ -130,7 +131,7 @@ const SCHEMA_GRANTS = `
  * triggers fire in it, with a body that users can change, or that calls what they can change.
  * https://www.postgresql.org/docs/current/sql-createextension.html
  */
-export const EVENT_TRIGGERS_OFF = `
+const EVENT_TRIGGERS_OFF = `
   select format('alter event trigger %I disable', evtname) as statement from pg_event_trigger where evtenabled <> 'D'`
 
 async function hasCatalog(client: Client, name: string): Promise<boolean> {

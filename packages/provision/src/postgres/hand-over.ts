@@ -12,6 +12,8 @@ interface Kind {
   where?: string
   /** Rows whose owner must be a superuser, or be none of the users. */
   superuser?: string
+  /** Rows that users must not own, whose code must not run as a superuser. */
+  apart?: string
 }
 
 /** What has an owner and is none of these is owned through another object, or handed over by REASSIGN OWNED. */
@@ -36,7 +38,16 @@ const KINDS: readonly Kind[] = [
       and not exists (select from pg_type element where element.typarray = o.oid)
       and (typrelid = 0 or exists (select from pg_class c where c.oid = typrelid and c.relkind = 'c'))`,
   },
-  { catalog: 'pg_proc', ownerColumn: 'proowner', alter: 'ROUTINE', superuser: inTrustingLibrary('o') },
+  {
+    catalog: 'pg_proc',
+    ownerColumn: 'proowner',
+    alter: 'ROUTINE',
+    superuser: inTrustingLibrary('o'),
+    // In languages that only superusers may write, so that they can do anything, and their owner may call them: C, internal, plpython3u.
+    // Aggregates and what makes values of a range count as internal too, and do nothing of their own.
+    apart: `prokind <> 'a' and exists (select from pg_language l where l.oid = o.prolang and not l.lanpltrusted)
+      and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = o.oid and d.deptype = 'i')`,
+  },
   { catalog: 'pg_operator', ownerColumn: 'oprowner', alter: 'OPERATOR' },
   { catalog: 'pg_opfamily', ownerColumn: 'opfowner', alter: 'OPERATOR FAMILY' },
   { catalog: 'pg_opclass', ownerColumn: 'opcowner', alter: 'OPERATOR CLASS' },
@@ -72,7 +83,8 @@ const KINDS: readonly Kind[] = [
  * superuser goes to the lab's role. The parts of extensions that a superuser has go to a role of their own: some trust their owner, who
  * must be none of the users, and some call what users may change (a function with SECURITY DEFINER, the expression of an index that
  * autovacuum evaluates as the table's owner), which must never happen as a superuser. What an ordinary role has stays out of that: it may
- * have made itself a part of an extension, to be lifted with it. The extensions themselves go to the owner role where they can, so that a
+ * have made itself a part of an extension, to be lifted with it. Functions in languages that only superusers may write go there too, with
+ * their grants: else each user could call what the data has closed. The extensions themselves go to the owner role where they can, so that a
  * clone's user may drop them.
  *
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
@@ -85,14 +97,14 @@ export async function handOver(client: Client, database: string, superusers: rea
   await client.query(`alter database ${escapeIdentifier(database)} owner to ${escapeIdentifier(OWNER_ROLE)}`)
 }
 
-function statementsOf({ catalog, ownerColumn, alter, where, superuser }: Kind): string {
+function statementsOf({ catalog, ownerColumn, alter, where, superuser, apart }: Kind): string {
   const nameOfOwn = catalog === 'pg_namespace' ? `or o.nspname = 'public'` : ''
   return `
     select format('alter ${alter.toLowerCase()} %s owner to %I', identity, target) as statement
     from (
       select i.identity, owner.oid as owner, owner.rolsuper as owner_is_superuser, member.is_member,
         case when ${superuser ?? 'false'} then $1::text
-          when member.is_member and (owner.oid = any($4::oid[]) or owner.rolname = $3) then $3::text
+          when ${apart ?? 'false'} or member.is_member and (owner.oid = any($4::oid[]) or owner.rolname = $3) then $3::text
           else $2::text end as target
       from ${catalog} o
       join pg_authid owner on owner.oid = o.${ownerColumn}

@@ -1,7 +1,7 @@
 import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
-import { BOOTSTRAP_OID, EVENT_TRIGGERS_OFF } from './disarm.ts'
+import { BOOTSTRAP_OID } from './disarm.ts'
 import { assertUserName, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
@@ -59,12 +59,10 @@ async function setUp(client: Client, { username, verifier, database, allowSuperu
   const { rows } = await client.query<{
     superuser: boolean | null
     superusers: string[]
-    silenced: string[]
     major: number
   }>(
     `select (select rolsuper from pg_authid where rolname = $1) as superuser,
        array(select rolname::text from pg_authid where rolsuper and oid <> ${BOOTSTRAP_OID} and rolname <> $2) as superusers,
-       array(${EVENT_TRIGGERS_OFF}) as silenced,
        current_setting('server_version_num')::int / 10000 as major`,
     [username, LAB_ROLE],
   )
@@ -84,11 +82,8 @@ async function setUp(client: Client, { username, verifier, database, allowSuperu
   const options = (rows[0]?.major ?? 0) >= 16 ? 'with inherit true, set true' : ''
   // Of data that was brought in while superusers were allowed: what they own may not run as a superuser any more.
   const disarmed = allowSuperuser ? [] : (rows[0]?.superusers ?? [])
-  // `prepareBase` has left none on, but of data that was brought in before it did.
-  const switchedOff = rows[0]?.silenced ?? []
   await client.query(`
     begin;
-    ${switchedOff.map((statement) => `${statement};`).join(' ')}
     ${disarmed.map((role) => `alter role ${escapeIdentifier(role)} nosuperuser;`).join(' ')}
     ${superuser === undefined ? 'create' : 'alter'} role ${user}
       login inherit createdb ${plain} connection limit -1 valid until 'infinity' password ${escapeLiteral(verifier)};

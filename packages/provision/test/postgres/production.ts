@@ -30,6 +30,7 @@ export async function fillAsImport(instance: Instance): Promise<void> {
     create function sales.add(a int, b int) returns int language sql as 'select a + b';
     create procedure sales.noop() language sql as 'select 1';
     create aggregate sales.total(int) (sfunc = int4pl, stype = int, initcond = '0');
+    create function sales.built_in(int) returns int language internal as 'int4abs';
     create operator sales.<+> (leftarg = int, rightarg = int, function = sales.add);
     create collation sales.plain from "C";
     create text search configuration sales.words (copy = simple);
