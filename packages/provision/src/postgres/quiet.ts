@@ -3,12 +3,12 @@ import { LAB_ROLE } from './names.ts'
 import { runAll } from './statements.ts'
 
 /**
- * What keeps a role's sessions from writing into the server's log whatever they please, and so from filling the lab's disk. Below FATAL
- * lies all that a session can say without ending (LOG too: PostgreSQL manual, "Message Severity Levels"), and a FATAL message is one line
- * without the statement and the context that it came from. Only a superuser can change these settings, and a role's own stand over those
+ * What keeps a role's sessions from writing into the server's log whatever they please, and so from filling the lab's disk. Below PANIC
+ * lies all that a session can say (LOG too: PostgreSQL manual, "Message Severity Levels"): with `exit_on_error`, which anybody may set, its
+ * own errors are FATAL. Only a superuser can change these settings, and a role's own stand over those
  * of a database. They are not on the server's command line, since what it says at its start is read.
  */
-const QUIET = { log_min_messages: 'fatal', log_min_error_statement: 'panic', log_error_verbosity: 'terse' } as const
+const QUIET = { log_min_messages: 'panic', log_min_error_statement: 'panic', log_error_verbosity: 'terse' } as const
 
 /** The statements that make a role quiet. */
 export function quietStatements(role: string): string[] {

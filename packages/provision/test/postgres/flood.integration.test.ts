@@ -54,6 +54,10 @@ describe.each(['ann', 'app'])('the log of a clone whose user is %s', (user) => {
     ['plans', `set debug_print_plan = on; set debug_print_parse = on; set debug_pretty_print = on; select '${long}'`],
     ['sorts', 'set trace_sort = on; select count(*) from (select i from generate_series(1, 100000) i order by -i) s'],
     [
+      'errors that end the session',
+      `set exit_on_error = on; do $$ begin raise exception '%', repeat('x', 1000000); end $$`,
+    ],
+    [
       'the end of a session within a long statement',
       `do $$ begin execute 'select pg_terminate_backend(pg_backend_pid()), pg_sleep(1), $q$${long}$q$'; end $$`,
     ],
@@ -62,7 +66,7 @@ describe.each(['ann', 'app'])('the log of a clone whose user is %s', (user) => {
     const bytes = await growth(clone.instance, async () => {
       const attempt = asUser(clone.instance, { user }, (query) => query(sql))
       await attempt.catch((error: unknown) =>
-        expect(error).toHaveProperty('code', expect.stringMatching(/^(22012|57P01)$/)),
+        expect(error).toHaveProperty('code', expect.stringMatching(/^(22012|57P01|P0001)$/)),
       )
     })
     expect(bytes).toBeLessThan(SMALL_BYTES)
@@ -90,7 +94,7 @@ describe.each(['ann', 'app'])('the log of a clone whose user is %s', (user) => {
         await query(statement)
       const settings = ['log_min_messages', 'log_min_error_statement', 'log_error_verbosity']
       const seen = settings.map(async (name) => Object.values((await query(`show ${name}`))[0] as object))
-      expect((await Promise.all(seen)).flat()).toEqual(['fatal', 'panic', 'terse'])
+      expect((await Promise.all(seen)).flat()).toEqual(['panic', 'panic', 'terse'])
     })
   })
 })
