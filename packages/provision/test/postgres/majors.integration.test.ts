@@ -24,6 +24,13 @@ describe.each([14, 15, 16, 17] as const)('PostgreSQL %i', (major) => {
         return query(`select current_setting('server_version_num')::int / 10000 as major, session_user::text as name`)
       })
       expect(facts).toEqual([{ major, name: username }])
+      const trap = asUser(instance, { user: username, database: 'template1' }, (query) =>
+        query('create table public.trap (a int)'),
+      )
+      await expect(trap).rejects.toMatchObject({ code: '42501' })
+      const shadow = `shadow of ${username}`
+      await asUser(instance, { user: username }, (query) => query(`create database "${shadow}"`))
+      await asUser(instance, { user: username, database: shadow }, (query) => query('create table public.own (a int)'))
       await expect(asUser(instance, { user: 'app' }, async () => undefined)).rejects.toMatchObject({ code: '28000' })
       await world.runtime.stop('clone', 'clean')
     }

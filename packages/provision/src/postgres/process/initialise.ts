@@ -13,6 +13,14 @@ const TIMEOUT_MS = 10 * 60_000
 /** C.UTF-8 knows the letters of all languages; machines that lack it have C. */
 const LOCALES = ['C.UTF-8', 'C'] as const
 
+/** What anybody could put into older ones' template1 would be in each database made later. https://www.postgresql.org/docs/release/15.0/ */
+const PUBLIC_IS_CLOSED_SINCE = 15
+/** As it is since then. */
+const CLOSE_PUBLIC = [
+  'alter schema public owner to pg_database_owner',
+  'revoke create on schema public from public',
+] as const
+
 /**
  * Makes an empty directory a cluster whose bootstrap superuser is the lab's role, without a password: nobody can log in as it but over
  * the socket. On disk when this resolves; after a failure the directory is empty again.
@@ -81,21 +89,36 @@ async function initdb(
   )
 }
 
-/**
- * By a server of a single user, which talks over its standard input, before there is one to connect to: whoever brings data in finds
- * the lab's database there. Its every line is one statement (PostgreSQL manual, "postgres", Single-User Mode).
- */
+/** Before there is a server to connect to: whoever brings data in finds the lab's database there. */
 async function makeLabDatabase(
   dataDir: string,
-  { binDir }: PostgresBinaries,
+  binaries: PostgresBinaries,
   account: Account,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const name = escapeIdentifier(LAB_DATABASE)
-  await run([join(binDir, 'postgres'), '--single', '-D', dataDir, '-c', 'exit_on_error=on', 'template1'], {
+  const make = [
+    `create database ${name} owner ${escapeIdentifier(LAB_ROLE)} template template0`,
+    `revoke all on database ${name} from public`,
+  ]
+  const close = binaries.major < PUBLIC_IS_CLOSED_SINCE ? CLOSE_PUBLIC : []
+  await runSingle(dataDir, 'template1', [...make, ...close], binaries, account, signal)
+  if (close.length > 0) await runSingle(dataDir, 'postgres', close, binaries, account, signal)
+}
+
+/** By a server of a single user, which talks over its standard input: one statement to a line (PostgreSQL manual, "postgres"). */
+async function runSingle(
+  dataDir: string,
+  database: string,
+  statements: readonly string[],
+  { binDir }: PostgresBinaries,
+  account: Account,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await run([join(binDir, 'postgres'), '--single', '-D', dataDir, '-c', 'exit_on_error=on', database], {
     cwd: dataDir,
     timeoutMs: TIMEOUT_MS,
-    input: `create database ${name} owner ${escapeIdentifier(LAB_ROLE)} template template0\nrevoke all on database ${name} from public\n`,
+    input: statements.map((statement) => `${statement}\n`).join(''),
     ...(process.getuid?.() === 0 && { account }),
     signal,
   })
