@@ -12,9 +12,15 @@ interface Kind {
   where?: string
   /** Rows whose owner must be a superuser, or be none of the users. */
   superuser?: string
-  /** Rows that users must not own, whose code must not run as a superuser. */
-  apart?: string
 }
+
+/**
+ * SQL: that a function, `o`, is in a language that only superusers may write (C, internal, plpython3u), so that it can do anything, and
+ * whoever owns it can call it. Aggregates and what makes values of a range count as internal too, and do nothing of their own.
+ */
+const UNTRUSTED = `o.prokind <> 'a'
+  and exists (select from pg_language l where l.oid = o.prolang and not l.lanpltrusted)
+  and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = o.oid and d.deptype in ('i', 'e'))`
 
 /** What has an owner and is none of these is owned through another object, or handed over by REASSIGN OWNED. */
 const KINDS: readonly Kind[] = [
@@ -42,11 +48,7 @@ const KINDS: readonly Kind[] = [
     catalog: 'pg_proc',
     ownerColumn: 'proowner',
     alter: 'ROUTINE',
-    superuser: inTrustingLibrary('o'),
-    // In languages that only superusers may write, so that they can do anything, and their owner may call them: C, internal, plpython3u.
-    // Aggregates and what makes values of a range count as internal too, and do nothing of their own.
-    apart: `prokind <> 'a' and exists (select from pg_language l where l.oid = o.prolang and not l.lanpltrusted)
-      and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = o.oid and d.deptype = 'i')`,
+    superuser: `(${inTrustingLibrary('o')} or ${UNTRUSTED})`,
   },
   { catalog: 'pg_operator', ownerColumn: 'oprowner', alter: 'OPERATOR' },
   { catalog: 'pg_opfamily', ownerColumn: 'opfowner', alter: 'OPERATOR FAMILY' },
@@ -57,7 +59,14 @@ const KINDS: readonly Kind[] = [
   { catalog: 'pg_ts_dict', ownerColumn: 'dictowner', alter: 'TEXT SEARCH DICTIONARY' },
   { catalog: 'pg_statistic_ext', ownerColumn: 'stxowner', alter: 'STATISTICS' },
   { catalog: 'pg_language', ownerColumn: 'lanowner', alter: 'LANGUAGE', superuser: 'not lanpltrusted' },
-  { catalog: 'pg_foreign_server', ownerColumn: 'srvowner', alter: 'SERVER' },
+  {
+    catalog: 'pg_foreign_server',
+    ownerColumn: 'srvowner',
+    alter: 'SERVER',
+    // Who owns one makes tables of it with any options: what others than postgres_fdw take them for, nobody knows.
+    superuser: `not exists (select from pg_foreign_data_wrapper w join pg_proc handler on handler.oid = w.fdwhandler
+      where w.oid = o.srvfdw and handler.probin ~ '(^|/)postgres_fdw(\\.[a-z]+)?$')`,
+  },
   { catalog: 'pg_foreign_data_wrapper', ownerColumn: 'fdwowner', alter: 'FOREIGN DATA WRAPPER', superuser: 'true' },
   { catalog: 'pg_event_trigger', ownerColumn: 'evtowner', alter: 'EVENT TRIGGER', superuser: 'true' },
   {
@@ -83,28 +92,30 @@ const KINDS: readonly Kind[] = [
  * superuser goes to the lab's role. The parts of extensions that a superuser has go to a role of their own: some trust their owner, who
  * must be none of the users, and some call what users may change (a function with SECURITY DEFINER, the expression of an index that
  * autovacuum evaluates as the table's owner), which must never happen as a superuser. What an ordinary role has stays out of that: it may
- * have made itself a part of an extension, to be lifted with it. Functions in languages that only superusers may write go there too, with
- * their grants: else each user could call what the data has closed. The extensions themselves go to the owner role where they can, so that a
+ * have made itself a part of an extension, to be lifted with it. Functions in languages that only superusers may write go to the lab's
+ * role, with their grants, and run with their callers' rights: else each user could call what the data has closed. The extensions themselves go to the owner role where they can, so that a
  * clone's user may drop them.
  *
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
  */
 export async function handOver(client: Client, database: string, superusers: readonly number[]): Promise<void> {
+  await runEach(client, DEFINERS)
   const owned = KINDS.map(statementsOf).join(' union all ')
   await runEach(client, owned, [LAB_ROLE, OWNER_ROLE, EXTENSION_ROLE, superusers])
+  await runEach(client, REFERENCES_TO_PARTS, [EXTENSION_ROLE])
   await handOverLargeObjects(client)
   await reassignTheRest(client)
   await client.query(`alter database ${escapeIdentifier(database)} owner to ${escapeIdentifier(OWNER_ROLE)}`)
 }
 
-function statementsOf({ catalog, ownerColumn, alter, where, superuser, apart }: Kind): string {
+function statementsOf({ catalog, ownerColumn, alter, where, superuser }: Kind): string {
   const nameOfOwn = catalog === 'pg_namespace' ? `or o.nspname = 'public'` : ''
   return `
     select format('alter ${alter.toLowerCase()} %s owner to %I', identity, target) as statement
     from (
       select i.identity, owner.oid as owner, owner.rolsuper as owner_is_superuser, member.is_member,
         case when ${superuser ?? 'false'} then $1::text
-          when ${apart ?? 'false'} or member.is_member and (owner.oid = any($4::oid[]) or owner.rolname = $3) then $3::text
+          when member.is_member and (owner.oid = any($4::oid[]) or owner.rolname = $3) then $3::text
           else $2::text end as target
       from ${catalog} o
       join pg_authid owner on owner.oid = o.${ownerColumn}
@@ -116,6 +127,27 @@ function statementsOf({ catalog, ownerColumn, alter, where, superuser, apart }: 
     ) found
     where owner <> target::regrole and not (target = $1 and owner_is_superuser and owner = 10)`
 }
+
+/** With the lab's role as their owner they would run as a superuser. */
+const DEFINERS = `
+  select format('alter routine %s security invoker', i.identity) as statement
+  from pg_proc o cross join lateral pg_identify_object('pg_proc'::regclass, o.oid, 0) i
+  where o.oid >= ${FIRST_OWN_OID} and o.prosecdef and (${inTrustingLibrary('o')} or ${UNTRUSTED})`
+
+/** A foreign key is looked up as the owner of the table that it refers to, by a cast of whoever made the key. */
+const REFERENCES_TO_PARTS = `
+  select distinct format('revoke references, trigger on table %s from %s cascade', i.identity,
+    case when granted.grantee = 0 then 'public' else quote_ident(grantee.rolname) end) as statement
+  from pg_class c
+  cross join lateral (
+    select a.grantee from aclexplode(c.relacl) a where a.privilege_type in ('REFERENCES', 'TRIGGER')
+    union
+    select a.grantee from pg_attribute t cross join lateral aclexplode(t.attacl) a
+    where t.attrelid = c.oid and a.privilege_type = 'REFERENCES'
+  ) granted
+  left join pg_authid grantee on grantee.oid = granted.grantee
+  cross join lateral pg_identify_object('pg_class'::regclass, c.oid, 0) i
+  where c.relowner = $1::regrole and c.relkind in ('r', 'p') and granted.grantee <> c.relowner`
 
 async function handOverLargeObjects(client: Client): Promise<void> {
   await runEach(

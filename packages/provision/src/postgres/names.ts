@@ -7,7 +7,7 @@ export const LAB_DATABASE = 'dblab'
 /** Owns what a clone's users must be able to alter. Nobody logs in as it; each clone's user is a member. */
 export const OWNER_ROLE = 'dblab_owner'
 /**
- * Has what superusers of the data made as parts of extensions, and functions in languages that only they may write: plain, so that none of its code ever runs with a superuser's rights, and
+ * Has what superusers of the data made as parts of extensions: plain, so that none of its code ever runs with a superuser's rights, and
  * without members, so that nobody alters it or opens it to others.
  */
 export const EXTENSION_ROLE = 'dblab_extensions'

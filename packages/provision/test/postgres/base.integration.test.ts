@@ -38,7 +38,7 @@ describe('a prepared base', () => {
     )
     expect(others).toEqual([
       { owner: 'dblab', state: 'D' },
-      { owner: 'dblab_extensions', state: 'built_in' },
+      { owner: 'dblab', state: 'built_in' },
       { owner: 'dblab', state: 'everything' },
       { owner: 'dblab_extensions', state: 'file_fdw_handler' },
       { owner: 'dblab_owner', state: 'parts' },

@@ -8,7 +8,7 @@ async function fill(instance: Instance): Promise<void> {
   await createImportRole(instance)
   await labScript(
     instance,
-    `create extension hstore;
+    `create extension hstore; create extension file_fdw;
      create function public.shape(a int) returns int immutable language plpgsql as 'begin return a; end';
      create table public.part (a int);
      create index on public.part (public.shape(a));
@@ -17,6 +17,14 @@ async function fill(instance: Instance): Promise<void> {
        as 'begin perform public.shape(1); return current_user; end';
      alter extension hstore add table public.part;
      alter extension hstore add function public.trusting();
+     create table public.codes (code int primary key);
+     alter extension hstore add table public.codes;
+     grant all on public.codes to public;
+     grant references (code) on public.codes to public;
+     create function public.closed(text) returns oid language internal strict security definer as 'be_lo_import';
+     revoke all on function public.closed(text) from public;
+     create foreign data wrapper unguarded handler file_fdw_handler;
+     create server host foreign data wrapper unguarded;
      create role app;
      grant create on schema pg_catalog, information_schema to app with grant option`,
     'postgres',
@@ -54,6 +62,19 @@ describe('what an extension of the data has brought', () => {
     await expect(labQuery(instance, 'analyze public.part')).rejects.toThrow('as dblab_extensions')
   })
 
+  test("is referred to by no foreign key of a user's, whose cast it would run", async () => {
+    await using clone = await open('app')
+    await asUser(clone.instance, { user: 'app' }, async (query) => {
+      await query(`create type odd as enum ('a')`)
+      await query(`create function leak(odd) returns int language plpgsql as
+        $$ begin grant execute on function closed(text) to app; return 1; end $$`)
+      await query('create cast (odd as int) with function leak(odd) as implicit')
+      const refer = query('create table referring (code odd references codes (code))')
+      await expect(refer).rejects.toMatchObject({ code: '42501' })
+      expect(await query('select * from codes')).toEqual([])
+    })
+  })
+
   test('is out of reach, after it was prepared again too, of those whom the data had put into the role', async () => {
     await using clone = await open('ann')
     await labScript(clone.instance, 'grant dblab_extensions to ann with admin option')
@@ -66,6 +87,29 @@ describe('what an extension of the data has brought', () => {
     const kept = { owner: 'dblab_extensions' }
     expect(await labQuery(clone.instance, owners)).toEqual([kept, kept])
   })
+})
+
+test("a function of superusers' languages that the data closed stays closed, and runs as nobody but its caller", async () => {
+  await using clone = await open('app')
+  const kept = `select proowner::regrole::text as owner, prosecdef as definer from pg_proc where proname = 'closed'`
+  expect(await labQuery(clone.instance, kept)).toEqual([{ owner: 'dblab', definer: false }])
+  await asUser(clone.instance, { user: 'app' }, async (query) => {
+    for (const sql of [
+      `select closed('/etc/passwd')`,
+      'grant execute on function closed(text) to app',
+      'alter function closed(text) security definer',
+      'alter function closed(text) owner to app',
+      'alter extension hstore add function closed(text)',
+    ])
+      await expect(query(sql), sql).rejects.toMatchObject({ code: '42501' })
+  })
+})
+
+test('a server of a wrapper that nobody knows makes no tables for users', async () => {
+  await using clone = await open('app')
+  const make = `create foreign table mine (line text) server host options (filename '/etc/passwd')`
+  const made = asUser(clone.instance, { user: 'app' }, (query) => query(make))
+  await expect(made).rejects.toMatchObject({ code: '42501' })
 })
 
 test("nobody puts a function among Postgres' own, which the lab's superuser would call, though the data allowed it", async () => {
