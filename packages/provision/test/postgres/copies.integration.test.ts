@@ -93,7 +93,7 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     await using world = await makeWorld()
     const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
     const instance = await world.runtime.start(spec)
-    const segment = (await readPostmasterFile(spec.dataDir))?.sharedMemory
+    const segment = (await readPostmasterFile(spec.dataDir))?.sentinel
     const mapped = await segmentsOf(instance)
     expect(segment).toBeDefined()
     expect(mapped).not.toEqual([])
@@ -106,6 +106,20 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     expect(await systemVIds()).not.toContain(segment?.id)
     for (const path of all) await expect(access(path)).rejects.toMatchObject({ code: 'ENOENT' })
     await world.runtime.start(spec)
+  })
+
+  test('leaves nothing in memory though its own file no longer tells what it had', async () => {
+    await using world = await makeWorld()
+    const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
+    const instance = await world.runtime.start(spec)
+    const sentinel = (await readPostmasterFile(spec.dataDir))?.sentinel
+    expect(await systemVIds()).toContain(sentinel?.id)
+    await rm(join(spec.dataDir, 'postmaster.pid'))
+    process.kill(instance.pid ?? 0, 'SIGKILL')
+    while ((await openProcessTable().inDirectory(spec.dataDir)).length > 0) await sleep(5)
+
+    await world.anotherRuntime().remove('one')
+    expect(await systemVIds()).not.toContain(sentinel?.id)
   })
 
   test.each(['noted without its memory', 'not noted at all'])(
@@ -133,13 +147,13 @@ describe.runIf(linux)('a server that somebody else killed by SIGKILL', () => {
     await using world = await makeWorld()
     const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
     const instance = await world.runtime.start(spec)
-    const segment = (await readPostmasterFile(spec.dataDir))?.sharedMemory
+    const segment = (await readPostmasterFile(spec.dataDir))?.sentinel
     await labQuery(instance, 'create table public.kept as select 1 as n')
     process.kill(instance.pid ?? 0, 'SIGKILL')
     while ((await world.runtime.inspect('one'))?.state === 'running') await sleep(5)
     const again = await world.runtime.start(spec)
     expect(await labQuery(again, 'select n from public.kept')).toEqual([{ n: 1 }])
-    expect((await readPostmasterFile(spec.dataDir))?.sharedMemory?.id).not.toBe(segment?.id)
+    expect((await readPostmasterFile(spec.dataDir))?.sentinel?.id).not.toBe(segment?.id)
     expect(await systemVIds()).not.toContain(segment?.id)
   })
 
@@ -162,7 +176,7 @@ test('an instance whose data is gone can still be stopped and removed', async ()
   await using world = await makeWorld()
   const spec = await world.spec('one', await world.copyOf(template.dataDir, 'data'))
   const { pid } = await world.runtime.start(spec)
-  const segment = (await readPostmasterFile(spec.dataDir))?.sharedMemory
+  const segment = (await readPostmasterFile(spec.dataDir))?.sentinel
   await rm(spec.dataDir, { recursive: true })
   await world.runtime.remove('one')
   expect(segment).toBeDefined()

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { isSystemError } from '../../errors.ts'
+import { readPostmasterFile } from './postmaster-file.ts'
 import { isRunning, type ProcessIdentity, type ProcessTable } from './processes.ts'
 import type { InstanceDirectory, InstanceRecord, ProcessRecord } from './record.ts'
 import { findServer } from './shutdown.ts'
@@ -20,20 +21,24 @@ export async function noteMemory(
   table: ProcessTable,
   directory: InstanceDirectory,
   { pid, startedAt }: ProcessIdentity,
+  dataDir: string,
 ): Promise<void> {
   const sharedMemory = (await table.sharedMemory(pid))?.posix ?? []
+  const file = await readPostmasterFile(dataDir)
+  const sentinel = file?.pid === pid ? file.sentinel : undefined
   // Asked for after its memory, so that what was read is not of another process that has its pid by now.
-  if (await isRunning(table, { pid, startedAt })) await directory.writeProcess({ pid, startedAt, sharedMemory })
+  if (await isRunning(table, { pid, startedAt }))
+    await directory.writeProcess({ pid, startedAt, sharedMemory, sentinel })
 }
 
 /** Writes down that it is being killed, and what memory it will leave. A full disk keeps nobody from ending a server. */
 export async function noteEnd(
   directory: InstanceDirectory,
-  { pid, startedAt }: ProcessIdentity,
+  { pid, startedAt, sentinel }: Pick<ProcessRecord, 'pid' | 'startedAt' | 'sentinel'>,
   sharedMemory: string[],
 ): Promise<void> {
   try {
-    await directory.writeProcess({ pid, startedAt, sharedMemory, isEnding: true })
+    await directory.writeProcess({ pid, startedAt, sharedMemory, sentinel, isEnding: true })
   } catch (error) {
     if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS')) throw error
   }

@@ -9,12 +9,12 @@ test('reads a postmaster.pid, whole and half written', () => {
   expect(parsePostmasterFile(whole)).toEqual({
     pid: 3406,
     dataDir: '/data/a',
-    sharedMemory: { key: 43_782_147, id: 7 },
+    sentinel: { key: 43_782_147, id: 7 },
     status: 'ready',
   })
   expect(parsePostmasterFile('3406\n/data/a\n')).toMatchObject({
     pid: 3406,
-    sharedMemory: undefined,
+    sentinel: undefined,
     status: undefined,
   })
   expect(parsePostmasterFile('')).toBeUndefined()

@@ -2,12 +2,17 @@ import { join } from 'node:path'
 import { isSystemError } from '../../errors.ts'
 import { readForeignFile } from '../../files.ts'
 
+/** A System V segment: what a server keeps a second one off its directory by. */
+export interface Sentinel {
+  key: number
+  id: number
+}
+
 /** What a running server writes about itself into its data directory (src/include/utils/pidfile.h), line by line as it starts. */
 export interface PostmasterFile {
   pid: number
   dataDir: string
-  /** Of its System V segment, the sentinel that keeps a second server off the directory. */
-  sharedMemory: { key: number; id: number } | undefined
+  sentinel: Sentinel | undefined
   /** `starting`, `ready`, `standby` (up, and takes no connection) or `stopping`. */
   status: string | undefined
 }
@@ -36,7 +41,7 @@ export function parsePostmasterFile(text: string): PostmasterFile | undefined {
   return {
     pid,
     dataDir: lines[1] ?? '',
-    sharedMemory: key !== undefined && id !== undefined && Number.isInteger(key + id) ? { key, id } : undefined,
+    sentinel: key !== undefined && id !== undefined && Number.isInteger(key + id) ? { key, id } : undefined,
     status: lines[7] || undefined,
   }
 }

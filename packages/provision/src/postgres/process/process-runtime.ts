@@ -174,7 +174,7 @@ export class ProcessRuntime implements PostgresRuntime {
     const identity = await noteProcess(this.#processes, directory, child)
     await failPoint('postgres.process-noted')
     await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
-    if (identity !== undefined) await noteMemory(this.#processes, directory, identity)
+    if (identity !== undefined) await noteMemory(this.#processes, directory, identity, spec.dataDir)
     await failPoint('postgres.ready')
     undo.move()
     return { id: spec.id, state: 'running', pid: child.pid, dataDir: spec.dataDir, port: spec.port, socketDir, logFile }
@@ -238,7 +238,7 @@ export class ProcessRuntime implements PostgresRuntime {
       if (await directory.isRemnant()) return this.#remove(directory)
       const record = await directory.readRecord()
       const process = record && (await processOf(this.#processes, directory, record))
-      if (process !== undefined) await noteMemory(this.#processes, directory, process)
+      if (record && process) await noteMemory(this.#processes, directory, process, record.dataDir)
     })
   }
 
@@ -281,6 +281,7 @@ export class ProcessRuntime implements PostgresRuntime {
         postmaster: process,
         owner: this.account,
         sharedMemory: process?.sharedMemory ?? [],
+        sentinel: process?.sentinel,
         note: async (memory) => process && noteEnd(directory, process, memory),
       },
       mode,

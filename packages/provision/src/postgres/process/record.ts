@@ -4,6 +4,7 @@ import { isSystemError, ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
 import { exists, writeFileAtomically } from '../../files.ts'
 import type { Account, InstanceId } from '../runtime.ts'
+import type { Sentinel } from './postmaster-file.ts'
 import type { ProcessIdentity } from './processes.ts'
 
 /** What is kept of an instance, written before its server is started, so that none ever runs unknown. */
@@ -19,6 +20,8 @@ export interface InstanceRecord {
 export interface ProcessRecord extends ProcessIdentity {
   /** Paths of the shared memory that it made as it started. */
   sharedMemory: string[]
+  /** Noted with them: the file that tells of it lies where the servers' account can change it. */
+  sentinel?: Sentinel | undefined
   /** It is being killed, and may stand still until whoever comes next goes on with that. */
   isEnding?: boolean
 }
@@ -143,7 +146,11 @@ function isInstanceRecord(value: unknown): value is InstanceRecord {
 }
 
 function isProcessRecord(value: unknown): value is ProcessRecord {
-  return hasFields(value, { pid: 'number', startedAt: 'string' }) && Array.isArray(value.sharedMemory)
+  return (
+    hasFields(value, { pid: 'number', startedAt: 'string' }) &&
+    Array.isArray(value.sharedMemory) &&
+    (value.sentinel === undefined || hasFields(value.sentinel, { key: 'number', id: 'number' }))
+  )
 }
 
 function hasFields(value: unknown, types: Record<string, 'string' | 'number'>): value is Record<string, unknown> {

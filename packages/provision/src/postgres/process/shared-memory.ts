@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
 import type { Account } from '../runtime.ts'
+import type { Sentinel } from './postmaster-file.ts'
 
 /** What a server that was killed by SIGKILL leaves behind in the system's memory, where nothing else ever frees it. */
 export interface SharedMemory {
@@ -18,10 +19,10 @@ export interface SharedMemory {
 }
 
 /**
- * System V segments of a server: those that it had attached until just now; or one that its data directory tells of, which may be
- * somebody else's by now.
+ * System V segments of a server: those that it had attached until just now; or the one that was noted, or that its data directory tells
+ * of, which may be somebody else's by now.
  */
-export type OwnSegments = { attached: readonly number[] } | { key: number; id: number } | 'none'
+export type OwnSegments = { attached: readonly number[] } | Sentinel | 'none'
 
 /** What is there by such a name may be anything by now: a FIFO, for which one would wait, or a link. */
 const CAREFULLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
 import type { Account } from '../runtime.ts'
-import { readPostmasterFile } from './postmaster-file.ts'
+import { readPostmasterFile, type Sentinel } from './postmaster-file.ts'
 import {
   isRunning,
   killProcess,
@@ -37,6 +37,8 @@ export interface Target {
   owner: Account
   /** What it is known to have made; more is looked up when it comes to SIGKILL. */
   sharedMemory: readonly string[]
+  /** Undefined where it was not noted: then its own file tells. */
+  sentinel?: Sentinel | undefined
   /** Told that it is about to be killed, and of all that it has made: from then on nothing else tells. */
   note: (sharedMemory: string[]) => Promise<void>
 }
@@ -150,11 +152,12 @@ async function killThem(table: ProcessTable, processes: readonly ProcessIdentity
   })
 }
 
-/** The segment of a server that ended long ago, whose pid may be somebody else's by now: its file tells of it. */
-async function leftBehind({ dataDir, postmaster }: Target): Promise<{ key: number; id: number } | undefined> {
+/** The segment of a server that ended long ago, whose pid may be somebody else's by now. */
+async function leftBehind({ dataDir, postmaster, sentinel }: Target): Promise<Sentinel | undefined> {
+  if (sentinel !== undefined) return sentinel
   const file = await readPostmasterFile(dataDir)
   // One that names another process came with the copy, and speaks of memory that is in use.
-  return postmaster !== undefined && file?.pid === postmaster.pid ? file.sharedMemory : undefined
+  return postmaster !== undefined && file?.pid === postmaster.pid ? file.sentinel : undefined
 }
 
 /**
