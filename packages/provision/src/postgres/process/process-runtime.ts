@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
@@ -16,22 +15,21 @@ import type {
   StartOptions,
 } from '../runtime.ts'
 import { AbandonedMemory } from './abandoned-memory.ts'
-import { hbaRules, identMap } from './access-rules.ts'
-import { serverArguments } from './arguments.ts'
-import { placeCertificate, readCertificate, renewCertificate } from './certificate.ts'
+import { readCertificate, renewCertificate } from './certificate.ts'
 import type { Cgroups } from './cgroup.ts'
-import { alreadyRunning, assertDataDir, hasConfigFile, removeCarriedPostmasterFile } from './data-directory.ts'
-import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
-import { greet } from './greet.ts'
+import { alreadyRunning, assertDataDir, removeCarriedPostmasterFile } from './data-directory.ts'
+import { lastWords } from './failure.ts'
 import { initialiseCluster } from './initialise.ts'
-import { launch, untilReady } from './launch.ts'
-import { linesSince, logSize, tailLines, trimLog } from './log.ts'
+import { launch } from './launch.ts'
+import { logSize, tailLines, trimLog } from './log.ts'
 import { lacksMemory, noteEnd, noteMemory, noteProcess, processOf } from './note.ts'
+import { type PreparedFor, prepareStart } from './preparation.ts'
 import { isRunning, openProcessTable, type ProcessTable } from './processes.ts'
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
+import { startAborted, untilServing } from './serving.ts'
 import { tryOutSettings } from './settings.ts'
 import { evict, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
-import { chooseSocketDir, makeSocketDir, removeSocketDir } from './socket-directory.ts'
+import { chooseSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
 
 export interface ProcessRuntimeOptions {
@@ -48,9 +46,6 @@ export interface ProcessRuntimeOptions {
   /** Keeps the limits of instances; without it, nothing bounds them. */
   cgroups?: Cgroups | undefined
 }
-
-/** Recovery of a large cluster takes longer: whoever starts one says so. */
-const START_TIMEOUT_MS = 60_000
 
 /** Runs Postgres as plain processes of this machine. Nothing of a server hangs on the process that started it. */
 export class ProcessRuntime implements PostgresRuntime {
@@ -162,7 +157,8 @@ export class ProcessRuntime implements PostgresRuntime {
     const major = await clusterMajor(spec.dataDir)
     const { binDir } = await this.#options.binaries(major)
     const socketDir = this.#socketDir(spec.id)
-    const args = await this.#prepare(directory, spec, { major, socketDir })
+    const { account } = this
+    const args = await this.#prepare(directory, spec, { major, socketDir, account, labUser: this.#options.labUser })
     const logFile = directory.file('postgres.log')
     const logOffset = await logSize(logFile)
     await failPoint('postgres.record-written')
@@ -173,42 +169,23 @@ export class ProcessRuntime implements PostgresRuntime {
     await failPoint('postgres.launched')
     const identity = await noteProcess(this.#processes, directory, child)
     await failPoint('postgres.process-noted')
-    await this.#untilReady(child, spec, { socketDir, logFile, logOffset }, options)
+    await untilServing(child, spec, { socketDir, logFile, logOffset }, options)
     if (identity !== undefined) await noteMemory(this.#processes, directory, identity, spec.dataDir)
     await failPoint('postgres.ready')
     undo.move()
     return { id: spec.id, state: 'running', pid: child.pid, dataDir: spec.dataDir, port: spec.port, socketDir, logFile }
   }
 
-  /** All that comes before the server itself; nothing is changed by a spec that can't work. Returns the server's arguments. */
-  async #prepare(
-    directory: InstanceDirectory,
-    spec: InstanceSpec,
-    { major, socketDir }: { major: number; socketDir: string },
-  ): Promise<string[]> {
-    const config = (await hasConfigFile(spec.dataDir)) ? undefined : directory.file('postgresql.conf')
-    const files = { hba: directory.file('hba.conf'), ident: directory.file('ident.conf'), config, socketDir }
-    const own = { certFile: directory.file('server.crt'), keyFile: directory.file('server.key') }
-    const args = serverArguments({ ...spec, tls: spec.tls && own }, files)
-    const certificate = spec.tls && (await readCertificate(spec.tls))
-    const hba = hbaRules(spec.users, { major, tls: spec.tls !== undefined })
-    await assertDataDir(spec.dataDir, this.account)
+  /** All that comes before the server itself. Returns the server's arguments. */
+  async #prepare(directory: InstanceDirectory, spec: InstanceSpec, at: PreparedFor): Promise<string[]> {
+    const { args, place } = await prepareStart(directory, spec, at)
     const previous = await this.#inspect(directory)
     if (previous?.state === 'running') throw alreadyRunning(spec.dataDir)
     // If it was killed, it left memory and perhaps processes, of which only its postmaster.pid knows.
     if (previous !== undefined) await this.#stop(directory, 'immediate')
     await removeCarriedPostmasterFile(this.#processes, spec.dataDir)
-
     await this.#makeDirectories()
-    await directory.make(this.account)
-    await Promise.all([
-      directory.writeForServer('hba.conf', hba, this.account),
-      directory.writeForServer('ident.conf', identMap(this.#options.labUser), this.account),
-      config !== undefined && directory.writeForServer('postgresql.conf', '', this.account),
-      placeCertificate(directory, certificate, this.account),
-      makeSocketDir(socketDir, this.account),
-      directory.writeRecord({ version: 1, id: spec.id, dataDir: spec.dataDir, port: spec.port, socketDir }),
-    ])
+    await place()
     return args
   }
 
@@ -240,30 +217,6 @@ export class ProcessRuntime implements PostgresRuntime {
       const process = record && (await processOf(this.#processes, directory, record))
       if (record && process) await noteMemory(this.#processes, directory, process, record.dataDir)
     })
-  }
-
-  async #untilReady(
-    child: ChildProcess,
-    spec: InstanceSpec,
-    at: { socketDir: string; logFile: string; logOffset: number },
-    options: StartOptions,
-  ): Promise<void> {
-    const timeoutMs = options.timeoutMs ?? START_TIMEOUT_MS
-    const deadline = AbortSignal.timeout(timeoutMs)
-    const cut = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
-    const log = () => linesSince(at.logFile, at.logOffset)
-    try {
-      if ((await untilReady(child, spec.dataDir, cut)) === 'exited') throw startFailure(spec, await log())
-      if (portIsTaken(await log())) throw portTaken(spec)
-      await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', cut)
-    } catch (error) {
-      if (options.signal?.aborted) throw startAborted(error)
-      if (!deadline.aborted) throw error
-      throw new ProvisionError('TIMEOUT', `Postgres was not ready after ${timeoutMs} ms${lastWords(await log())}`, {
-        cause: error,
-        hint: 'Data that was not shut down cleanly is recovered first, which takes its time.',
-      })
-    }
   }
 
   async #stop(directory: InstanceDirectory, asked: 'clean' | 'immediate'): Promise<InstanceRecord | undefined> {
@@ -322,8 +275,4 @@ export class ProcessRuntime implements PostgresRuntime {
       await mkdir(path, { recursive: true, mode: 0o711 })
     }
   }
-}
-
-function startAborted(cause: unknown): ProvisionError {
-  return new ProvisionError('ABORTED', 'the start of Postgres was stopped on request', { cause })
 }

@@ -1,0 +1,57 @@
+import type { Account, InstanceSpec } from '../runtime.ts'
+import { hbaRules, identMap } from './access-rules.ts'
+import { serverArguments } from './arguments.ts'
+import { placeCertificate, readCertificate } from './certificate.ts'
+import { assertDataDir, hasConfigFile } from './data-directory.ts'
+import type { InstanceDirectory } from './record.ts'
+import { makeSocketDir } from './socket-directory.ts'
+
+export interface PreparedFor {
+  /** Of the cluster. */
+  major: number
+  socketDir: string
+  account: Account
+  /** Who may come over the socket. */
+  labUser: string
+}
+
+export interface Preparation {
+  /** Of the server. */
+  args: string[]
+  /** Puts into place all that the server reads, and the record of it. */
+  place: () => Promise<void>
+}
+
+/**
+ * Works out what a server is started with. Changes nothing: a spec that can't work is refused here.
+ *
+ * @throws ProvisionError for settings, users, a certificate or a data directory that can't be
+ */
+export async function prepareStart(
+  directory: InstanceDirectory,
+  spec: InstanceSpec,
+  { major, socketDir, account, labUser }: PreparedFor,
+): Promise<Preparation> {
+  const { id, dataDir, port } = spec
+  const config = (await hasConfigFile(dataDir)) ? undefined : directory.file('postgresql.conf')
+  const files = { hba: directory.file('hba.conf'), ident: directory.file('ident.conf'), config, socketDir }
+  const own = { certFile: directory.file('server.crt'), keyFile: directory.file('server.key') }
+  const args = serverArguments({ ...spec, tls: spec.tls && own }, files)
+  const certificate = spec.tls && (await readCertificate(spec.tls))
+  const hba = hbaRules(spec.users, { major, tls: spec.tls !== undefined })
+  await assertDataDir(dataDir, account)
+  return {
+    args,
+    place: async () => {
+      await directory.make(account)
+      await Promise.all([
+        directory.writeForServer('hba.conf', hba, account),
+        directory.writeForServer('ident.conf', identMap(labUser), account),
+        config !== undefined && directory.writeForServer('postgresql.conf', '', account),
+        placeCertificate(directory, certificate, account),
+        makeSocketDir(socketDir, account),
+        directory.writeRecord({ version: 1, id, dataDir, port, socketDir }),
+      ])
+    },
+  }
+}
