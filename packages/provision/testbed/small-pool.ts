@@ -53,10 +53,10 @@ async function taken(file: string, bytes: number): Promise<boolean> {
 }
 
 async function fillNames(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true })
   // Empty, so that all they take is room in the tree of names; long, so that it is soon taken.
   for (let number = 0; ; number++) {
     try {
+      await mkdir(directory, { recursive: true })
       await (await open(join(directory, `${number}`.padEnd(255, 'x')), 'w')).close()
     } catch (error) {
       if (isSystemError(error, 'ENOSPC')) return
@@ -85,8 +85,17 @@ export async function smallZpool(): Promise<SmallZpool> {
       await release()
       // What was freed counts after the transaction that frees it.
       await command('zpool', 'sync', name)
-      const available = Number(await command('zfs', 'list', '-Hp', '-o', 'available', name))
-      if (available > bytes) await command('zfs', 'set', `refreservation=${available - bytes}`, `${name}/ballast`)
+      for (let tries = 1; ; tries++) {
+        const available = Number(await command('zfs', 'list', '-Hp', '-o', 'available', name))
+        if (available <= bytes) return
+        try {
+          await command('zfs', 'set', `refreservation=${available - bytes}`, `${name}/ballast`)
+          return
+        } catch (error) {
+          // Somebody has taken some of it since.
+          if (tries === 10 || !(error instanceof Error && /greater than available/.test(error.message))) throw error
+        }
+      }
     },
     async [Symbol.asyncDispose]() {
       await command('zpool', 'destroy', '-f', name)

@@ -84,7 +84,8 @@ export class FullPool implements AsyncDisposable {
     const { status } = (await answer.json()) as Clone
     if (status.code === 'OK') this.outcomes.create.push('done')
     else {
-      expect(status).toMatchObject({ code: 'FATAL', message: expect.stringMatching(SPACE) })
+      if (status.code !== 'FATAL') throw new Error(`${id} is ${status.code}\n${await this.#story()}`)
+      expect(status.message).toMatch(SPACE)
       this.outcomes.create.push(`no space: ${this.#lastStep(id)}`)
     }
     await this.delete(id)

@@ -1,12 +1,26 @@
 import { expect, test } from 'vitest'
 import { spaceError } from '../space.ts'
-import { portIsTaken } from './failure.ts'
+import { portIsTaken, statusNotWritten } from './failure.ts'
 
 const at = '2026-03-01 10:00:00.000 UTC [12]'
 
 test('the postmaster alone says that its port is taken', () => {
   expect(portIsTaken([`${at} LOG:  could not bind IPv4 address "127.0.0.1": Address already in use`])).toBe(true)
   expect(portIsTaken([`${at} LOG:  could not bind IPv6 address "::1": Address already in use`])).toBe(true)
+})
+
+test('a server that could not write its status will not be heard from', () => {
+  const ready = `${at} LOG:  database system is ready to accept connections`
+  const full = `${at} LOG:  could not write to file "postmaster.pid": No space left on device`
+  expect(statusNotWritten([ready])).toBeUndefined()
+  expect(statusNotWritten([ready, full])).toMatchObject({ code: 'NO_SPACE' })
+  const broken = `${at} LOG:  could not write to file "postmaster.pid": Input/output error`
+  expect(statusNotWritten([ready, broken])).toMatchObject({
+    code: 'FAILED',
+    message: expect.stringContaining('Input/'),
+  })
+  const said = `${at} FATAL:  role "LOG:  could not write to file "postmaster.pid": x" does not exist`
+  expect(statusNotWritten([said])).toBeUndefined()
 })
 
 test.each([

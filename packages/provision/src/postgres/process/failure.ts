@@ -32,6 +32,21 @@ export function portTaken(spec: InstanceSpec): ProvisionError {
   })
 }
 
+/** Of the file that a server tells its status in (AddToDataDirLockFile, miscinit.c); whole, as above. */
+const STATUS_NOT_WRITTEN = /^(?!\s)[^"]*\bLOG: {2}could not (?:open|read from|write to) file "postmaster\.pid": /
+
+/** Why nobody will hear from a server that it is ready: without space for the word it goes on all the same. Undefined when nothing is amiss. */
+export function statusNotWritten(log: readonly string[]): ProvisionError | undefined {
+  const line = log.find((text) => STATUS_NOT_WRITTEN.test(text))
+  if (line === undefined) return undefined
+  return (
+    spaceError([line]) ??
+    new ProvisionError('FAILED', `Postgres could not tell that it is ready${lastWords(log)}`, {
+      hint: 'Its last words say why. Look at the storage.',
+    })
+  )
+}
+
 /** What may hold a user's words, or values of the data: what a statement was, and where in it something happened. */
 const UNTOLD = /^\s|\b(DETAIL|STATEMENT|QUERY|CONTEXT|BACKTRACE|LOCATION): /
 

@@ -81,13 +81,15 @@ async function openGate(child: ChildProcess, prepare: (pid: number) => Promise<v
 /**
  * Waits until the server writes `ready` into its postmaster.pid, which it does as it begins to take connections.
  *
+ * @param obstacle what keeps it from writing that, if anything does; asked now and then
  * @returns `ready`, or `exited` when the process has ended before
- * @throws the reason of `signal`
+ * @throws the reason of `signal`; the obstacle
  */
 export async function untilReady(
   child: ChildProcess,
   dataDir: string,
   signal: AbortSignal,
+  obstacle: () => Promise<Error | undefined>,
 ): Promise<'ready' | 'exited'> {
   const { promise, resolve, reject } = Promise.withResolvers<'ready' | 'exited'>()
   const look = () => {
@@ -99,7 +101,10 @@ export async function untilReady(
   const onExit = () => resolve('exited')
   const onAbort = () => reject(signal.reason)
   const watcher = watchDirectory(dataDir, look)
-  const poll = setInterval(look, FALLBACK_POLL_MS)
+  const poll = setInterval(() => {
+    look()
+    obstacle().then((error) => error && reject(error), reject)
+  }, FALLBACK_POLL_MS)
   child.once('exit', onExit)
   signal.addEventListener('abort', onAbort)
   try {

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { ProvisionError } from '../../errors.ts'
 import type { InstanceSpec, StartOptions } from '../runtime.ts'
-import { lastWords, portIsTaken, portTaken, startFailure } from './failure.ts'
+import { lastWords, portIsTaken, portTaken, startFailure, statusNotWritten } from './failure.ts'
 import { greet } from './greet.ts'
 import { untilReady } from './launch.ts'
 import { linesSince } from './log.ts'
@@ -12,7 +12,8 @@ const START_TIMEOUT_MS = 60_000
 /**
  * Until a server that was launched takes connections at its own port.
  *
- * @throws ProvisionError ABORTED, TIMEOUT, IN_USE for a port that is a stranger's, or why it ended, with the last words of its log
+ * @throws ProvisionError ABORTED, TIMEOUT, NO_SPACE, IN_USE for a port that is a stranger's, or why it ended, with the last words of its
+ * log
  */
 export async function untilServing(
   child: ChildProcess,
@@ -25,7 +26,8 @@ export async function untilServing(
   const cut = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
   const log = () => linesSince(at.logFile, at.logOffset)
   try {
-    if ((await untilReady(child, spec.dataDir, cut)) === 'exited') throw startFailure(spec, await log())
+    const obstacle = async () => statusNotWritten(await log())
+    if ((await untilReady(child, spec.dataDir, cut, obstacle)) === 'exited') throw startFailure(spec, await log())
     if (portIsTaken(await log())) throw portTaken(spec)
     await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', cut)
   } catch (error) {
