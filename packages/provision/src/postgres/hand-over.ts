@@ -93,8 +93,8 @@ const KINDS: readonly Kind[] = [
  * must be none of the users, and some call what users may change (a function with SECURITY DEFINER, the expression of an index that
  * autovacuum evaluates as the table's owner), which must never happen as a superuser. What an ordinary role has stays out of that: it may
  * have made itself a part of an extension, to be lifted with it. Functions in languages that only superusers may write go to the lab's
- * role, with their grants, and run with their callers' rights: else each user could call what the data has closed. The extensions themselves go to the owner role where they can, so that a
- * clone's user may drop them.
+ * role, with their grants, and run with their callers' rights: else each user could call what the data has closed. The extensions
+ * themselves go to the owner role where they can, so that a clone's user may drop them.
  *
  * What the data's own bootstrap superuser has that Postgres gives no command to hand over, such as an extension that it made, stays.
  */

@@ -56,11 +56,7 @@ export async function readVerifier(
 }
 
 async function setUp(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
-  const { rows } = await client.query<{
-    superuser: boolean | null
-    superusers: string[]
-    major: number
-  }>(
+  const { rows } = await client.query<{ superuser: boolean | null; superusers: string[]; major: number }>(
     `select (select rolsuper from pg_authid where rolname = $1) as superuser,
        array(select rolname::text from pg_authid where rolsuper and oid <> ${BOOTSTRAP_OID} and rolname <> $2) as superusers,
        current_setting('server_version_num')::int / 10000 as major`,
