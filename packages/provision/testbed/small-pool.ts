@@ -69,6 +69,9 @@ export interface SmallZpool extends Ballast, AsyncDisposable {
   name: string
 }
 
+/** What a further try to fill a pool that is written to leaves free beyond what it was asked for. */
+const ZFS_SLACK_BYTES = 128 * 1024
+
 /** A pool of OpenZFS in a file, filled by a reservation. */
 export async function smallZpool(): Promise<SmallZpool> {
   const directory = await mkdtemp(join(tmpdir(), 'zfs-full-'))
@@ -83,16 +86,17 @@ export async function smallZpool(): Promise<SmallZpool> {
     leaveNoNames: async () => {},
     async leave(bytes) {
       await release()
-      // What was freed counts after the transaction that frees it.
-      await command('zpool', 'sync', name)
-      for (let tries = 1; ; tries++) {
+      for (let tries = 0; ; tries++) {
+        // What was freed, and what was written, counts after its transaction.
+        await command('zpool', 'sync', name)
         const available = Number(await command('zfs', 'list', '-Hp', '-o', 'available', name))
-        if (available <= bytes) return
+        // Who writes meanwhile takes some of it, again and again.
+        const reserved = available - bytes - tries * ZFS_SLACK_BYTES
+        if (reserved <= 0) return
         try {
-          await command('zfs', 'set', `refreservation=${available - bytes}`, `${name}/ballast`)
+          await command('zfs', 'set', `refreservation=${reserved}`, `${name}/ballast`)
           return
         } catch (error) {
-          // Somebody has taken some of it since.
           if (tries === 10 || !(error instanceof Error && /greater than available/.test(error.message))) throw error
         }
       }
