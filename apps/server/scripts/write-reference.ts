@@ -10,6 +10,9 @@ interface Property {
   default?: unknown
   description?: string
   properties?: Record<string, Property>
+  oneOf?: Property[]
+  items?: Property
+  const?: unknown
 }
 
 /** A row for each key, from the schema that checks it. */
@@ -17,11 +20,22 @@ function rows(properties: Record<string, Property>, prefix = ''): string[] {
   return Object.entries(properties).flatMap(([key, property]) => {
     const name = `${prefix}${key}`
     if (property.properties) return rows(property.properties, `${name}.`)
-    const fallback = property.default === undefined ? '' : `\`${JSON.stringify(property.default)}\``
-    return [
-      `| \`${name}\` | ${typeOf(property)} | ${fallback} | ${(property.description ?? '').replaceAll('|', '\\|')} |`,
-    ]
+    if (property.items?.oneOf)
+      return [row(name, property), ...property.items.oneOf.flatMap((kind) => kindRows(name, kind))]
+    return [row(name, property)]
   })
+}
+
+/** Of a list whose entries are of several kinds. */
+function kindRows(list: string, { properties = {} }: Property): string[] {
+  const { kind, ...others } = properties
+  const name = `${list}[]`
+  return [row(`${name}.kind: ${String(kind?.const)}`, { ...kind, type: 'kind' }), ...rows(others, `${name}.`)]
+}
+
+function row(name: string, property: Property): string {
+  const fallback = property.default === undefined ? '' : `\`${JSON.stringify(property.default)}\``
+  return `| \`${name}\` | ${typeOf(property)} | ${fallback} | ${(property.description ?? '').replaceAll('|', '\\|')} |`
 }
 
 function typeOf({ type, enum: choices, anyOf }: Property): string {

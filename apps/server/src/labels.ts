@@ -19,6 +19,7 @@ type Key =
   | 'databases'
   | 'postgres-version'
   | 'sample'
+  | 'mask-version'
   | 'message'
   | 'size'
   | 'clone'
@@ -75,7 +76,7 @@ export function cloneLabels(
 /** Of a snapshot. */
 export function snapshotLabels(
   role: Role,
-  of: BaseData & Partial<Pick<SnapshotRecord, 'cloneId' | 'createdAt' | 'message' | 'size'>>,
+  of: BaseData & Partial<Pick<SnapshotRecord, 'cloneId' | 'createdAt' | 'message' | 'size' | 'protected'>>,
 ): Labels {
   return toLabels({
     ...dataTexts(of),
@@ -84,6 +85,7 @@ export function snapshotLabels(
     message: of.message,
     clone: of.cloneId || undefined,
     size: of.size || undefined,
+    protected: of.protected || undefined,
   })
 }
 
@@ -92,7 +94,7 @@ export function baseLabels(data: BaseData, volume: { state: VolumeState; created
   return toLabels({ ...dataTexts(data), role: 'base', state: volume.state, 'made-at': volume.createdAt })
 }
 
-function dataTexts({ database, databases, postgresVersion, timestamp, sample }: BaseData): Texts {
+function dataTexts({ database, databases, postgresVersion, timestamp, sample, maskVersion }: BaseData): Texts {
   const names = databases.map(encodeURIComponent).join(' ')
   return {
     'data-state-at': timestamp,
@@ -101,6 +103,7 @@ function dataTexts({ database, databases, postgresVersion, timestamp, sample }: 
     databases: names.length <= MAX_CHARACTERS ? names : undefined,
     'postgres-version': postgresVersion,
     sample,
+    'mask-version': maskVersion || undefined,
   }
 }
 

@@ -1,6 +1,6 @@
 import { armFaults, isProvisionError, parseFaultPlan } from '@dblab/provision'
 import { LabApiError, LabConnectionError } from '@dblab/sdk'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { explainFailure, firstCause } from './cloning/explain.ts'
 import { destroy } from './commands/destroy.ts'
 import { rebuild } from './commands/rebuild.ts'
@@ -41,7 +41,13 @@ program
     '--import <path>',
     'bring in a dump as the newest data: plain SQL, or a custom file, tar file or directory of pg_dump',
   )
-  .action(async (options: { import?: string }) => {
+  .addOption(
+    new Option(
+      '--source <url>',
+      'bring in the data of a live server, as postgresql://USER@HOST:PORT/DATABASE; its password is taken from PGPASSWORD',
+    ).conflicts('import'),
+  )
+  .action(async (options: { import?: string; source?: string }) => {
     const loaded = loadConfig(process.env, process.cwd())
     const log = createLog(loaded.config)
     if (loaded.file) log.info('read the configuration', { file: loaded.file })

@@ -2,6 +2,7 @@ import type { Request } from 'express'
 import type { Access } from './access/access.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
 import type { CloneService } from './cloning/clone-service.ts'
+import type { RetrievalService } from './retrieval/retrieval-service.ts'
 import type { SnapshotService } from './snapshots/snapshot-service.ts'
 import type { StatusService } from './status/status-service.ts'
 
@@ -9,6 +10,7 @@ import type { StatusService } from './status/status-service.ts'
 export interface Services {
   clones: CloneService
   snapshots: SnapshotService
+  retrieval: RetrievalService
   status: StatusService
   access: Access
   catalogue: Catalogue

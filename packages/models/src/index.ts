@@ -21,5 +21,18 @@ export type {
   Warning,
   WarningCode,
 } from './instance.ts'
-export type { CreateSnapshotRequest, Snapshot } from './snapshot.ts'
+export type {
+  Retrieval,
+  RetrievalFailure,
+  RetrievalLogEntry,
+  RetrievalOutcome,
+  RetrievalProgress,
+  RetrievalRun,
+  RetrievalSource,
+  RetrievalStatus,
+  RetrievalStatusCode,
+  RetrievalStep,
+  RetrievalTrigger,
+} from './retrieval.ts'
+export type { CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest } from './snapshot.ts'
 export type { CreatedToken, CreateTokenRequest, Role, Token, TokenStatusCode } from './token.ts'

@@ -20,6 +20,8 @@ export type WarningCode =
   | 'LIMIT_NOT_ENFORCED'
   | 'RECONCILE_FAILED'
   | 'AUDIT_LOG_FAILED'
+  | 'DATA_OLD'
+  | 'RETRIEVAL_FAILED'
 
 /** One reason for an instance's WARNING. */
 export interface Warning {

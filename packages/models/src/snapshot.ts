@@ -18,6 +18,24 @@ export interface Snapshot {
   /** The clone that it was taken of; empty for one of the lab's own base. */
   cloneId: string
   message: string
+  /** A protected snapshot refuses deletion, and retention leaves it alone. */
+  protected: boolean
+  /** Says by which masking rules its data was masked, for comparing; empty for data that was not. */
+  maskVersion: string
+}
+
+/**
+ * What can be changed; what is left out stays.
+ *
+ * @example { "protected": true }
+ */
+export interface UpdateSnapshotRequest {
+  protected?: boolean
+  /**
+   * @maxLength 500
+   * @pattern ^[^\x00-\x1f\x7f]*$ must not hold control characters
+   */
+  message?: string
 }
 
 /**

@@ -19,10 +19,11 @@ export interface ClusterFacts {
 export interface BaseSpec {
   /** Of the volume to be made. */
   volumeId: VolumeId
-  database: string
+  /** That it will have, the main one first. */
+  databases: readonly [string, ...string[]]
   port: number
   /** Who may come over TCP on `port` while it is filled. */
-  loginRoles?: string[]
+  loginRoles?: readonly string[]
   labels?: Labels
 }
 
@@ -115,7 +116,8 @@ export class Bases {
     await fill(instance)
     await failPoint('import.filled')
     signal?.throwIfAborted()
-    await prepareBase(instance, { database: spec.database, keepSuperusers: this.#keepSuperusers, signal })
+    for (const database of spec.databases)
+      await prepareBase(instance, { database, keepSuperusers: this.#keepSuperusers, signal })
     await vacuumSystemCatalogs(instance, signal)
     await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)

@@ -1,6 +1,12 @@
 export type { BaseSpec, ClusterFacts, ScratchSpec } from './bases.ts'
 export { dataDirOf } from './cluster-volumes.ts'
-export { isProvisionError, isSystemError, ProvisionError, type ProvisionErrorCode } from './errors.ts'
+export {
+  isProvisionError,
+  isSystemError,
+  ProvisionError,
+  type ProvisionErrorCode,
+  type ProvisionErrorOptions,
+} from './errors.ts'
 export { CommandError, type RunOptions, type RunResult, run, searchPath } from './exec.ts'
 export {
   armFaults,
@@ -11,7 +17,7 @@ export {
   failPointNow,
   parseFaultPlan,
 } from './faults/faults.ts'
-export { COMMON_POINTS, DRIVER_POINTS, type FailPoint, RARE_POINTS } from './faults/points.ts'
+export { COMMON_POINTS, DRIVER_POINTS, type FailPoint, RARE_POINTS, RETRIEVAL_POINTS } from './faults/points.ts'
 export { makeDirectory, syncPath, writeFileAtomically } from './files.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'

@@ -1,4 +1,4 @@
-import { type Clone, type ErrorCode, errorCodeValues } from './schema.gen.ts'
+import { type Clone, type ErrorCode, errorCodeValues, type RetrievalRun } from './schema.gen.ts'
 
 /** Which request an error is about: never its query, headers or body. */
 export interface RequestContext {
@@ -120,6 +120,19 @@ export class CloneFailedError extends Error {
   constructor(clone: Clone, what = `is ${clone.status.code}`) {
     super(`Clone ${clone.id} ${what}: ${clone.status.message}`)
     this.clone = clone
+  }
+}
+
+/** The data could not be brought in, or somebody stopped it: what there was before is still there. */
+export class RefreshFailedError extends Error {
+  override readonly name = 'RefreshFailedError'
+  /** As it ended. */
+  readonly run: RetrievalRun
+
+  constructor(run: RetrievalRun) {
+    const { message = '', hint = '' } = run.error ?? {}
+    super([`Refresh ${run.id} ended as ${run.outcome}${message && `: ${message}`}.`, hint].filter(Boolean).join(' '))
+    this.run = run
   }
 }
 

@@ -2,6 +2,7 @@ import { Audit } from './audit.ts'
 import { type CallArguments, type CallOptions, Client, type ClientOptions } from './client.ts'
 import { Clones } from './clones.ts'
 import type { Answer, OperationName } from './operation.ts'
+import { Retrieval } from './retrieval.ts'
 import type { Health, Instance } from './schema.gen.ts'
 import { Snapshots } from './snapshots.ts'
 import { Tokens } from './tokens.ts'
@@ -16,6 +17,7 @@ import type { Transport } from './transport.ts'
 export class Lab implements AsyncDisposable {
   readonly clones: Clones
   readonly snapshots: Snapshots
+  readonly retrieval: Retrieval
   /** For admins. */
   readonly tokens: Tokens
   /** For admins. */
@@ -30,6 +32,7 @@ export class Lab implements AsyncDisposable {
     this.#client = new Client(options, transport)
     this.clones = new Clones(this.#client)
     this.snapshots = new Snapshots(this.#client)
+    this.retrieval = new Retrieval(this.#client)
     this.tokens = new Tokens(this.#client)
     this.audit = new Audit(this.#client)
   }

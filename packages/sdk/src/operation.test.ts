@@ -24,6 +24,7 @@ const calls = {
   'GET /clones': () => lab.call('GET /clones', { query: { project: 'p', username: 'u', status: 'FATAL' } }),
   'GET /snapshots': () => lab.call('GET /snapshots'),
   'POST /snapshot': () => lab.call('POST /snapshot', { body: { cloneId: 'c1' } }),
+  'PATCH /snapshot/{id}': () => lab.call('PATCH /snapshot/{id}', { path: { id: 's1' }, body: { protected: true } }),
   'DELETE /snapshot/{id}': () => lab.call('DELETE /snapshot/{id}', { path: { id: 's1' } }),
   'POST /clone': () =>
     lab.call('POST /clone', {
@@ -37,6 +38,9 @@ const calls = {
   'GET /tokens': () => lab.call('GET /tokens'),
   'POST /token': () => lab.call('POST /token', { body: { name: 'ci', role: 'member' } }),
   'DELETE /token/{id}': () => lab.call('DELETE /token/{id}', { path: { id: 't1' } }),
+  'GET /retrieval': () => lab.call('GET /retrieval'),
+  'POST /refresh': () => lab.call('POST /refresh'),
+  'DELETE /refresh': () => lab.call('DELETE /refresh'),
   'GET /audit': () => lab.call('GET /audit', { query: { limit: 1, before: 2, clone: 'c1' } }),
   'POST /clone/{id}/reset': () => lab.call('POST /clone/{id}/reset', { path: { id: 'c1' } }),
 } satisfies Record<OperationName, () => Promise<unknown>>

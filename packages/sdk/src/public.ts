@@ -4,10 +4,18 @@ export type { CallArguments, CallOptions, ClientOptions } from './client.ts'
 export { CloneHandle } from './clone-handle.ts'
 export type { CreateCloneInput, Lifetime, TokenLifetime, UpdateCloneInput } from './clone-input.ts'
 export type { CloneFilter, Clones, CreateCloneOptions } from './clones.ts'
-export { CloneFailedError, isLabApiError, LabApiError, LabConnectionError, LabTimeoutError } from './errors.ts'
+export {
+  CloneFailedError,
+  isLabApiError,
+  LabApiError,
+  LabConnectionError,
+  LabTimeoutError,
+  RefreshFailedError,
+} from './errors.ts'
 export { type FetchTransportOptions, fetchTransport } from './fetch.ts'
 export { Lab } from './lab.ts'
 export type { Answer, Input, OperationName } from './operation.ts'
+export type { Retrieval } from './retrieval.ts'
 export type {
   AuditEntry,
   Clone,
@@ -30,11 +38,23 @@ export type {
   Pool,
   paths,
   ResetCloneRequest,
+  Retrieval as RetrievalView,
+  RetrievalFailure,
+  RetrievalLogEntry,
+  RetrievalOutcome,
+  RetrievalProgress,
+  RetrievalRun,
+  RetrievalSource,
+  RetrievalStatus,
+  RetrievalStatusCode,
+  RetrievalStep,
+  RetrievalTrigger,
   Role,
   Snapshot,
   Token,
   TokenStatusCode,
   UpdateCloneRequest,
+  UpdateSnapshotRequest,
   Warning,
   WarningCode,
 } from './schema.gen.ts'

@@ -1,6 +1,6 @@
 import type { CallOptions, Client } from './client.ts'
 import { within } from './deadline.ts'
-import type { CreateSnapshotRequest, Snapshot } from './schema.gen.ts'
+import type { CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest } from './schema.gen.ts'
 import { WAIT_TIMEOUT_MS } from './timeouts.ts'
 
 /** The lab's snapshots: `lab.snapshots`. */
@@ -29,7 +29,16 @@ export class Snapshots {
     return within(deadline, () => this.#client.send(deadline, 'POST /snapshot', { body: request }, options))
   }
 
-  /** @throws LabApiError SNAPSHOT_NOT_FOUND, and SNAPSHOT_IN_USE, naming the clones, while any stand on it */
+  /**
+   * Protects it, or lets it go; changes its message. What is left out stays.
+   *
+   * @throws LabApiError SNAPSHOT_NOT_FOUND
+   */
+  update(id: string, change: UpdateSnapshotRequest, options: CallOptions = {}): Promise<Snapshot> {
+    return this.#client.call('PATCH /snapshot/{id}', { path: { id }, body: change }, options)
+  }
+
+  /** @throws LabApiError SNAPSHOT_NOT_FOUND, SNAPSHOT_PROTECTED, and SNAPSHOT_IN_USE, naming the clones, while any stand on it */
   async delete(id: string, options: CallOptions = {}): Promise<void> {
     await this.#client.call('DELETE /snapshot/{id}', { path: { id } }, options)
   }

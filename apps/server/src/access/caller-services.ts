@@ -1,4 +1,5 @@
 import type { AuditEntry, Health, Instance } from '@dblab/models'
+import type { RetrievalService } from '../retrieval/retrieval-service.ts'
 import type { Services } from '../services.ts'
 import type { Act } from './act.ts'
 import type { AuditQuery } from './audit-log.ts'
@@ -12,18 +13,20 @@ export interface CallerServices {
   clones: CallerClones
   snapshots: CallerSnapshots
   tokens: CallerTokens
+  retrieval: Pick<RetrievalService, 'view' | 'refresh' | 'cancel'>
   audit: { list(query: AuditQuery): AuditEntry[] }
   status: { status(): Instance; health(): Health }
 }
 
 /** @param act undefined for what takes no token */
 export function callerServices(services: Services, act: Act | undefined): CallerServices {
-  const { clones, snapshots, status, access, catalogue } = services
+  const { clones, snapshots, retrieval, status, access, catalogue } = services
   const caller = act?.caller ?? NOBODY
   return {
     clones: new CallerClones(clones, catalogue, caller, act),
     snapshots: new CallerSnapshots(snapshots, catalogue, caller, act),
     tokens: new CallerTokens(access.tokens, act),
+    retrieval,
     audit: access.audit,
     status: {
       status: () => status.status({ tokenId: scopeOf(caller) }),

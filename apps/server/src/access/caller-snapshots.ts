@@ -1,4 +1,4 @@
-import type { CreateSnapshotRequest, Snapshot } from '@dblab/models'
+import type { CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest } from '@dblab/models'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { LabError } from '../errors.ts'
 import { type SnapshotService, usersOf } from '../snapshots/snapshot-service.ts'
@@ -41,15 +41,24 @@ export class CallerSnapshots {
 
   /** Whose it is was written down when it was taken: its clone may be gone by now, and the id be somebody else's. */
   async delete(id: string): Promise<void> {
-    const snapshot = this.#catalogue.snapshots.get(id)
-    if (snapshot?.published && snapshot.state === 'live' && !owns(this.#caller, snapshot)) {
-      throw new LabError('FORBIDDEN', 'a member deletes the snapshots that it took of its own clones')
-    }
+    this.#requireOwn(id, 'a member deletes the snapshots that it took of its own clones')
     try {
       await this.#snapshots.delete(id)
     } catch (error) {
       if (!(error instanceof LabError && error.code === 'SNAPSHOT_IN_USE')) throw error
       throw new LabError('SNAPSHOT_IN_USE', this.#whoUses(id))
+    }
+  }
+
+  update(id: string, change: UpdateSnapshotRequest): Snapshot {
+    this.#requireOwn(id, 'a member changes the snapshots that it took of its own clones')
+    return this.#snapshots.update(id, change)
+  }
+
+  #requireOwn(id: string, refusal: string): void {
+    const snapshot = this.#catalogue.snapshots.get(id)
+    if (snapshot?.published && snapshot.state === 'live' && !owns(this.#caller, snapshot)) {
+      throw new LabError('FORBIDDEN', refusal)
     }
   }
 

@@ -10,8 +10,28 @@ async function directory() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
 }
 
+/** What makes a catalogue of this schema one of the third. */
+const TO_THIRD = `
+  PRAGMA foreign_keys = OFF;
+  DROP TABLE retrieval_runs;
+  ALTER TABLE snapshots DROP COLUMN protected;
+  ALTER TABLE snapshots DROP COLUMN mask_version;
+  CREATE TABLE old_volumes (
+    id TEXT PRIMARY KEY,
+    role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch')),
+    state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
+    created_at TEXT NOT NULL,
+    origin TEXT,
+    data TEXT
+  ) STRICT;
+  INSERT INTO old_volumes SELECT * FROM volumes;
+  DROP TABLE volumes;
+  ALTER TABLE old_volumes RENAME TO volumes;
+  DELETE FROM meta WHERE key = 'contents';
+  PRAGMA user_version = 3;`
+
 /** What makes a catalogue of this schema one of the second. */
-const TO_SECOND = `
+const TO_SECOND = `${TO_THIRD}
   DROP TABLE tokens;
   ALTER TABLE clones DROP COLUMN token_id;
   ALTER TABLE snapshots DROP COLUMN token_id;
@@ -22,7 +42,6 @@ const TO_SECOND = `
     clone_id TEXT NOT NULL,
     created_at TEXT NOT NULL
   ) STRICT;
-  DELETE FROM meta WHERE key = 'contents';
   PRAGMA user_version = 2;`
 
 /** And that one of the first. */
@@ -47,6 +66,29 @@ test('a catalogue of the first schema is brought up to this one, with what it ho
   expect(second.clones.list()).toEqual([])
   expect(second.tokens.list()).toEqual([])
   second.close()
+  Catalogue.open(file, 'lab', 0).close()
+})
+
+test('a catalogue of the third schema keeps what stands on its volumes, and takes a standby from then on', async () => {
+  await using place = await directory()
+  const file = join(place.path, 'catalogue.db')
+  Catalogue.create(file, 'lab').close()
+  const db = new DatabaseSync(file)
+  db.exec(TO_THIRD)
+  const now = new Date().toISOString()
+  db.exec(`
+    INSERT INTO volumes (id, role, state, created_at) VALUES ('base', 'base', 'live', '${now}');
+    INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
+      clone_id, sample, message) VALUES ('s', 'base', 'live', 1, '${now}', '${now}', 'shop', '["shop"]', 18, 1, '', 0, '');`)
+  await rm(`${file}-seal`)
+  db.close()
+  const catalogue = Catalogue.open(file, 'lab', 0)
+  expect(catalogue.snapshots.get('s')).toMatchObject({ volumeId: 'base', protected: false, maskVersion: '' })
+  catalogue.volumes.add('standby', 'standby')
+  expect(catalogue.runs.list()).toEqual([])
+  // The reference still holds.
+  expect(() => catalogue.volumes.delete('base')).toThrow('FOREIGN KEY')
+  catalogue.close()
   Catalogue.open(file, 'lab', 0).close()
 })
 

@@ -4,17 +4,19 @@ import { CloneStore } from './clones.ts'
 import { type CreateOptions, createDatabase, createInMemory, openDatabase } from './database.ts'
 import { IdempotencyStore } from './idempotency.ts'
 import { Reserve } from './reserve.ts'
+import { RunStore } from './runs.ts'
 import { SnapshotStore } from './snapshots.ts'
 import { TokenStore } from './tokens.ts'
 import { VolumeStore } from './volumes.ts'
 
-/** What should be: clones, snapshots and volumes, their states, owners and times. The storage and the process table say what is. */
+/** What should be: clones, snapshots and volumes, their states, owners and times, and what became of retrieval. The storage and the process table say what is. */
 export class Catalogue {
   readonly clones: CloneStore
   readonly snapshots: SnapshotStore
   readonly volumes: VolumeStore
   readonly idempotency: IdempotencyStore
   readonly tokens: TokenStore
+  readonly runs: RunStore
   readonly #db: DatabaseSync
   readonly #reserve: Reserve | undefined
 
@@ -26,6 +28,7 @@ export class Catalogue {
     this.volumes = new VolumeStore(db)
     this.idempotency = new IdempotencyStore(db)
     this.tokens = new TokenStore(db)
+    this.runs = new RunStore(db)
   }
 
   /** The catalogue of a new lab. The file must not exist. */

@@ -5,7 +5,7 @@ import { type Contents, NOTHING, Seal } from './seal.ts'
 import { SealedDatabase } from './sealed-database.ts'
 
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
-const SCHEMA_VERSION = 3
+const SCHEMA_VERSION = 4
 
 // Schema 3 brought these two; once they change, migration 2 needs a copy of what they were.
 const TOKENS = `
@@ -34,6 +34,28 @@ CREATE TABLE idempotency_keys (
 ) STRICT;
 `
 
+// Schema 4 brought this one, and another list of roles to the volumes; the same holds for migration 3.
+const RETRIEVAL_RUNS = `
+CREATE TABLE retrieval_runs (
+  id TEXT PRIMARY KEY,
+  started_at TEXT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('RUNNING', 'DONE', 'FAILED', 'CANCELLED')),
+  -- All of it as the API answers it, as JSON.
+  run TEXT NOT NULL
+) STRICT;
+`
+
+const VOLUME_COLUMNS = `
+  id TEXT PRIMARY KEY,
+  role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch', 'standby')),
+  state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
+  created_at TEXT NOT NULL,
+  -- The snapshot that it was cloned from, which can't go before it. Null for an empty one, and where nobody wrote it down.
+  origin TEXT,
+  -- Of a base: what is in it, as JSON, so that it can be snapshotted again when its last snapshot is gone.
+  data TEXT
+`
+
 /** What makes a catalogue of each older schema one of the next. */
 const MIGRATIONS: Readonly<Record<number, string>> = {
   1: `
@@ -49,6 +71,15 @@ const MIGRATIONS: Readonly<Record<number, string>> = {
     ${IDEMPOTENCY_KEYS}
     INSERT INTO idempotency_keys SELECT '', key, request_hash, clone_id, created_at FROM old_keys;
     DROP TABLE old_keys`,
+  // A CHECK can't be changed: https://www.sqlite.org/lang_altertable.html#otheralter
+  3: `
+    ${RETRIEVAL_RUNS}
+    ALTER TABLE snapshots ADD COLUMN protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1));
+    ALTER TABLE snapshots ADD COLUMN mask_version TEXT NOT NULL DEFAULT '';
+    CREATE TABLE new_volumes (${VOLUME_COLUMNS}) STRICT;
+    INSERT INTO new_volumes SELECT id, role, state, created_at, origin, data FROM volumes;
+    DROP TABLE volumes;
+    ALTER TABLE new_volumes RENAME TO volumes`,
 }
 
 const SCHEMA = `
@@ -60,16 +91,7 @@ CREATE TABLE meta (
 -- Every volume that we asked the storage for, written before it was asked.
 -- pending: being made, or half made by a process that died; removed at start.
 -- live: in use. retired: nobody's any more, kept only while snapshots of it stand.
-CREATE TABLE volumes (
-  id TEXT PRIMARY KEY,
-  role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch')),
-  state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
-  created_at TEXT NOT NULL,
-  -- The snapshot that it was cloned from, which can't go before it. Null for an empty one, and where nobody wrote it down.
-  origin TEXT,
-  -- Of a base: what is in it, as JSON, so that it can be snapshotted again when its last snapshot is gone.
-  data TEXT
-) STRICT;
+CREATE TABLE volumes (${VOLUME_COLUMNS}) STRICT;
 
 -- Every snapshot in the storage, likewise. Only live and published ones are shown to anyone.
 CREATE TABLE snapshots (
@@ -88,7 +110,10 @@ CREATE TABLE snapshots (
   sample INTEGER NOT NULL CHECK (sample IN (0, 1)),
   message TEXT NOT NULL,
   -- The token that took it of a clone; null for the first, and for the lab's own. No reference: a token is forgotten before what it made.
-  token_id TEXT
+  token_id TEXT,
+  protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
+  -- Empty for data that was not masked.
+  mask_version TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE clones (
@@ -128,6 +153,7 @@ CREATE TABLE creations (
 
 ${IDEMPOTENCY_KEYS}
 ${TOKENS}
+${RETRIEVAL_RUNS}
 `
 
 /** Why a catalogue can't be trusted: it is missing though the lab has one, torn, foreign, or from a newer server. */
@@ -231,9 +257,12 @@ export function openDatabase(file: string, labId: string, epoch: number): Databa
 }
 
 function migrate(db: DatabaseSync, from: number): void {
+  // A table that others refer to can be made anew only without: https://www.sqlite.org/foreignkeys.html#fk_schemacommands
+  db.exec('PRAGMA foreign_keys = OFF')
   for (let version = from; version < SCHEMA_VERSION; version++) {
     db.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[version]}; PRAGMA user_version = ${version + 1}; COMMIT`)
   }
+  db.exec('PRAGMA foreign_keys = ON')
 }
 
 function isSqliteError(error: unknown): error is Error {

@@ -23,6 +23,9 @@ export interface SnapshotRecord {
   message: string
   /** The token that took it of a clone; null for the first, and for the lab's own. */
   tokenId: string | null
+  protected: boolean
+  /** Which rules its data was masked by; empty for none. */
+  maskVersion: string
 }
 
 /** Where the storage has it. */
@@ -35,6 +38,7 @@ export class SnapshotStore {
   readonly #insert: StatementSync
   readonly #publish: StatementSync
   readonly #setState: StatementSync
+  readonly #update: StatementSync
   readonly #delete: StatementSync
   readonly #get: StatementSync
   readonly #list: StatementSync
@@ -42,13 +46,14 @@ export class SnapshotStore {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(`
       INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
-        clone_id, sample, message, token_id)
+        clone_id, sample, message, token_id, protected, mask_version)
       VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
-        :cloneId, :sample, :message, :tokenId)`)
+        :cloneId, :sample, :message, :tokenId, :protected, :maskVersion)`)
     this.#publish = db.prepare(
       "UPDATE snapshots SET state = 'live', database = ?, databases = ?, size = ? WHERE id = ?",
     )
     this.#setState = db.prepare('UPDATE snapshots SET state = ? WHERE id = ?')
+    this.#update = db.prepare('UPDATE snapshots SET protected = ?, message = ? WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM snapshots WHERE id = ?')
     this.#get = db.prepare('SELECT * FROM snapshots WHERE id = ?')
     this.#list = db.prepare('SELECT * FROM snapshots ORDER BY sample, timestamp DESC, clone_id, created_at DESC, id')
@@ -61,6 +66,7 @@ export class SnapshotStore {
       state: 'pending',
       published: snapshot.published ? 1 : 0,
       sample: snapshot.sample ? 1 : 0,
+      protected: snapshot.protected ? 1 : 0,
       databases: JSON.stringify(snapshot.databases),
     } satisfies Record<string, SQLInputValue>)
   }
@@ -78,6 +84,11 @@ export class SnapshotStore {
 
   setState(id: string, state: SnapshotState): void {
     this.#setState.run(state, id)
+  }
+
+  /** What people may change of it. */
+  update(id: string, { protected: isProtected, message }: Pick<SnapshotRecord, 'protected' | 'message'>): void {
+    this.#update.run(isProtected ? 1 : 0, message, id)
   }
 
   delete(id: string): void {
@@ -116,5 +127,7 @@ function toRecord(row: Record<string, unknown>): SnapshotRecord {
     sample: row.sample === 1,
     message: String(row.message),
     tokenId: row.token_id === null ? null : String(row.token_id),
+    protected: row.protected === 1,
+    maskVersion: String(row.mask_version),
   }
 }

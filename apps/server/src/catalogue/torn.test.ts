@@ -32,7 +32,15 @@ async function killedCatalogue(directory: string) {
   const source = { ...data, id: 'first', volumeId: 'base', published: true, createdAt: data.timestamp, size: 1 }
   catalogue.transaction(() => {
     catalogue.volumes.setFilled('base', { ...data, sample: true })
-    catalogue.snapshots.add({ ...source, cloneId: '', sample: true, message: 'the first', tokenId: null })
+    catalogue.snapshots.add({
+      ...source,
+      cloneId: '',
+      sample: true,
+      message: 'the first',
+      tokenId: null,
+      protected: false,
+      maskVersion: '',
+    })
     catalogue.snapshots.setLive('first', { database: 'shop', databases: ['shop'], size: 1 })
   })
   for (let n = 0; n < 40; n++) {

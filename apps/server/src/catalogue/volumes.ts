@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 
-export type VolumeRole = 'base' | 'clone' | 'scratch'
+/** `standby`: follows a source, and snapshots for bases are taken of it. */
+export type VolumeRole = 'base' | 'clone' | 'scratch' | 'standby'
 export type VolumeState = 'pending' | 'live' | 'retired'
 
 /** What is in a base: what every snapshot of it says of its data. */
@@ -11,6 +12,8 @@ export interface BaseData {
   /** When it was true at the source, ISO 8601 in UTC. */
   timestamp: string
   sample: boolean
+  /** Which rules it was masked by; left out, or empty, for none. */
+  maskVersion?: string | undefined
 }
 
 export interface VolumeRecord {

@@ -111,6 +111,8 @@ beforeEach(() => {
     tokenId: null,
     sample: false,
     message: '',
+    protected: false,
+    maskVersion: '',
   })
   catalogue.snapshots.setLive('snapshot', { database: 'shop', databases: ['shop'], size: 1 })
 })
@@ -264,6 +266,8 @@ test('a reset goes to the main database of the other snapshot, unless the clone 
     ...{ id: 'next', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop-2' },
     ...{ databases: ['shop-2', 'postgres'], postgresVersion: 18, size: 1, cloneId: '', sample: false, message: '' },
     tokenId: null,
+    protected: false,
+    maskVersion: '',
   })
   catalogue.snapshots.setLive('next', { database: 'shop-2', databases: ['shop-2', 'postgres'], size: 1 })
   addClone('main')
@@ -285,6 +289,8 @@ test('snapshots of clones are for those who name them', async () => {
     ...{ id: 'of-eve', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop' },
     ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: 'eve', sample: false, message: '' },
     tokenId: null,
+    protected: false,
+    maskVersion: '',
   })
   catalogue.snapshots.setLive('of-eve', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('').id).toBe('snapshot')
@@ -297,6 +303,8 @@ test('snapshots of clones are for those who name them', async () => {
     ...{ id: '2027-01-01', volumeId: 'base', published: true, timestamp: time, createdAt: time, database: 'shop' },
     ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: 'eve', sample: false, message: '' },
     tokenId: null,
+    protected: false,
+    maskVersion: '',
   })
   catalogue.snapshots.setLive('2027-01-01', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('2027-01-01').id).toBe('snapshot')

@@ -7,6 +7,7 @@ import { relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { failPoint, isSystemError } from '@dblab/provision'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
+import { logicalSource, type SourceConfig } from '../config/retrieval.ts'
 import type { Config } from '../config/schema.ts'
 import { createApp } from '../http/app.ts'
 import { answerUnreadable } from '../http/unreadable.ts'
@@ -22,17 +23,25 @@ import { openApi, version } from '../version.ts'
 export interface StartOptions {
   /** A dump to import, instead of the sample. */
   import?: string
+  /** The address of a live server, instead of the configured sources. */
+  source?: string
 }
 
 /** Opens the lab, brings in data where it has none, and serves until it is told to stop. The clones stay when it does. */
-export async function start({ config, token }: LoadedConfig, options: StartOptions, log: Logger): Promise<void> {
+export async function start(
+  { config, token, environment }: LoadedConfig,
+  options: StartOptions,
+  log: Logger,
+): Promise<void> {
+  if (options.source !== undefined) config.retrieval.sources = [namedSource(options.source)]
   const stopping = stopSignal(log)
   await requireAddress(config.clones.host)
   checkCloneCertificate(config)
-  await using lab = await openLab({ config, token, version, log })
+  await using lab = await openLab({ config, token, environment, version, log })
   // What is wrong with the address is said now, not after an import of hours.
   if (config.port !== 0) await close(await listening(createServer(config), config))
-  await bringIn(lab, { ...options, scale: config.sample.scale }, stopping, log)
+  const refresh = options.source !== undefined
+  await bringIn(lab, { ...options, refresh, scale: config.sample.scale }, stopping, log)
   const app = createApp({
     services: lab.services,
     log,
@@ -58,6 +67,13 @@ export async function start({ config, token }: LoadedConfig, options: StartOptio
     else stopping.addEventListener('abort', () => resolve(), { once: true })
   })
   log.info('stopping; the clones go on')
+}
+
+/** As if it were configured, with the password where psql takes it from. */
+function namedSource(url: string): SourceConfig {
+  const parsed = logicalSource.safeParse({ kind: 'logical', url, passwordEnv: 'PGPASSWORD' })
+  if (parsed.success) return parsed.data
+  throw new ConfigError(`--source: ${parsed.error.issues.map(({ message }) => message).join('; ')}`)
 }
 
 const SAME_SIGNAL_MS = 1000

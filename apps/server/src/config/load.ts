@@ -18,6 +18,8 @@ export interface LoadedConfig {
   file: string | undefined
   /** From `DBLAB_TOKEN`. Never part of a file. */
   token: string | undefined
+  /** Variables of the environment that the configuration names, such as those with passwords. */
+  environment: (name: string) => string | undefined
   /** What is wrong with the configuration, where that does not matter. */
   ignored: string | undefined
 }
@@ -59,7 +61,8 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string, { lenient = fals
   if (config.dataDir === '/') throw new ConfigError('dataDir: must not be the root of the file system')
   const token = env.DBLAB_TOKEN
   if (token && !lenient && !isToken(token)) throw new ConfigError(`DBLAB_TOKEN: ${TOKEN_RULE}`)
-  return { config, file, token: token || undefined, ignored: problems?.join('\n') }
+  const environment = (name: string) => env[name] || undefined
+  return { config, file, token: token || undefined, environment, ignored: problems?.join('\n') }
 }
 
 /** All that a lab that is there already needs to be found and stopped. */

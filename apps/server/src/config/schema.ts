@@ -1,5 +1,6 @@
 import { checkSettings, isProvisionError } from '@dblab/provision'
 import { z } from 'zod'
+import { retrieval } from './retrieval.ts'
 
 const units: Record<string, number> = {
   B: 1,
@@ -272,6 +273,7 @@ export const configSchema = z.strictObject({
   storage,
   postgres,
   clones,
+  retrieval,
   sample,
 })
 

@@ -1,9 +1,10 @@
-import type { CreateSnapshotRequest, Error, Snapshot } from '@dblab/models'
+import type { CreateSnapshotRequest, Error, Snapshot, UpdateSnapshotRequest } from '@dblab/models'
 import {
   Body,
   Controller,
   Delete,
   Get,
+  Patch,
   Path,
   Post,
   Response,
@@ -55,7 +56,17 @@ export class SnapshotController extends Controller {
   }
 
   /**
-   * Delete a snapshot. Refused, with their names, while clones stand on it. A member deletes those that it took.
+   * Protect a snapshot, or let it go; change its message. A member changes those that it took.
+   *
+   * @summary Change a snapshot
+   */
+  @Patch('snapshot/{id}')
+  async update(@Path() id: string, @Body() body: UpdateSnapshotRequest): Promise<Snapshot> {
+    return this.#services.snapshots.update(id, body)
+  }
+
+  /**
+   * Delete a snapshot. Refused, with their names, while clones stand on it, and where it is protected. A member deletes those that it took.
    *
    * @summary Delete a snapshot
    */

@@ -85,6 +85,11 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     hint: 'Ask for one of the databases that the detail names, or leave db.dbName out',
   },
   USERNAME_NOT_ALLOWED: { status: 400, name: 'Username not allowed', hint: 'Ask for another db.username' },
+  SNAPSHOT_PROTECTED: {
+    status: 409,
+    name: 'Snapshot is protected',
+    hint: 'PATCH it with { "protected": false } first',
+  },
   IDEMPOTENCY_KEY_REUSED: {
     status: 409,
     name: 'Idempotency key reused',
@@ -95,6 +100,21 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     status: 409,
     name: 'Token already exists',
     hint: 'Choose another name; where it is the name of an active token, that can be revoked',
+  },
+  NO_SOURCE: {
+    status: 409,
+    name: 'No source configured',
+    hint: 'Name where data comes from in the configuration (retrieval.sources), or start the server with --source',
+  },
+  REFRESH_RUNNING: {
+    status: 409,
+    name: 'A refresh is running',
+    hint: 'Wait until it has ended (GET /retrieval), or stop it (DELETE /refresh)',
+  },
+  REFRESH_NOT_RUNNING: {
+    status: 409,
+    name: 'No refresh is running',
+    hint: 'POST /refresh begins one',
   },
   NOT_ENOUGH_DISK_SPACE: {
     status: 507,

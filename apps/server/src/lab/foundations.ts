@@ -60,8 +60,9 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     await writeIdentity(dataDir, identity)
   }
   await makeStateDir(stateDir)
-  // Left by an import that was killed.
-  await rm(places.importLogin(stateDir), { recursive: true, force: true })
+  // Left by a process that was killed while it brought in data.
+  for (const login of [places.importLogin, places.sourceLogin])
+    await rm(login(stateDir), { recursive: true, force: true })
   const { imageSize, commandSeconds, ...wanted } = config.storage
   const storage = await openStorage({
     // The configured one too where a first start was cut off before it had chosen.

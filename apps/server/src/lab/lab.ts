@@ -1,4 +1,4 @@
-import { failPoint, type PortPool, type Provisioner } from '@dblab/provision'
+import { failPoint, type Provisioner } from '@dblab/provision'
 import { openAccess } from '../access/access.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Config } from '../config/schema.ts'
@@ -12,6 +12,7 @@ import { makeCore } from './core.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { openCatalogue } from './open-catalogue.ts'
+import { makeRetrieval, startSchedule } from './retrieval.ts'
 import { checkPostgres } from './settings.ts'
 import { unenforcedLimits } from './unenforced.ts'
 
@@ -30,9 +31,9 @@ export interface Lab extends AsyncDisposable {
   foundations: Foundations
   catalogue: Catalogue
   provisioner: Provisioner
-  ports: PortPool
   /** True when the lab's catalogue is lost: then nothing is made or removed. */
   readOnly: boolean
+  core: Awaited<ReturnType<typeof makeCore>>
   firstToken: string
   /** True when the token was made by this start, so that its owner has not seen it. */
   tokenIsNew: boolean
@@ -42,12 +43,14 @@ export interface LabOptions {
   config: Config
   /** Instead of the one in the data directory. */
   token: string | undefined
+  /** A variable of the server's environment. */
+  environment: (name: string) => string | undefined
   version: string
   log: Logger
 }
 
 /** Opens a lab and brings its catalogue, its storage and its processes together. Disposing it leaves the clones running. */
-export async function openLab({ config, token, version, log }: LabOptions): Promise<Lab> {
+export async function openLab({ config, token, environment, version, log }: LabOptions): Promise<Lab> {
   const { dataDir } = config
   await using stack = new AsyncDisposableStack()
   const foundations = stack.use(await openFoundations(config, 'serve'))
@@ -60,7 +63,7 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   else await checkPostgres(runtime, catalogue, config, log)
   const access = stack.use(openAccess({ config, catalogue, lost, firstToken: kept.token, log }))
   const core = await makeCore({ config, foundations, catalogue, lost, audit: access.audit, log })
-  const { clones, snapshots, disk, jobs, monitor, ports, provisioner } = core
+  const { clones, snapshots, disk, jobs, monitor, provisioner } = core
   await disk.refresh()
   // For what the end of the jobs has changed.
   if (lost === undefined) stack.defer(() => core.labels.round())
@@ -88,11 +91,18 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   // Cut off before the round, which waits for it, is to end.
   stack.use(core.sizes)
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
+  const retrieval = stack.use(makeRetrieval({ config, foundations, core, catalogue, lost, environment, log }))
+  if (lost === undefined) {
+    retrieval.closeAbandonedRuns()
+    stack.use(startSchedule(retrieval, config, log))
+    stack.use(repeat('applying retention', LOOK_EVERY_MS, () => retrieval.applyRetention(), log))
+  }
   const standing = standingWarnings(config, lost, problems, unenforcedLimits(config, foundations))
   const status = new StatusService({
     ...core,
     catalogue,
     audit: access.audit,
+    retrieval,
     version,
     standing,
     ...storage,
@@ -100,9 +110,9 @@ export async function openLab({ config, token, version, log }: LabOptions): Prom
   })
   const whole = stack.move()
   return {
-    services: { clones, snapshots, status, access, catalogue },
+    services: { clones, snapshots, retrieval, status, access, catalogue },
     firstToken: kept.token,
-    ...{ foundations, catalogue, provisioner, ports },
+    ...{ foundations, catalogue, provisioner, core },
     readOnly: lost !== undefined,
     tokenIsNew: kept.made,
     [Symbol.asyncDispose]: () => whole.disposeAsync(),

@@ -45,8 +45,9 @@ export const places = {
   pool: (stateDir: string) => join(stateDir, 'pool'),
   /** Written by the storage when it is first opened. */
   poolMarker: (stateDir: string) => join(stateDir, 'pool', 'dblab-storage.json'),
-  /** There only while an import is under way. */
+  /** With passwords of tools: there only while data is brought in. */
   importLogin: (stateDir: string) => join(stateDir, 'import'),
+  sourceLogin: (stateDir: string) => join(stateDir, 'source'),
   postgres: (stateDir: string) => join(stateDir, 'postgres'),
   binaries: (stateDir: string) => join(stateDir, 'binaries'),
 }

@@ -69,7 +69,15 @@ function dataOf({ postgresVersion }: FoundVolume, labels: FoundVolume['labels'])
   const version = Number(readLabel(labels, 'postgres-version') ?? postgresVersion)
   if (database === undefined || timestamp === undefined || !Number.isInteger(version)) return undefined
   const databases = readDatabases(labels) ?? [database]
-  return { database, databases, postgresVersion: version, timestamp, sample: labels.sample === 'true' }
+  const maskVersion = readLabel(labels, 'mask-version')
+  return {
+    database,
+    databases,
+    postgresVersion: version,
+    timestamp,
+    sample: labels.sample === 'true',
+    ...(maskVersion && { maskVersion }),
+  }
 }
 
 function planSnapshots({ snapshots, volumes }: Found, notes: string[], now: string): SnapshotRecord[] {
@@ -94,6 +102,8 @@ function planSnapshots({ snapshots, volumes }: Found, notes: string[], now: stri
       cloneId: readLabel(labels, 'clone') ?? '',
       message: readLabel(labels, 'message') ?? '',
       tokenId: null,
+      protected: readLabel(labels, 'protected') === 'true',
+      maskVersion: data.maskVersion ?? '',
     })
   }
   return [...planned.values()]
@@ -115,6 +125,8 @@ function withMissing({ volumes, snapshots, clones, notes }: Plan, now: string): 
       sample: false,
       message: '',
       tokenId: null,
+      protected: false,
+      maskVersion: '',
     } as const
     known.set(snapshotId, { ...missing, ...nobodys, id: snapshotId, createdAt: now })
   }

@@ -1,28 +1,20 @@
-import { failPoint, type Instance, type PortPool, type Provisioner } from '@dblab/provision'
+import { dirname } from 'node:path'
+import { failPoint, type PortPool, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
-
-/** Where data comes from. */
-export interface Source {
-  /** The main database that it fills. */
-  database: string
-  /** True for the sample, which gives way to any other data. */
-  sample: boolean
-  /** Says where the data is from, on its snapshot. */
-  message: string
-  /** Roles that may come over TCP, from this host, while it is filled. */
-  loginRoles: string[]
-  /** Fills a new, running, empty cluster; answers with the time at which the data was true. */
-  fill(instance: Instance, signal: AbortSignal | undefined): Promise<Date>
-}
+import type { CheckedSource, Reporter } from './source.ts'
 
 export interface GenerationOptions {
   catalogue: Catalogue
   provisioner: Provisioner
   ports: PortPool
   log: Logger
+  /** LabError NOT_ENOUGH_DISK_SPACE where the pool has no room for this much more. */
+  requireBytes(bytes: number): Promise<void>
+  /** The server that bases run on is npm's, which the system's packages don't extend. */
+  embedded: boolean
 }
 
 /**
@@ -32,49 +24,51 @@ export interface GenerationOptions {
  * @returns the snapshot's id
  */
 export async function makeGeneration(
-  { catalogue, provisioner, ports, log }: GenerationOptions,
-  source: Source,
-  signal?: AbortSignal,
+  { catalogue, provisioner, ports, log, requireBytes, embedded }: GenerationOptions,
+  source: CheckedSource,
+  reporter: Reporter,
 ): Promise<string> {
+  await requireBytes(source.neededBytes)
   const volumeId = randomId()
   const port = await ports.lend({ owner: volumeId })
-  catalogue.volumes.add(volumeId, 'base')
   try {
+    catalogue.volumes.add(volumeId, 'base')
     await failPoint('import.volume-noted')
     let dataStateAt = new Date()
-    const { database, loginRoles, message, sample } = source
+    const { databases, loginRoles, message, sample } = source
     const facts = await provisioner.createBase(
-      { volumeId, database, port, loginRoles, labels: { role: 'base', state: 'pending' } },
+      { volumeId, databases, port, loginRoles, labels: { role: 'base', state: 'pending' } },
       async (instance) => {
-        dataStateAt = await source.fill(instance, signal)
+        dataStateAt = await source.fill({ instance, volumePath: dirname(instance.dataDir), embedded }, reporter)
+        reporter.progress({ step: 'FINISH' })
       },
-      signal,
+      reporter.signal,
     )
+    reporter.progress({ step: 'PUBLISH' })
     const id = timedId(new Date())
+    const data = { ...facts, database: databases[0], sample, timestamp: dataStateAt.toISOString(), maskVersion: '' }
     const record = {
-      ...facts,
+      ...data,
       id,
       volumeId,
-      database,
       message,
-      sample,
       published: true,
-      timestamp: dataStateAt.toISOString(),
       createdAt: new Date().toISOString(),
       size: 0,
       cloneId: '',
       tokenId: null,
+      protected: false,
     }
     catalogue.snapshots.add(record)
     await failPoint('import.snapshot-noted')
     const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, snapshotLabels('base', record))
     await failPoint('import.snapshot-taken')
     catalogue.transaction(() => {
-      catalogue.snapshots.setLive(id, { database, databases: facts.databases, size: sizeBytes })
-      catalogue.volumes.setFilled(volumeId, { ...facts, database, sample, timestamp: dataStateAt.toISOString() })
+      catalogue.snapshots.setLive(id, { database: data.database, databases: facts.databases, size: sizeBytes })
+      catalogue.volumes.setFilled(volumeId, data)
     })
     await failPoint('import.published')
-    log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })
+    log.info('snapshot is ready', { snapshot: id, database: data.database, bytes: sizeBytes })
     return id
   } catch (error) {
     // What is left of them is removed by the next collection; the volume itself is gone already where that was possible.

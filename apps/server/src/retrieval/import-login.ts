@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   type Account,
   createImportRole,
@@ -9,19 +7,18 @@ import {
   LAB_DATABASE,
   withLabConnection,
 } from '@dblab/provision'
-import { asAccount } from './tool-process.ts'
+import { writePassFile } from './pass-file.ts'
 
 /** A way in for the restoring tool, which the socket admits to nobody but the lab. */
 export interface ImportLogin extends AsyncDisposable {
   user: string
-  /** What PGPASSFILE is to name: arguments and environment are seen by others, a file of mode 0600 by its owner alone. */
+  /** What PGPASSFILE is to name. */
   passFile: string
 }
 
 /**
  * Lets the import role in over TCP with a password that is made for this one import. Disposing takes the password, the right to log in, the file and
  * whatever is still connected away; the role itself stays, for it owns what was restored.
- * https://www.postgresql.org/docs/current/libpq-pgpass.html
  *
  * @param directory for the file; made here, where the account can pass and nobody else can make it first
  */
@@ -30,17 +27,9 @@ export async function openImportLogin(instance: Instance, account: Account, dire
   const password = randomBytes(24).toString('base64url')
   undo.defer(() => closeRole(instance))
   await createImportRole(instance, password)
-  await mkdir(directory, { mode: 0o700 })
-  undo.defer(() => rm(directory, { recursive: true, force: true }))
-  const passFile = join(directory, 'pgpass')
-  await writeFile(passFile, `*:*:*:${IMPORT_ROLE}:${password}\n`, { mode: 0o600 })
-  if (asAccount(account)) {
-    // The file alone: what the dump's own commands could put into the directory, root would be led astray by as it removes it.
-    await chmod(directory, 0o711)
-    await chown(passFile, account.uid, account.gid)
-  }
+  const file = undo.use(await writePassFile(directory, account, { user: IMPORT_ROLE, password }))
   const kept = undo.move()
-  return { user: IMPORT_ROLE, passFile, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { user: IMPORT_ROLE, passFile: file.path, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 async function closeRole(instance: Instance): Promise<void> {

@@ -5,6 +5,7 @@ import { assertUnchanged, type DumpPlan } from './dump.ts'
 import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
 import { type ImportLogin, openImportLogin } from './import-login.ts'
 import { checkTarget, createDatabase, createRoles } from './import-target.ts'
+import { InterruptedError } from './interrupted.ts'
 import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
 import { ToolMessages } from './tool-messages.ts'
 import { runTool } from './tool-process.ts'
@@ -20,6 +21,8 @@ export interface ImportOptions {
   embedded?: boolean
   signal?: AbortSignal | undefined
   onProgress?: ((progress: RetrievalProgress) => void) | undefined
+  /** What pg_restore says, line by line. */
+  onToolLine?: ((line: string) => void) | undefined
 }
 
 export interface ImportResult {
@@ -98,10 +101,12 @@ async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, o
     onStderrLine: (line) => {
       messages.add(line)
       progress.line(line)
+      options.onToolLine?.(line)
     },
     signal: options.signal,
   })
   if (code === 0) return progress.finish()
+  if (code === undefined) throw new InterruptedError(`the program that restored ${plan.path} was killed`)
   throw restoreError(plan, messages.summary())
 }
 

@@ -1,4 +1,5 @@
 import type { DumpPlan } from './dump.ts'
+import type { Reporter } from './source.ts'
 
 /** How far the bringing in of data is. Counts are there where they are known. */
 export interface RetrievalProgress {
@@ -50,4 +51,14 @@ export class RestoreProgress {
     const doneTables = Math.max(this.#doneTables, this.#begunTables - 1, 0)
     this.#report({ step: 'restore', doneTables, ...(tables !== undefined && { totalTables: tables }) })
   }
+}
+
+/** Passes it on as a run's. */
+export function tellRestore(reporter: Reporter): (progress: RetrievalProgress) => void {
+  const steps = { prepare: 'CHECK', restore: 'RESTORE', finish: 'FINISH' } as const
+  return ({ step, doneBytes = 0, totalBytes = 0, doneTables = 0, totalTables = 0 }) =>
+    reporter.progress({
+      step: steps[step],
+      ...{ bytesDone: doneBytes, bytesTotal: totalBytes, tablesDone: doneTables, tablesTotal: totalTables },
+    })
 }

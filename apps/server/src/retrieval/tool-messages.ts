@@ -34,11 +34,14 @@ export function lastProblem(lines: readonly string[]): string {
   return messages.summary()
 }
 
-/** `psql:<stdin>:12: ERROR:  …`, `psql: error: …` or `pg_restore: error: could not execute query: ERROR:  …`. */
+/** `psql:<stdin>:12: ERROR:  …`, `pg_dump: error: …` or `pg_restore: error: could not execute query: ERROR:  …`. */
 function readProblem(line: string): string | undefined {
   const script = /^psql:[^:]*:(\d+): (?:ERROR|FATAL|PANIC|error):\s+(.*)$/.exec(line)
   if (script) return `line ${script[1]}: ${script[2]}`
-  return /^(?:psql|pg_restore): error: (?:could not execute query: ERROR:\s+)?(.*)$/.exec(line)?.[1]
+  const told = /^(?:psql|pg_restore|pg_dump): (?:error|detail): (?:could not execute query: ERROR:\s+)?(.*)$/.exec(
+    line,
+  )?.[1]
+  return told?.startsWith('Command was:') ? undefined : told
 }
 
 function cut(text: string): string {

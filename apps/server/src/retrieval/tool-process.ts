@@ -2,7 +2,15 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { type Account, isSystemError, ProvisionError, searchPath } from '@dblab/provision'
+import {
+  type Account,
+  CommandError,
+  isProvisionError,
+  isSystemError,
+  ProvisionError,
+  run as runCommand,
+  searchPath,
+} from '@dblab/provision'
 
 export interface ToolRun {
   /** The program's absolute path and its arguments. No secret may be among them: every account sees them. */
@@ -31,7 +39,9 @@ const stopGraceMs = 3000
  */
 export async function runTool(run: ToolRun): Promise<number | undefined> {
   if (run.signal?.aborted) throw aborted(run)
-  const child = start(run)
+  const child = start(run, await endsWithUs())
+  // Else its workers would go on, and hold its outputs open.
+  child.once('exit', () => killGroup(child, 'SIGKILL'))
   const ended = whenEnded(child)
   const stop = (): void => stopGroup(child)
   run.signal?.addEventListener('abort', stop, { once: true })
@@ -51,8 +61,29 @@ export async function runTool(run: ToolRun): Promise<number | undefined> {
   }
 }
 
-function start(run: ToolRun): ChildProcess {
-  const [file, ...args] = run.argv
+/** What has the kernel end a program when this process ends, however it does: https://man7.org/linux/man-pages/man1/setpriv.1.html */
+const END_WITH_US = ['setpriv', '--pdeathsig', 'TERM'] as const
+
+let isSetprivThere: Promise<boolean> | undefined
+
+/** Empty where the system has no such thing (macOS, BusyBox): there a tool may outlive a server that is killed. */
+async function endsWithUs(): Promise<readonly string[]> {
+  isSetprivThere ??= commandWorks([...END_WITH_US, 'true'])
+  return (await isSetprivThere) ? END_WITH_US : []
+}
+
+async function commandWorks(argv: readonly [string, ...string[]]): Promise<boolean> {
+  try {
+    await runCommand(argv)
+    return true
+  } catch (error) {
+    if (error instanceof CommandError || isProvisionError(error, 'UNAVAILABLE')) return false
+    throw error
+  }
+}
+
+function start(run: ToolRun, prefix: readonly string[]): ChildProcess {
+  const [file = '', ...args] = [...prefix, ...run.argv]
   const input = run.stdin === undefined ? 'ignore' : typeof run.stdin === 'number' ? run.stdin : 'pipe'
   const stdio: StdioOptions = [input, run.onStdout ? 'pipe' : 'ignore', 'pipe']
   return spawn(file, args, {

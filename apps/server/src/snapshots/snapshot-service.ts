@@ -1,4 +1,4 @@
-import type { CreateSnapshotRequest, Snapshot } from '@dblab/models'
+import type { CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest } from '@dblab/models'
 import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
@@ -79,6 +79,7 @@ export class SnapshotService {
     if (!snapshot?.published || snapshot.state !== 'live') {
       throw snapshotNotFound()
     }
+    if (snapshot.protected) throw new LabError('SNAPSHOT_PROTECTED', 'the snapshot is protected')
     const users = usersOf(id, catalogue.clones.list())
     if (users.length > 0)
       throw new LabError('SNAPSHOT_IN_USE', `clones stand on it: ${users.map((clone) => clone.id).join(', ')}`)
@@ -86,6 +87,17 @@ export class SnapshotService {
     await failPoint('snapshot-delete.retired')
     log.info('snapshot is deleted', { snapshot: id })
     await collectGarbage()
+  }
+
+  /** @throws LabError SNAPSHOT_NOT_FOUND */
+  update(id: string, change: UpdateSnapshotRequest): Snapshot {
+    const { catalogue, requireWritable } = this.#options
+    requireWritable()
+    const snapshot = catalogue.snapshots.get(id)
+    if (!snapshot?.published || snapshot.state !== 'live') throw snapshotNotFound()
+    const { protected: isProtected = snapshot.protected, message = snapshot.message } = change
+    catalogue.snapshots.update(id, { protected: isProtected, message })
+    return this.#get(id)
   }
 
   #get(id: string): Snapshot {
@@ -102,9 +114,10 @@ export class SnapshotService {
     // One that was filled before that was written down has it on its snapshots alone.
     const data = base?.data ?? catalogue.snapshots.list().find((snapshot) => snapshot.volumeId === base?.id)
     if (!base || !data) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no data of its own to take a snapshot of')
-    const { database, databases, postgresVersion, timestamp, sample } = data
-    const facts = { database, databases, postgresVersion, timestamp, sample }
-    const record = { ...facts, id, volumeId: base.id, message, published: true, cloneId: '', size: 0, tokenId: null }
+    const { database, databases, postgresVersion, timestamp, sample, maskVersion = '' } = data
+    const facts = { database, databases, postgresVersion, timestamp, sample, maskVersion }
+    const own = { published: true, cloneId: '', size: 0, tokenId: null, protected: false }
+    const record = { ...facts, ...own, id, volumeId: base.id, message }
     const dated = { ...record, createdAt: new Date().toISOString() }
     await this.#take(dated, async () => {
       const { sizeBytes } = await provisioner.snapshotStopped(base.id, id, snapshotLabels('base', dated))
@@ -154,7 +167,7 @@ export class SnapshotService {
     const login = { username: clone.dbUsername, database: clone.dbName, verifier: clone.verifier }
     const running = { volumeId: clone.volumeId, port: clone.port, login }
     // What it holds began as the source's data, so that is what its time says.
-    const record = { ...source, message, createdAt: new Date().toISOString(), cloneId, tokenId }
+    const record = { ...source, message, createdAt: new Date().toISOString(), cloneId, tokenId, protected: false }
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
     await this.#take(inner, async () => {
       await provisioner.snapshotRunning(running, inner.id, snapshotLabels('internal', source))
@@ -261,6 +274,8 @@ export function toSnapshot(record: SnapshotRecord, clones: CloneRecord[]): Snaps
     numClones: usersOf(record.id, clones).length,
     cloneId: record.cloneId,
     message: record.message,
+    protected: record.protected,
+    maskVersion: record.maskVersion,
   }
 }
 

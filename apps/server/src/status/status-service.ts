@@ -11,6 +11,7 @@ export interface StatusServiceOptions {
   snapshots: SnapshotService
   disk: DiskMonitor
   audit: { readonly problem: string | undefined }
+  retrieval: { readonly isConfigured: boolean; warnings(): Warning[] }
   ports: PortPool
   storage: StorageDriver
   choice: StorageChoice
@@ -55,13 +56,15 @@ export class StatusService {
   }
 
   warnings(): Warning[] {
-    const { catalogue, disk, ports, audit, standing } = this.#options
-    const warnings = [...standing, ...disk.warnings()]
+    const { catalogue, disk, ports, audit, retrieval, standing } = this.#options
+    const warnings = [...standing, ...disk.warnings(), ...retrieval.warnings()]
     if (catalogue.snapshots.listPublished().length === 0 && !warnings.some(({ code }) => code === 'CATALOGUE_LOST')) {
       warnings.push({
         code: 'NO_SNAPSHOT',
         message: 'The lab has no snapshot to clone',
-        hint: 'Import data (npm start -- --import FILE), or take a snapshot of what there is (POST /snapshot)',
+        hint: retrieval.isConfigured
+          ? 'GET /retrieval says how far the data is that is being brought in; POST /refresh begins'
+          : 'Import data (npm start -- --import FILE), or take a snapshot of what there is (POST /snapshot)',
       })
     }
     if (audit.problem !== undefined) {

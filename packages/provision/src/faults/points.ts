@@ -66,6 +66,9 @@ const POINTS = {
   ],
 } as const
 
+/** Of data that comes from a live server, which the labs of the torture test have not: test/retrieval kills at these. */
+export const RETRIEVAL_POINTS = ['retrieval.snapshots-held', 'retrieval.dumped'] as const
+
 /** Of the drivers that keep trees in directories: how one is made, and how it goes. */
 const SHELF = [
   'shelf.labelled',
@@ -94,7 +97,12 @@ const POOL = [
 type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
   string]
 
-export type FailPoint = Names<typeof POINTS> | (typeof SHELF)[number] | (typeof ROOT)[number] | (typeof POOL)[number]
+export type FailPoint =
+  | Names<typeof POINTS>
+  | (typeof RETRIEVAL_POINTS)[number]
+  | (typeof SHELF)[number]
+  | (typeof ROOT)[number]
+  | (typeof POOL)[number]
 
 const BTRFS_COMMANDS = [
   'btrfs --version',

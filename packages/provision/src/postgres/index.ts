@@ -7,6 +7,7 @@ export {
   type ClientTools,
   chooseBinaries,
   type FoundBinaries,
+  findAllClientTools,
   findBinaries,
   findClientTools,
   type PostgresBinaries,

@@ -68,7 +68,7 @@ export async function fillAtEachStep(pool: Pool): Promise<string[]> {
 }
 
 async function prepare(provisioner: Provisioner): Promise<Record<'running' | 'made', CloneSpec>> {
-  await provisioner.createBase({ volumeId: BASE.volumeId, database: DATABASE, port: await freePort() }, fillBase)
+  await provisioner.createBase({ volumeId: BASE.volumeId, databases: [DATABASE], port: await freePort() }, fillBase)
   await provisioner.snapshotStopped(BASE.volumeId, BASE.snapshotId)
   const login = { ...LOGIN, verifier: await scramVerifier(LOGIN.password) }
   const port = await freePort()
@@ -107,7 +107,7 @@ function operations(running: CloneSpec, made: CloneSpec): Operation[] {
     {
       name: 'import',
       work: async (provisioner) =>
-        provisioner.createBase({ volumeId: 'made', database: DATABASE, port: await freePort() }, fillBase),
+        provisioner.createBase({ volumeId: 'made', databases: [DATABASE], port: await freePort() }, fillBase),
       undo: destroyMade,
     },
     {

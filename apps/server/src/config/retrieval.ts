@@ -1,0 +1,123 @@
+import { isProvisionError } from '@dblab/provision'
+import { Cron } from 'croner'
+import { z } from 'zod'
+import { parseSourceUrl } from '../retrieval/logical/address.ts'
+
+const patterns = z.array(z.string().min(1)).default([])
+
+export const logicalSource = z
+  .strictObject({
+    kind: z.literal('logical').describe('A live PostgreSQL server, read with `pg_dump`'),
+    url: z
+      .string()
+      .superRefine((url, context) => {
+        try {
+          parseSourceUrl(url)
+        } catch (error) {
+          if (!isProvisionError(error, 'INVALID')) throw error
+          context.addIssue({ code: 'custom', message: [error.message, error.hint].join('. ') })
+        }
+      })
+      .describe('Its address, as `postgresql://USER@HOST:PORT/DATABASE?sslmode=require`, without the password'),
+    passwordEnv: z.string().min(1).optional().describe('Environment variable of the server that holds the password'),
+    passwordFile: z.string().min(1).optional().describe('File that holds the password, which nobody else may read'),
+    databases: z
+      .union([z.array(z.string().min(1)).min(1), z.literal('all')], { error: 'must be a list of names, or all' })
+      .optional()
+      .describe('Databases to bring in, the main one first, or `all`; left out: that of the address'),
+    schemas: patterns.describe("Schemas that are wanted, as pg_dump's patterns; empty: all"),
+    tables: patterns.describe('Tables that are wanted, of schemas that are there; empty: all'),
+    excludeSchemas: patterns.describe('Schemas that stay out'),
+    excludeTables: patterns.describe('Tables that stay out'),
+    excludeTableData: patterns.describe('Tables that come without their rows'),
+    jobs: z.int().min(1).max(64).default(2).describe('Tables read at once, each over a connection of its own'),
+    maxSnapshotMinutes: z
+      .number()
+      .positive()
+      .max(10_080)
+      .default(240)
+      .describe(
+        "A snapshot is held no longer on the source, whose vacuum waits for it; what isn't dumped by then fails",
+      ),
+    anyLocale: z
+      .boolean()
+      .default(false)
+      .describe("Take the lab's own locale where the machine lacks that of the source: text sorts in another order"),
+  })
+  .refine(({ passwordEnv, passwordFile }) => passwordEnv === undefined || passwordFile === undefined, {
+    path: ['passwordFile'],
+    error: 'must be left out where passwordEnv is given',
+  })
+
+const fileSource = z.strictObject({
+  kind: z.literal('file').describe('A dump: plain SQL, or a custom file, tar file or directory of `pg_dump`'),
+  path: z.string().min(1).describe('Where it is'),
+})
+
+const isSchedule = (expression: string): boolean => {
+  try {
+    new Cron(expression, { paused: true }).stop()
+    return true
+  } catch (error) {
+    // croner raises TypeError for a pattern, and RangeError for a part of it that is out of its range.
+    if (error instanceof TypeError || error instanceof RangeError) return false
+    throw error
+  }
+}
+
+/** Where data comes from, and when. */
+export const retrieval = z
+  .strictObject({
+    sources: z
+      .array(z.discriminatedUnion('kind', [logicalSource, fileSource]))
+      .default([])
+      .describe('Where the data comes from: all of them together fill one generation'),
+    schedule: z
+      .string()
+      .refine(isSchedule, { error: 'must be a cron expression, such as "0 3 * * *"' })
+      .optional()
+      .describe('When a new generation is made, as a cron expression such as `0 3 * * *`; left out: when asked for'),
+    timeZone: z
+      .string()
+      .refine((name) => isTimeZone(name), { error: 'must be a time zone, such as Europe/Berlin' })
+      .default('UTC')
+      .describe('The time zone that `schedule` is read in, such as `Europe/Berlin`'),
+    attempts: z.int().min(1).max(100).default(3).describe('How often a run begins again whose source was lost'),
+    retrySeconds: z
+      .number()
+      .positive()
+      .max(3600)
+      .default(30)
+      .describe(
+        'How long it waits before the second attempt, and twice as long before each one after, up to 5 minutes',
+      ),
+    keep: z
+      .strictObject({
+        count: z
+          .int()
+          .min(1)
+          .default(3)
+          .describe('Generations that are kept: what is in use or protected stays in any case'),
+        days: z
+          .number()
+          .positive()
+          .optional()
+          .describe('Generations whose data is older go too, but for the newest; left out: no bound'),
+      })
+      .prefault({}),
+    maxAgeHours: z.number().positive().optional().describe('Data that is older makes the lab WARNING; left out: never'),
+  })
+  .prefault({})
+
+export type RetrievalConfig = z.infer<typeof retrieval>
+export type SourceConfig = RetrievalConfig['sources'][number]
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw error
+  }
+}

@@ -1,0 +1,64 @@
+import { readFile, stat } from 'node:fs/promises'
+import { type Account, isSystemError, ProvisionError } from '@dblab/provision'
+import type { SourceConfig } from '../config/retrieval.ts'
+import { FileSource } from './file-source.ts'
+import { parseSourceUrl } from './logical/address.ts'
+import { LogicalSource } from './logical/logical-source.ts'
+import type { Source } from './source.ts'
+
+export interface SourceWorld {
+  /** Runs the tools. */
+  account: Account
+  loginDirectories: { source: string; import: string }
+  labMajor: () => Promise<number>
+  /** A variable of the server's environment. */
+  environment: (name: string) => string | undefined
+}
+
+/** What a configured source is. */
+export function toSource(config: SourceConfig, world: SourceWorld): Source {
+  const { account, loginDirectories, labMajor, environment } = world
+  if (config.kind === 'file') {
+    return new FileSource({ path: config.path, account, loginDirectory: loginDirectories.import })
+  }
+  const { schemas, tables, excludeSchemas, excludeTables, excludeTableData } = config
+  return new LogicalSource({
+    login: { address: parseSourceUrl(config.url), password: () => readPassword(config, environment) },
+    databases: config.databases ?? [],
+    selection: { schemas, tables, excludeSchemas, excludeTables, excludeTableData },
+    ...{ jobs: config.jobs, compress: DUMP_COMPRESSION, maxSnapshotMs: config.maxSnapshotMinutes * 60_000 },
+    ...{ anyLocale: config.anyLocale, account, loginDirectories, labMajor },
+  })
+}
+
+/** gzip's quickest: a dump is read once, on the machine that wrote it. */
+const DUMP_COMPRESSION = '1'
+
+async function readPassword(
+  { passwordEnv, passwordFile }: { passwordEnv?: string | undefined; passwordFile?: string | undefined },
+  environment: SourceWorld['environment'],
+): Promise<string | undefined> {
+  if (passwordFile !== undefined) return readSecret(passwordFile)
+  return passwordEnv === undefined ? undefined : environment(passwordEnv) || undefined
+}
+
+/**
+ * The text of a file that its owner alone may read, without the line break at its end.
+ *
+ * @throws ProvisionError INVALID
+ */
+async function readSecret(file: string): Promise<string> {
+  try {
+    if (((await stat(file)).mode & 0o077) !== 0) {
+      throw new ProvisionError('INVALID', 'the file that passwordFile names can be read by others', {
+        hint: 'Close it to them: chmod 600 FILE.',
+      })
+    }
+    return (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    throw new ProvisionError('INVALID', `the file that passwordFile names can't be read (${error.code})`, {
+      cause: error,
+    })
+  }
+}

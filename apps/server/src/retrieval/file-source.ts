@@ -1,0 +1,50 @@
+import { basename, resolve } from 'node:path'
+import { type Account, findClientTools, IMPORT_ROLE } from '@dblab/provision'
+import { type DumpPlan, inspectDump } from './dump.ts'
+import { importDump } from './import.ts'
+import { tellRestore } from './restore-progress.ts'
+import type { CheckedSource, Reporter, Source, Staging } from './source.ts'
+
+export interface FileOptions {
+  path: string
+  /** Runs the tools. */
+  account: Account
+  loginDirectory: string
+}
+
+/** A dump that lies on this machine. */
+export class FileSource implements Source {
+  readonly kind = 'file'
+  readonly description: string
+  readonly #options: FileOptions
+
+  constructor(options: FileOptions) {
+    this.#options = options
+    this.description = basename(options.path)
+  }
+
+  async check(reporter: Reporter): Promise<CheckedSource> {
+    const { path, account } = this.#options
+    const plan = await inspectDump(resolve(path), { tools: await findClientTools(), account, signal: reporter.signal })
+    reporter.info(
+      `${plan.path} is a ${plan.kind} dump of ${plan.tables ?? 'unknown'} tables, for the database ${JSON.stringify(plan.database)}`,
+    )
+    return {
+      databases: [plan.database],
+      sample: false,
+      message: `Imported from ${basename(path)}`,
+      neededBytes: 0,
+      loginRoles: [IMPORT_ROLE],
+      fill: (staging, reporter) => this.#fill(plan, staging, reporter),
+    }
+  }
+
+  async #fill(plan: DumpPlan, { instance, embedded }: Staging, reporter: Reporter): Promise<Date> {
+    const { account, loginDirectory } = this.#options
+    const { signal } = reporter
+    const onProgress = tellRestore(reporter)
+    const result = await importDump(plan, instance, { account, loginDirectory, embedded, signal, onProgress })
+    for (const note of result.notes) reporter.warn(note)
+    return result.dataStateAt
+  }
+}

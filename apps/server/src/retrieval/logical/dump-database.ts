@@ -1,0 +1,137 @@
+import { type Account, isProvisionError, ProvisionError } from '@dblab/provision'
+import { InterruptedError } from '../interrupted.ts'
+import type { TableProgress } from '../table-progress.ts'
+import { ToolMessages } from '../tool-messages.ts'
+import { runTool } from '../tool-process.ts'
+import { connectionText, type SourceAddress } from './address.ts'
+import type { DumpTools } from './client-tools.ts'
+import type { HeldSnapshot } from './held-snapshot.ts'
+import { type Selection, selectionArguments } from './selection.ts'
+import { sourceOptions } from './session.ts'
+
+export interface DumpDatabaseOptions {
+  address: SourceAddress
+  passFile: string | undefined
+  selection: Selection
+  tools: DumpTools
+  account: Account
+  /** Tables at once, each with a connection of its own. */
+  jobs: number
+  /** Of pg_dump's --compress; what is dumped is read once, from the same machine. */
+  compress: string
+  /** When the snapshot must not be held any longer. */
+  deadline: Date
+  progress: TableProgress
+  /** There is more to be seen of it. */
+  onProgress: () => void
+}
+
+/**
+ * Dumps a database as the held snapshot shows it into a new directory, in pg_dump's directory format.
+ *
+ * @throws InterruptedError where the source, or pg_dump, went away; ProvisionError TIMEOUT at the deadline, NO_SPACE, FAILED, ABORTED
+ */
+export async function dumpDatabase(
+  snapshot: HeldSnapshot,
+  directory: string,
+  options: DumpDatabaseOptions,
+  stop: AbortSignal,
+): Promise<void> {
+  const messages = new ToolMessages()
+  const deadline = AbortSignal.timeout(Math.max(0, options.deadline.getTime() - Date.now()))
+  const signal = AbortSignal.any([stop, snapshot.lost, deadline])
+  let code: number | undefined
+  try {
+    code = await runTool({
+      argv: dumpArguments(snapshot, directory, options),
+      account: options.account,
+      env: toolEnvironment(options.passFile),
+      onStderrLine: (line) => {
+        messages.add(line)
+        if (options.progress.line(line)) options.onProgress()
+      },
+      signal,
+    })
+  } catch (error) {
+    if (!isProvisionError(error, 'ABORTED')) throw error
+    throw whyStopped(error, stop, snapshot, deadline)
+  }
+  if (code !== 0) throw dumpError(snapshot.database, code, messages.summary())
+}
+
+function dumpArguments(
+  snapshot: HeldSnapshot,
+  directory: string,
+  { address, selection, tools, jobs, compress }: DumpDatabaseOptions,
+): [string, ...string[]] {
+  return [
+    tools.pgDump.path,
+    `--dbname=${connectionText(address, snapshot.database)}`,
+    '--format=directory',
+    `--file=${directory}`,
+    `--jobs=${jobs}`,
+    `--snapshot=${snapshot.id}`,
+    `--compress=${compress}`,
+    // Behind somebody's ALTER TABLE: the snapshot is held meanwhile.
+    '--lock-wait-timeout=300000',
+    '--no-password',
+    '--verbose',
+    // A subscription would receive from production.
+    '--no-subscriptions',
+    ...selectionArguments(selection),
+  ]
+}
+
+/** Without a home, libpq looks into the account's for certificates and passwords that are not for the lab. */
+function toolEnvironment(passFile: string | undefined): Record<string, string> {
+  return {
+    ...(passFile !== undefined && { PGPASSFILE: passFile }),
+    PGAPPNAME: 'dblab',
+    PGCONNECT_TIMEOUT: '15',
+    PGGSSENCMODE: 'disable',
+    PGOPTIONS: sourceOptions(),
+    HOME: '/nonexistent',
+  }
+}
+
+function whyStopped(
+  error: ProvisionError,
+  stopped: AbortSignal,
+  { lost }: HeldSnapshot,
+  deadline: AbortSignal,
+): unknown {
+  if (stopped.aborted) return error
+  if (lost.aborted) return lost.reason
+  if (!deadline.aborted) return error
+  return new ProvisionError(
+    'TIMEOUT',
+    "the source's snapshot was held as long as is allowed, and the dump was stopped",
+    {
+      hint: "Raise maxSnapshotMinutes, or the number of jobs; a snapshot that is held keeps the source's vacuum from cleaning up. A standby can be the source as well.",
+    },
+  )
+}
+
+const FULL = /No space left on device|Disk quota exceeded/i
+/** What libpq says of a connection that broke or was ended: src/interfaces/libpq/fe-misc.c, src/backend/tcop/postgres.c */
+const LOST =
+  /server closed the connection|connection to server .* failed|terminating connection|could not (receive|send) data|SSL SYSCALL|Connection (timed out|reset|refused)|no connection to the server|canceling statement due to conflict|shutting down|starting up/i
+
+function dumpError(database: string, code: number | undefined, summary: string): ProvisionError {
+  const what = `${JSON.stringify(database)} could not be dumped: ${summary}`
+  if (code === undefined) return new InterruptedError(`pg_dump of ${JSON.stringify(database)} was killed`)
+  if (LOST.test(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
+  // The server's own words stand behind "ERROR:".
+  if (FULL.test(summary) && /ERROR:/.test(summary)) {
+    return new ProvisionError('FAILED', `the disk of the source is full: ${summary}`, { hint: 'Make room there.' })
+  }
+  if (FULL.test(summary)) {
+    return new ProvisionError('NO_SPACE', what, {
+      hint: 'The dump is kept in the pool until it is restored: make room, or make the pool larger.',
+    })
+  }
+  const noMatch = /no matching (tables|schemas)/i.test(summary)
+  return new ProvisionError(noMatch ? 'INVALID' : 'FAILED', what, {
+    hint: noMatch ? 'Correct the patterns of retrieval.sources.' : 'See what the source says, and its log.',
+  })
+}

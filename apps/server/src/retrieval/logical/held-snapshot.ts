@@ -1,0 +1,69 @@
+import type { Client } from 'pg'
+import { connectSource, explainQuery, type SourceLogin } from './session.ts'
+
+/** A state of a source's database that its server keeps readable, for as long as this is not disposed. */
+export interface HeldSnapshot extends AsyncDisposable {
+  database: string
+  /** What `SET TRANSACTION SNAPSHOT` takes, in this database alone. */
+  id: string
+  /** When the data was so, by the source's clock; of a standby, the last commit that it had replayed. */
+  takenAt: Date
+  /** Where the source's log was. */
+  lsn: string
+  /** Aborted when the source has ended the connection: the snapshot is gone then. */
+  lost: AbortSignal
+  /** Bytes that COPY has read so far in what the lab has under way there; 0 where the server does not say (before PostgreSQL 14). */
+  copiedBytes(): Promise<number>
+}
+
+/**
+ * Takes and exports a snapshot. While it is held, the source's vacuum removes nothing that is younger, so whoever holds it bounds the time.
+ * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
+ *
+ * @throws ProvisionError INVALID, FAILED; InterruptedError
+ */
+export async function holdSnapshot(login: SourceLogin, database: string): Promise<HeldSnapshot> {
+  const client = await connectSource(login, database)
+  const lost = new AbortController()
+  client.on('error', (error) => lost.abort(explainQuery(error)))
+  client.on('end', () => lost.abort(explainQuery(new Error('Connection terminated'))))
+  try {
+    const snapshot = await takeSnapshot(client)
+    return {
+      database,
+      ...snapshot,
+      lost: lost.signal,
+      copiedBytes: () => copiedBytes(client),
+      [Symbol.asyncDispose]: async () => {
+        // With a connection that is gone there is nothing to end.
+        if (!lost.signal.aborted) await client.end()
+      },
+    }
+  } catch (error) {
+    await client.end()
+    throw explainQuery(error)
+  }
+}
+
+/** https://www.postgresql.org/docs/current/progress-reporting.html#COPY-PROGRESS-REPORTING */
+async function copiedBytes(client: Client): Promise<number> {
+  // Without it, a transaction sees what was so when it looked first.
+  await client.query('SELECT pg_stat_clear_snapshot()')
+  const { rows } = await client.query<{ bytes: string }>(`
+    SELECT coalesce(sum(p.bytes_processed), 0) AS bytes FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)
+    WHERE a.application_name = 'dblab' AND a.usename = current_user AND p.datname = current_database()`)
+  return Number(rows[0]?.bytes ?? 0)
+}
+
+async function takeSnapshot(client: Client): Promise<Pick<HeldSnapshot, 'id' | 'takenAt' | 'lsn'>> {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  // The first statement takes the snapshot, and begins just before.
+  const { rows } = await client.query<{ id: string; at: Date; lsn: string }>(`
+    SELECT pg_export_snapshot() AS id,
+      CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_xact_replay_timestamp(), statement_timestamp())
+        ELSE statement_timestamp() END AS at,
+      CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn`)
+  const [row] = rows
+  if (!row) throw new Error('the source answered without a row')
+  return { id: row.id, takenAt: row.at, lsn: row.lsn }
+}

@@ -1,0 +1,182 @@
+import { chown, mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { failPoint, LAB_DATABASE, ProvisionError, withLabConnection } from '@dblab/provision'
+import { inspectDump } from '../dump.ts'
+import { importDump } from '../import.ts'
+import { type PassFile, writePassFile } from '../pass-file.ts'
+import type { Reporter, Staging } from '../source.ts'
+import { addCounts, TableProgress } from '../table-progress.ts'
+import { asAccount } from '../tool-process.ts'
+import { watch } from '../watch.ts'
+import type { DumpTools } from './client-tools.ts'
+import { dumpDatabase } from './dump-database.ts'
+import { type HeldSnapshot, holdSnapshot } from './held-snapshot.ts'
+import type { LogicalOptions } from './logical-source.ts'
+import type { DatabaseFacts } from './preflight.ts'
+
+/** What one filling has to do with. */
+interface Work {
+  facts: readonly DatabaseFacts[]
+  tools: DumpTools
+  staging: Staging
+  reporter: Reporter
+}
+
+/** How often it is asked how far a large table is. */
+const LOOK_EVERY_MS = 2000
+
+/** How far one database is, and the others with it. */
+interface Part {
+  progress: TableProgress
+  tell: () => void
+}
+
+/** Brings a source's databases into a running cluster: one dump each, of snapshots of the same moment, and its restoring. */
+export class LogicalFill {
+  readonly #options: LogicalOptions
+  readonly #work: Work
+
+  constructor(options: LogicalOptions, work: Work) {
+    this.#options = options
+    this.#work = work
+  }
+
+  /** @returns when the data was so */
+  async run(): Promise<Date> {
+    await this.#requireExtensions()
+    const root = join(this.#work.staging.volumePath, 'dump')
+    await this.#makeDirectory(root)
+    try {
+      const takenAt = await this.#dumpAll(root)
+      const parts = this.#parts('RESTORE')
+      for (const [index, { name }] of this.#work.facts.entries()) {
+        await this.#restore(name, directoryOf(root, index), partOf(parts, index))
+        // Its room is the next one's.
+        await rm(directoryOf(root, index), { recursive: true })
+      }
+      return takenAt
+    } finally {
+      await rm(root, { recursive: true, force: true })
+    }
+  }
+
+  /** All snapshots are taken at once, so that the databases are of one moment, as nearly as several can be; each goes with its dump. */
+  async #dumpAll(root: string): Promise<Date> {
+    const { maxSnapshotMs } = this.#options
+    await using stack = new AsyncDisposableStack()
+    const deadline = new Date(Date.now() + maxSnapshotMs - spareMs(maxSnapshotMs))
+    const held = await this.#holdAll(stack)
+    await failPoint('retrieval.snapshots-held')
+    const passFile = await this.#passFile(stack)
+    const parts = this.#parts('DUMP')
+    for (const [index, snapshot] of held.entries()) {
+      await this.#dump(snapshot, directoryOf(root, index), partOf(parts, index), { deadline, passFile: passFile?.path })
+      await snapshot[Symbol.asyncDispose]()
+      await failPoint('retrieval.dumped')
+    }
+    return new Date(Math.min(...held.map(({ takenAt }) => takenAt.getTime())))
+  }
+
+  async #holdAll(stack: AsyncDisposableStack): Promise<HeldSnapshot[]> {
+    const held: HeldSnapshot[] = []
+    for (const { name } of this.#work.facts) {
+      held.push(stack.use(await holdSnapshot(this.#options.login, name)))
+    }
+    for (const { id, database, takenAt, lsn } of held) {
+      const when = `at ${takenAt.toISOString()}, log ${lsn}`
+      this.#work.reporter.info(`reading ${JSON.stringify(database)} in snapshot ${id}, ${when}`)
+    }
+    return held
+  }
+
+  async #dump(
+    snapshot: HeldSnapshot,
+    directory: string,
+    { progress, tell }: Part,
+    bounds: { deadline: Date; passFile: string | undefined },
+  ): Promise<void> {
+    const { login, ...options } = this.#options
+    const { tools, reporter } = this.#work
+    await using _watched = watch(LOOK_EVERY_MS, async () => {
+      progress.copied(await snapshot.copiedBytes())
+      tell()
+    })
+    const dump = { ...options, ...bounds, tools, progress, onProgress: tell, address: login.address }
+    await dumpDatabase(snapshot, directory, dump, reporter.signal)
+  }
+
+  async #restore(database: string, directory: string, { progress, tell }: Part): Promise<void> {
+    const { account, loginDirectories } = this.#options
+    const { tools, staging, reporter } = this.#work
+    const { instance, embedded } = staging
+    const { signal } = reporter
+    const plan = await inspectDump(directory, { tools: { pg_restore: tools.pgRestore }, account, signal })
+    await using _watched = watch(LOOK_EVERY_MS, async () => {
+      const sql = 'SELECT coalesce(sum(bytes_processed), 0) AS bytes FROM pg_stat_progress_copy'
+      const { rows } = await withLabConnection(instance, LAB_DATABASE, (client) => client.query<{ bytes: string }>(sql))
+      progress.copied(Number(rows[0]?.bytes ?? 0))
+      tell()
+    })
+    const { notes } = await importDump({ ...plan, database }, instance, {
+      ...{ account, embedded, signal, loginDirectory: loginDirectories.import },
+      onToolLine: (line) => progress.line(line) && tell(),
+      onProgress: ({ step }) => step === 'finish' && reporter.progress({ step: 'FINISH' }),
+    })
+    for (const note of notes) reporter.warn(`${JSON.stringify(database)}: ${note}`)
+  }
+
+  #parts(step: 'DUMP' | 'RESTORE'): Part[] {
+    const jobs = step === 'DUMP' ? this.#options.jobs : 2
+    const all = this.#work.facts.map(({ tables }) => new TableProgress(tables, { jobs }))
+    const tell = () => this.#work.reporter.progress({ step, ...addCounts(all.map(({ counts }) => counts)) })
+    tell()
+    return all.map((progress) => ({ progress, tell }))
+  }
+
+  async #passFile(stack: AsyncDisposableStack): Promise<PassFile | undefined> {
+    const { login, account, loginDirectories } = this.#options
+    const password = await login.password()
+    if (password === undefined) return undefined
+    return stack.use(await writePassFile(loginDirectories.source, account, { user: login.address.user, password }))
+  }
+
+  async #makeDirectory(path: string): Promise<void> {
+    const { account } = this.#options
+    await mkdir(path, { mode: 0o700 })
+    if (asAccount(account)) await chown(path, account.uid, account.gid)
+  }
+
+  /** Named before anything long begins: the restoring would name the first of them, hours later. */
+  async #requireExtensions(): Promise<void> {
+    const { facts, staging } = this.#work
+    const wanted = [...new Set(facts.flatMap(({ extensions }) => extensions))]
+    const { rows } = await withLabConnection(staging.instance, LAB_DATABASE, (client) =>
+      client.query<{ name: string }>(
+        'SELECT name FROM unnest($1::text[]) name WHERE name NOT IN (SELECT a.name FROM pg_available_extensions a) ORDER BY 1',
+        [wanted],
+      ),
+    )
+    if (rows.length === 0) return
+    const missing = rows.map(({ name }) => name).join(', ')
+    throw new ProvisionError('INVALID', `the source has extensions that the lab's PostgreSQL lacks: ${missing}`, {
+      hint: staging.embedded
+        ? "The PostgreSQL that comes with the lab can't be extended. Install PostgreSQL and the extensions from the system's packages, and name it in the configuration: postgres.binDir"
+        : 'Install them for the server that the lab runs (on Debian packages named postgresql-VERSION-…).',
+    })
+  }
+}
+
+function directoryOf(root: string, index: number): string {
+  return join(root, String(index))
+}
+
+function partOf(parts: readonly Part[], index: number): Part {
+  const part = parts[index]
+  if (!part) throw new Error('there is a part for each database')
+  return part
+}
+
+/** A connection that is cut just before the deadline is noticed by the source this much later (`SOURCE_SETTINGS`). */
+function spareMs(maxSnapshotMs: number): number {
+  return Math.min(45_000, maxSnapshotMs / 4)
+}

@@ -1,0 +1,168 @@
+import { ProvisionError, run } from '@dblab/provision'
+import type { Client } from 'pg'
+import type { TableSizes } from '../table-progress.ts'
+import { isWhole, type Selection } from './selection.ts'
+import { type SourceLogin, withSource } from './session.ts'
+
+/** What is known of a database before it is dumped. */
+export interface DatabaseFacts {
+  name: string
+  serverMajor: number
+  /** Its files, in bytes. */
+  sizeBytes: number
+  tables: TableSizes
+  extensions: string[]
+}
+
+/** pg_dump of today reads no older one: https://www.postgresql.org/docs/current/app-pgdump.html#PG-DUMP-NOTES */
+const OLDEST_MAJOR = 10
+
+/** As pg_dump finds names: in all schemas but the system's own. */
+const USER_SCHEMAS = `n.nspname !~ '^pg_(toast|temp|catalog)' AND n.nspname <> 'information_schema'`
+
+/** What belongs to an extension comes with the extension, and is not read. */
+const OWN = `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
+
+/**
+ * Looks at a database of a source: whether the role may read all that is wanted, whether this machine has its locales, how large it is.
+ *
+ * @param anyLocale a locale that this machine lacks is no reason to refuse
+ * @throws ProvisionError INVALID with what to run; InterruptedError
+ */
+export async function examine(
+  login: SourceLogin,
+  database: string,
+  selection: Selection,
+  { labMajor, anyLocale }: { labMajor: number; anyLocale: boolean },
+): Promise<DatabaseFacts> {
+  return withSource(login, database, async (client) => {
+    const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
+    requireVersion(serverMajor, labMajor)
+    if (isWhole(selection)) await requireRights(client, database, serverMajor, login.address.user)
+    if (!anyLocale) await requireLocales(client, database, serverMajor)
+    return {
+      name: database,
+      serverMajor,
+      sizeBytes: Number(await value(client, 'SELECT pg_database_size(current_database())')),
+      tables: await tableSizes(client),
+      extensions: await texts(client, `SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`),
+    }
+  })
+}
+
+/** As the catalogue estimates them, since asking for the files waits for whoever alters a table. */
+async function tableSizes(client: Client): Promise<TableSizes> {
+  const { rows } = await client.query<[string, string]>({
+    text: `SELECT n.nspname || '.' || c.relname, (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+           WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${USER_SCHEMAS} AND ${OWN}`,
+    rowMode: 'array',
+  })
+  return new Map(rows.map(([name, bytes]) => [name, Number(bytes)]))
+}
+
+/** All that can be connected to, for those who want them all. */
+export function listDatabases(login: SourceLogin): Promise<string[]> {
+  return withSource(login, login.address.database, (client) =>
+    texts(
+      client,
+      `SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY 1`,
+    ),
+  )
+}
+
+function requireVersion(serverMajor: number, labMajor: number): void {
+  if (serverMajor < OLDEST_MAJOR) {
+    throw invalid(
+      `the source is PostgreSQL ${serverMajor}, older than ${OLDEST_MAJOR}`,
+      'Make a dump by hand, and import that: npm start -- --import FILE.',
+    )
+  }
+  if (serverMajor <= labMajor) return
+  throw invalid(
+    `the source is PostgreSQL ${serverMajor}, newer than the lab's ${labMajor}, which could not restore its dumps`,
+    `Run the lab with PostgreSQL ${serverMajor} or later: postgres.version, and postgres.binDir where npm's is older; then start a new lab.`,
+  )
+}
+
+async function requireRights(client: Client, database: string, serverMajor: number, user: string): Promise<void> {
+  const closed = await texts(
+    client,
+    `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'S', 'm') AND ${USER_SCHEMAS} AND ${OWN} AND c.relpersistence <> 't'
+       AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind
+         WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END)
+     ORDER BY 1`,
+  )
+  if (closed.length > 0) {
+    const grant =
+      serverMajor >= 14
+        ? `GRANT pg_read_all_data TO "${user}"`
+        : `GRANT USAGE ON SCHEMA … TO "${user}"; GRANT SELECT ON ALL TABLES IN SCHEMA … TO "${user}"; GRANT SELECT ON ALL SEQUENCES IN SCHEMA … TO "${user}"`
+    throw invalid(
+      `the role may not read ${closed.length} tables or sequences of ${JSON.stringify(database)}: ${listed(closed)}`,
+      `Run there, as a superuser or their owner: ${grant}. Or leave them out: excludeTables, excludeTableData.`,
+    )
+  }
+  const filtered = await texts(
+    client,
+    `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p') AND ${USER_SCHEMAS} AND ${OWN} AND row_security_active(c.oid) ORDER BY 1`,
+  )
+  if (filtered.length > 0) {
+    throw invalid(
+      `row security hides rows of ${JSON.stringify(database)} from the role: ${listed(filtered)}`,
+      `Run there, as a superuser: ALTER ROLE "${user}" BYPASSRLS. Or leave them out: excludeTables, excludeTableData.`,
+    )
+  }
+}
+
+/** Text sorts, and indexes work, by the machine's own locales. ICU's come with the server. */
+async function requireLocales(client: Client, database: string, serverMajor: number): Promise<void> {
+  const provider = serverMajor >= 15 ? `AND datlocprovider = 'c'` : ''
+  const wanted = await texts(
+    client,
+    `SELECT unnest(ARRAY[datcollate::text, datctype::text]) FROM pg_database WHERE datname = current_database() ${provider}
+     UNION SELECT unnest(ARRAY[collcollate::text, collctype::text]) FROM pg_collation WHERE collprovider = 'c' AND oid >= 16384`,
+  )
+  const here = new Set((await run(['locale', '-a'])).stdout.split('\n').map(localeKey))
+  const missing = [...new Set(wanted)].filter(
+    (name) => name !== null && name !== '' && !isBuiltIn(name) && !here.has(localeKey(name)),
+  )
+  if (missing.length === 0) return
+  throw invalid(
+    `${JSON.stringify(database)} sorts by a locale that this machine lacks: ${missing.join(', ')}`,
+    `Make it here: on Debian and Ubuntu, install the package locales and run localedef -i LANGUAGE_COUNTRY -f UTF-8 ${missing[0]}. With anyLocale: true the lab's own is taken, which sorts in another order.`,
+  )
+}
+
+function isBuiltIn(locale: string): boolean {
+  return /^(C|POSIX|C\.UTF-?8)$/i.test(locale)
+}
+
+/** `de_DE.UTF-8` and `de_DE.utf8` are one. */
+function localeKey(name: string): string {
+  const [language = '', codeset = ''] = name.trim().split('.')
+  return `${language}.${codeset.toLowerCase().replaceAll('-', '')}`
+}
+
+const LISTED = 10
+
+function listed(names: readonly string[]): string {
+  const more = names.length - LISTED
+  return `${names.slice(0, LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+async function value(client: Client, sql: string): Promise<unknown> {
+  const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' })
+  return rows[0]?.[0]
+}
+
+async function texts(client: Client, sql: string): Promise<string[]> {
+  const { rows } = await client.query<[string]>({ text: sql, rowMode: 'array' })
+  return rows.map(([text]) => text)
+}
+
+function invalid(message: string, hint: string): ProvisionError {
+  return new ProvisionError('INVALID', message, { hint })
+}

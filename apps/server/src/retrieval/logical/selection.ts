@@ -1,0 +1,28 @@
+/** What of a database is wanted. All of it where nothing is said. */
+export interface Selection {
+  /** pg_dump's patterns: https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PATTERNS */
+  schemas: readonly string[]
+  tables: readonly string[]
+  excludeSchemas: readonly string[]
+  excludeTables: readonly string[]
+  /** These come without rows. */
+  excludeTableData: readonly string[]
+}
+
+/** Of pg_dump. A pattern that finds nothing is an error where it says what is wanted. */
+export function selectionArguments(selection: Selection): string[] {
+  const wanted = [...selection.schemas, ...selection.tables]
+  return [
+    ...selection.schemas.map((pattern) => `--schema=${pattern}`),
+    ...selection.tables.map((pattern) => `--table=${pattern}`),
+    ...selection.excludeSchemas.map((pattern) => `--exclude-schema=${pattern}`),
+    ...selection.excludeTables.map((pattern) => `--exclude-table=${pattern}`),
+    ...selection.excludeTableData.map((pattern) => `--exclude-table-data=${pattern}`),
+    ...(wanted.length > 0 ? ['--strict-names'] : []),
+  ]
+}
+
+/** True where all of a database is wanted, so that what is known of all of it holds. */
+export function isWhole(selection: Selection): boolean {
+  return Object.values(selection).every((patterns) => patterns.length === 0)
+}

@@ -1,0 +1,32 @@
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { usersOf } from '../snapshots/snapshot-service.ts'
+
+export interface Retention {
+  /** The newest generations that stay. */
+  count: number
+  /** Older ones than this go though they are among those, but for the newest; undefined for no bound. */
+  days: number | undefined
+}
+
+const DAY_MS = 86_400_000
+
+/**
+ * Retires the snapshots of generations that are too many or too old, and says which. What a clone stands on, or somebody protected, stays, and so
+ * does the newest generation; once its last clone is gone, an old one's turn comes. Snapshots taken of clones are those who took them's.
+ */
+export function applyRetention(catalogue: Catalogue, { count, days }: Retention, now = Date.now()): string[] {
+  const own = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
+  const generations = [...new Set(own.map(({ volumeId }) => volumeId))]
+  const kept = new Set(generations.slice(0, count))
+  const clones = catalogue.clones.list()
+  const isOld = (timestamp: string) => days !== undefined && now - Date.parse(timestamp) > days * DAY_MS
+  const retired = own.filter(
+    (snapshot) =>
+      snapshot.volumeId !== generations[0] &&
+      (!kept.has(snapshot.volumeId) || isOld(snapshot.timestamp)) &&
+      !snapshot.protected &&
+      usersOf(snapshot.id, clones).length === 0,
+  )
+  for (const { id } of retired) catalogue.evenIfFull(() => catalogue.snapshots.setState(id, 'retired'))
+  return retired.map(({ id }) => id)
+}

@@ -1,0 +1,229 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Retrieval, RetrievalRun, RetrievalStatus, RetrievalTrigger, Warning } from '@dblab/models'
+import { isProvisionError, ProvisionError } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import { firstCause } from '../cloning/explain.ts'
+import { LabError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { toFailure } from './failure.ts'
+import { InterruptedError } from './interrupted.ts'
+import { applyRetention, type Retention } from './retention.ts'
+import { RunRecorder } from './run-recorder.ts'
+import type { CheckedSource, Reporter, Source } from './source.ts'
+import { checkAll } from './sources.ts'
+
+export interface RetrievalServiceOptions {
+  catalogue: Catalogue
+  log: Logger
+  sources: readonly Source[]
+  /** Makes a generation of what was checked; resolves to its snapshot's id. */
+  generate: (source: CheckedSource, reporter: Reporter) => Promise<string>
+  /** How often a run begins again whose source was lost, and how long it waits before the second attempt; twice as long before each further one. */
+  attempts: { max: number; firstPauseMs: number }
+  /** Undefined where nothing is removed. */
+  retention: Retention | undefined
+  /** Data that is older is a reason for WARNING; undefined for none. */
+  maxAgeMs: number | undefined
+  /** LabError when the catalogue is lost. */
+  requireWritable: () => void
+  collectGarbage: () => Promise<void>
+  /** A run has changed. */
+  onChange?: ((run: RetrievalRun) => void) | undefined
+}
+
+const MAX_PAUSE_MS = 5 * 60_000
+/** How many runs that ended GET /retrieval shows. */
+const SHOWN_RUNS = 10
+
+interface Running {
+  recorder: RunRecorder
+  controller: AbortController
+  ended: Promise<void>
+}
+
+/** Brings data in: one run at a time, each a whole new generation or none. */
+export class RetrievalService implements AsyncDisposable {
+  readonly #options: RetrievalServiceOptions
+  #running: Running | undefined
+  #closed = false
+  #schedule: { expression: string; timeZone: string; nextRun: () => Date | null } | undefined
+
+  constructor(options: RetrievalServiceOptions) {
+    this.#options = options
+  }
+
+  /** What a process before this one was at when it ended: nobody goes on with it. */
+  closeAbandonedRuns(): void {
+    const { runs } = this.#options.catalogue
+    for (const run of runs.list()) {
+      if (run.outcome !== 'RUNNING') continue
+      const error = {
+        code: 'INTERRUPTED',
+        message: 'the server ended while it ran; nothing of it was kept',
+        hint: 'Begin again (POST /refresh), or wait for the schedule',
+      }
+      runs.put({ ...run, outcome: 'FAILED', endedAt: new Date().toISOString(), error })
+    }
+  }
+
+  /** For people; the schedule itself calls `refresh`. */
+  showSchedule(schedule: { expression: string; timeZone: string; nextRun: () => Date | null }): void {
+    this.#schedule = schedule
+  }
+
+  get isConfigured(): boolean {
+    return this.#options.sources.length > 0
+  }
+
+  view(): Retrieval {
+    const { catalogue, sources } = this.#options
+    const runs = catalogue.runs.list().filter(({ outcome }) => outcome !== 'RUNNING')
+    const current = this.#running?.recorder.run
+    const [newest] = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
+    return {
+      status: this.#status(current, runs[0]),
+      sources: sources.map(({ kind, description }) => ({ kind, description })),
+      schedule: this.#schedule?.expression ?? '',
+      timeZone: this.#schedule?.timeZone ?? '',
+      nextRunAt: this.#schedule?.nextRun()?.toISOString() ?? '',
+      dataStateAt: newest?.timestamp ?? '',
+      ...(current && { current }),
+      runs: runs.slice(0, SHOWN_RUNS),
+    }
+  }
+
+  /**
+   * Looks whether the sources can work, without bringing anything in.
+   *
+   * @throws ProvisionError with what to do
+   */
+  async check(signal: AbortSignal): Promise<void> {
+    const { log, sources } = this.#options
+    const tell = (message: string) => void log.info(message)
+    await checkAll(sources, { signal, progress: () => undefined, info: tell, warn: tell })
+  }
+
+  /**
+   * Begins a run.
+   *
+   * @throws LabError NO_SOURCE, REFRESH_RUNNING, SHUTTING_DOWN, CATALOGUE_UNREADABLE
+   */
+  refresh(trigger: RetrievalTrigger): RetrievalRun {
+    const { log, sources, requireWritable, catalogue, onChange } = this.#options
+    requireWritable()
+    if (!this.isConfigured) throw new LabError('NO_SOURCE', 'the lab has no source that data could be brought in from')
+    if (this.#running) throw new LabError('REFRESH_RUNNING', 'one refresh runs at a time, and one is running')
+    if (this.#closed) throw new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })
+    const controller = new AbortController()
+    const recorder = new RunRecorder({
+      ...{ trigger, log, signal: controller.signal },
+      source: sources.map(({ description }) => description).join('; '),
+      onChange: (run, lasting) => {
+        if (lasting) catalogue.evenIfFull(() => catalogue.runs.put(run))
+        onChange?.(run)
+      },
+    })
+    const ended = this.#run(recorder).finally(() => {
+      this.#running = undefined
+    })
+    this.#running = { recorder, controller, ended }
+    return recorder.run
+  }
+
+  /**
+   * Stops the run under way. Resolves once nothing of it runs or is left.
+   *
+   * @throws LabError REFRESH_NOT_RUNNING
+   */
+  async cancel(): Promise<RetrievalRun> {
+    const running = this.#running
+    if (!running) throw new LabError('REFRESH_NOT_RUNNING', 'there is no refresh to stop')
+    running.controller.abort(new ProvisionError('ABORTED', 'it was stopped on request'))
+    await running.ended
+    return running.recorder.run
+  }
+
+  /** Removes old generations that nobody needs. */
+  async applyRetention(): Promise<void> {
+    const { catalogue, retention, log, collectGarbage } = this.#options
+    if (!retention) return
+    const retired = applyRetention(catalogue, retention)
+    if (retired.length === 0) return
+    log.info('old snapshots go', { snapshots: retired })
+    await collectGarbage()
+  }
+
+  warnings(now = Date.now()): Warning[] {
+    const { maxAgeMs } = this.#options
+    const { dataStateAt, status } = this.view()
+    const warnings: Warning[] = []
+    if (maxAgeMs !== undefined && dataStateAt !== '' && now - Date.parse(dataStateAt) > maxAgeMs) {
+      const hours = Math.floor((now - Date.parse(dataStateAt)) / 3_600_000)
+      warnings.push({
+        code: 'DATA_OLD',
+        message: `The newest data is ${hours} hours old`,
+        hint: 'GET /retrieval says how the last runs ended; POST /refresh begins one. What is too old is retrieval.maxAgeHours',
+      })
+    }
+    if (status.code === 'FAILED') {
+      const hint = 'GET /retrieval has the reason and the log; POST /refresh tries again'
+      warnings.push({ code: 'RETRIEVAL_FAILED', message: 'The last refresh failed', hint })
+    }
+    return warnings
+  }
+
+  /** Stops what is under way, and begins nothing more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    this.#running?.controller.abort(new ProvisionError('ABORTED', 'the server was stopped'))
+    await this.#running?.ended
+  }
+
+  #status(current: RetrievalRun | undefined, last: RetrievalRun | undefined): RetrievalStatus {
+    if (current) return { code: 'RUNNING', message: `Data is being brought in: ${current.progress.step}` }
+    if (last?.outcome === 'FAILED')
+      return { code: 'FAILED', message: `The last refresh failed: ${last.error?.message}` }
+    if (!this.isConfigured) return { code: 'NOT_CONFIGURED', message: 'The lab has no source of data' }
+    return { code: 'OK', message: last ? 'The last refresh succeeded' : 'Nothing was brought in yet' }
+  }
+
+  async #run(recorder: RunRecorder): Promise<void> {
+    const { log } = this.#options
+    try {
+      const snapshot = await this.#attempts(recorder)
+      recorder.info(`the new generation is ready: snapshot ${snapshot}`)
+      recorder.end('DONE', { snapshot })
+      await this.applyRetention()
+    } catch (error) {
+      const outcome = recorder.signal.aborted ? 'CANCELLED' : 'FAILED'
+      const failure = recorder.signal.aborted ? toFailure(recorder.signal.reason) : toFailure(error)
+      if (failure.code === 'INTERNAL_ERROR') log.error('a refresh ended in a defect', { error })
+      recorder.end(outcome, { error: failure })
+    } finally {
+      await this.#options.collectGarbage()
+    }
+  }
+
+  async #attempts(recorder: RunRecorder): Promise<string> {
+    const { sources, generate, attempts } = this.#options
+    const { signal } = recorder
+    for (let attempt = 1; ; attempt++) {
+      try {
+        recorder.progress({ step: 'CHECK' })
+        return await generate(await checkAll(sources, recorder), recorder)
+      } catch (error) {
+        if (signal.aborted || attempt >= attempts.max || !(firstCause(error) instanceof InterruptedError)) throw error
+        recorder.nextAttempt(toFailure(error))
+        recorder.progress({ step: 'WAIT' })
+        await pause(Math.min(attempts.firstPauseMs * 2 ** (attempt - 1), MAX_PAUSE_MS), signal)
+      }
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false }).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+    throw isProvisionError(signal.reason) ? signal.reason : error
+  })
+}
