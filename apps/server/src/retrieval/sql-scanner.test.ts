@@ -93,6 +93,12 @@ describe('a scan of a script', () => {
     expect(found[0]?.length).toBeLessThan(20_000)
   })
 
+  test('keeps no more of a statement that comments fill', () => {
+    const { found } = scan(`SELECT 1${'/**/'.repeat(100_000)} + 1;\nSELECT 1;`, 1000)
+    expect(found).toHaveLength(2)
+    expect(found[0]?.length).toBeLessThan(20_000)
+  })
+
   test.each([
     ['COPY t FROM stdin;\n1\n', 'in COPY data'],
     ['COPY t FROM stdin;\n1\n\\', 'in COPY data'],

@@ -26,6 +26,8 @@ export class StatementText {
   }
 
   addBlank(): void {
+    if (this.#bytes >= limitBytes) return
+    this.#bytes += blank.length
     this.#pieces.push(blank)
   }
 
