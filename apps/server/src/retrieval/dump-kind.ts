@@ -80,8 +80,8 @@ function refuseForeign(path: string, start: Buffer): void {
       hint: `Unpack it first with ${tool}, or make a dump that is compressed inside: pg_dump --format=custom.`,
     })
   }
-  const mark = start.readUInt16BE(0)
-  if (start.length >= 2 && (mark === 0xfffe || mark === 0xfeff)) {
+  const mark = start.length < 2 ? 0 : start.readUInt16BE(0)
+  if (mark === 0xfffe || mark === 0xfeff) {
     throw new ProvisionError('INVALID', `${path} is text in UTF-16, which psql can't read`, {
       hint: 'PowerShell writes that for ">". Let pg_dump write the file itself: pg_dump --file=NAME.',
     })

@@ -85,6 +85,7 @@ describe('a plan of a plain dump', () => {
 describe('what can not be restored is refused before anything starts', () => {
   test.each<[string, string | Buffer, RegExp]>([
     ['an empty file', '', /is empty/],
+    ['a single byte', 'x', /holds no statement/],
     ['a file of binary data', Buffer.from([1, 2, 3, 0, 5]), /not a PostgreSQL dump/],
     ['a text that is no script', 'Dear reader,\nthis is no dump; honestly.\n', /does not begin with a statement/],
     ['a script without a statement', '-- nothing\n', /holds no statement/],
