@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import { isProvisionError, isSystemError, ProvisionError } from '@dblab/provision'
 import { archiveHeaderBytes, archiveMagic } from './archive-header.ts'
+import { isTar, tarBlockBytes, tarHead } from './tar-dump.ts'
 
 export type DumpKind = 'plain' | 'custom' | 'directory' | 'tar'
 
@@ -12,10 +13,6 @@ export interface DumpFile {
   /** Where an archive's header is expected: its first bytes, or for a tar those of its first member. Empty for a plain dump. */
   head: Buffer
 }
-
-/** A tar member's header takes one block of 512 bytes; its format is named at 257, where pg_dump writes `ustar` too. */
-const tarBlockBytes = 512
-const tarMagicOffset = 257
 
 const compressions: readonly (readonly [name: string, tool: string, magic: readonly number[]])[] = [
   ['gzip', 'gunzip', [0x1f, 0x8b]],
@@ -42,9 +39,7 @@ export async function readDumpFile(path: string): Promise<DumpFile> {
   const start = await readStart(path)
   const file = { sizeBytes: stats.size, modifiedAt: stats.mtime }
   if (start.subarray(0, archiveMagic.length).equals(archiveMagic)) return { ...file, kind: 'custom', head: start }
-  if (start.toString('latin1', tarMagicOffset, tarMagicOffset + 5) === 'ustar') {
-    return { ...file, kind: 'tar', head: tarHead(path, start) }
-  }
+  if (isTar(start)) return { ...file, kind: 'tar', head: tarHead(path, start) }
   refuseForeign(path, start)
   return { ...file, kind: 'plain', head: Buffer.alloc(0) }
 }
@@ -60,15 +55,6 @@ async function readDirectory(path: string, modifiedAt: Date): Promise<DumpFile> 
   }
   throw new ProvisionError('INVALID', `the directory ${path} is not a dump: it holds no table of contents (toc.dat)`, {
     hint: 'Name the directory that pg_dump --format=directory made. A compressed one (toc.dat.gz) is to be unpacked first.',
-  })
-}
-
-/** A dump's first member is its table of contents. */
-function tarHead(path: string, start: Buffer): Buffer {
-  const name = start.toString('latin1', 0, 100).replace(/\0.*$/s, '')
-  if (name === 'toc.dat') return start.subarray(tarBlockBytes)
-  throw new ProvisionError('INVALID', `${path} is a tar archive, but not one that pg_dump --format=tar made`, {
-    hint: 'Unpack it, and name the dump that is in it.',
   })
 }
 

@@ -1,4 +1,4 @@
-import { chmod, mkdir, open, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, open, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { type Account, findAccount, findClientTools, run } from '@dblab/provision'
@@ -236,10 +236,34 @@ describe.skipIf(!tools.pg_restore || !tools.pg_dump)('an archive', () => {
   })
 
   test('that was packed with tar by hand is told from one of pg_dump', async () => {
-    await mkdir(join(directory, 'dump'))
-    await writeFile(join(directory, 'dump', 'toc.dat'), 'x')
-    await run(['tar', '-cf', join(directory, 'a.tar'), '-C', directory, 'dump'])
+    await withSource(async (cluster, pgDump) => {
+      const path = await dump(pgDump, cluster, oddDatabase, ['--format=directory'])
+      const all = await readdir(path)
+      const packings = [
+        ['-C', join(path, '..'), 'dump'],
+        ['-C', path, '.'],
+        ['-C', path, ...all.sort()],
+      ]
+      for (const [index, packing] of packings.entries()) {
+        const tar = join(directory, `${index}.tar`)
+        await run(['tar', '-cf', tar, ...packing])
+        await expect(inspectDump(tar, { tools, account })).rejects.toMatchObject({
+          code: 'INVALID',
+          message: expect.stringContaining('is a tar archive of a directory dump'),
+          hint: expect.stringContaining(`tar -xf ${tar}`),
+        })
+      }
+      await rm(join(path, '..'), { recursive: true })
+    })
+  })
+
+  test('is told from a tar archive of anything else', async () => {
+    await file('CREATE TABLE a ();', 'a.sql')
+    await run(['tar', '-cf', join(directory, 'a.tar'), '-C', directory, 'a.sql'])
     const reading = inspectDump(join(directory, 'a.tar'), { tools, account })
-    await expect(reading).rejects.toMatchObject({ code: 'INVALID', message: expect.stringContaining('tar archive') })
+    await expect(reading).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining('not one that pg_dump --format=tar made'),
+    })
   })
 })
