@@ -52,6 +52,26 @@ export function needPgRestore(tools: ClientTools, archive: ArchiveNeeds): Client
   )
 }
 
+/**
+ * What pg_restore says of an archive whose data it can't unpack is a warning, after which it lists the archive all the same:
+ * "archive is compressed, but this installation does not support compression (this build does not support compression with ZSTD) -- no data will be
+ * available", up to 15 without the method in brackets (src/bin/pg_dump/pg_backup_archiver.c).
+ *
+ * @throws ProvisionError UNAVAILABLE, naming the method, where these lines hold it
+ */
+export function checkInnerCompression(tool: ClientTool, path: string, lines: readonly string[]): void {
+  const warning = lines.find((line) => line.includes('this installation does not support compression'))
+  if (warning === undefined) return
+  const method = /does not support compression with (\w+)/.exec(warning)?.[1]
+  throw new ProvisionError(
+    'UNAVAILABLE',
+    `the data in ${path} are compressed${method === undefined ? '' : ` with ${method}`}, which pg_restore ${tool.version} (${tool.path}) was built without`,
+    {
+      hint: 'Install a pg_restore that has it, as the packages of Debian, Ubuntu and apt.postgresql.org do, or make the dump with pg_dump --compress=0, and compress the file if need be.',
+    },
+  )
+}
+
 function noTool(name: string, path: string, packageName: string): ProvisionError {
   return new ProvisionError('UNAVAILABLE', `${path} is restored with ${name}, and there is none on this machine`, {
     hint: `Install PostgreSQL's client programs: the package ${packageName} on Debian and Ubuntu, libpq from Homebrew on macOS.`,

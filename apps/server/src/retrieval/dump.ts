@@ -11,7 +11,7 @@ import {
 } from '@dblab/provision'
 import { oldestRestoreMajor, readArchiveHeader } from './archive-header.ts'
 import { parseArchiveListing } from './archive-listing.ts'
-import { needPgRestore, needPsql } from './client-tool.ts'
+import { checkInnerCompression, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
 import { checkScript } from './dump-check.ts'
 import { type DumpFile, type DumpKind, notADump, readDumpFile } from './dump-kind.ts'
@@ -154,6 +154,7 @@ async function readArchive(
     onStderrLine: (line) => problems.push(line),
     signal: options.signal,
   })
+  checkInnerCompression(tool, path, problems)
   if (code === 0) return Buffer.concat(output).toString('utf8')
   throw new ProvisionError('INVALID', `${path} can't be read by pg_restore: ${lastProblem(problems)}`, {
     hint: 'The file is damaged, cut short, or needs a newer pg_restore. Check that it was copied whole.',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { knowsRestrict, needPgRestore, needPsql } from './client-tool.ts'
+import { checkInnerCompression, knowsRestrict, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
 import { lastProblem } from './tool-messages.ts'
 
@@ -40,6 +40,31 @@ describe('the client program for a dump', () => {
     )
     expect(() => needPsql({ psql: tool('15.2') }, { path: '/d', restricted: true })).toThrow(/restrict/)
     expect(needPsql({ psql: tool('15.2') }, { path: '/d', restricted: false }).version).toBe('15.2')
+  })
+})
+
+describe('data that pg_restore was built without the compression of', () => {
+  const path = '/d'
+
+  test.each([
+    [
+      'are refused with the method',
+      'pg_restore: warning: archive is compressed, but this installation does not support compression (this build does not support compression with ZSTD) -- no data will be available',
+      'the data in /d are compressed with ZSTD, which pg_restore 17.2 (/usr/bin/x) was built without',
+    ],
+    [
+      'are refused where an older one does not name it',
+      'pg_restore: warning: archive is compressed, but this installation does not support compression -- no data will be available',
+      'the data in /d are compressed, which pg_restore 17.2 (/usr/bin/x) was built without',
+    ],
+  ])('%s', (_title, warning, message) => {
+    expect(() => checkInnerCompression(tool('17.2'), path, ['pg_restore: x', warning])).toThrow(
+      expect.objectContaining({ code: 'UNAVAILABLE', message, hint: expect.stringContaining('--compress=0') }),
+    )
+  })
+
+  test('are not what any other warning is about', () => {
+    checkInnerCompression(tool('17.2'), path, ['pg_restore: warning: invalid creation date in header'])
   })
 })
 
