@@ -39,7 +39,7 @@ program
   .usage('[options]   (as: npm start -- [options])')
   .option(
     '--import <path>',
-    'bring in a dump as the newest data: plain SQL, or a custom file, tar file or directory of pg_dump',
+    'bring in a dump as the newest data: plain SQL, or a custom file, tar file or directory of pg_dump; a file may be compressed with gzip or zstd',
   )
   .addOption(
     new Option(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { oldestRestoreMajor, readArchiveHeader } from './archive-header.ts'
-import { parseArchiveListing } from './archive-listing.ts'
+import { ArchiveListingReader } from './archive-listing.ts'
 
 /** The first bytes of a custom dump by pg_dump 15.18 of a database named `postgres`. */
 const captured = Buffer.from(
@@ -89,6 +89,12 @@ describe('the listing of an archive', () => {
 3684; 0 16432 TABLE DATA public TABLE DATA x dblab
 3735; 0 0 SEQUENCE SET public payment_payment_id_seq dblab
 `
-    expect(parseArchiveListing(output)).toEqual({ entries: 6, tables: 2 })
+    for (const pieceLength of [1, 7, output.length]) {
+      const reader = new ArchiveListingReader()
+      for (let at = 0; at < output.length; at += pieceLength) {
+        reader.push(Buffer.from(output.slice(at, at + pieceLength)))
+      }
+      expect(reader.listing).toEqual({ entries: 6, tables: 2 })
+    }
   })
 })

@@ -1,12 +1,16 @@
-import { open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { isProvisionError, isSystemError, ProvisionError } from '@dblab/provision'
 import { archiveHeaderBytes, archiveMagic } from './archive-header.ts'
+import { dumpBytes } from './dump-bytes.ts'
 import { isTar, tarBlockBytes, tarHead } from './tar-dump.ts'
+import { type Compression, compressionOf } from './unpack.ts'
 
 export type DumpKind = 'plain' | 'custom' | 'directory' | 'tar'
 
 export interface DumpFile {
   kind: DumpKind
+  /** Of the file as a whole, not of the data in an archive. */
+  compression: Compression | undefined
   /** Of the file; 0 for a directory. */
   sizeBytes: number
   modifiedAt: Date
@@ -14,9 +18,8 @@ export interface DumpFile {
   head: Buffer
 }
 
-const compressions: readonly (readonly [name: string, tool: string, magic: readonly number[]])[] = [
-  ['gzip', 'gunzip', [0x1f, 0x8b]],
-  ['Zstandard', 'unzstd', [0x28, 0xb5, 0x2f, 0xfd]],
+/** What the lab does not unpack itself. */
+const foreignCompressions: readonly (readonly [name: string, tool: string, magic: readonly number[]])[] = [
   ['LZ4', 'unlz4', [0x04, 0x22, 0x4d, 0x18]],
   ['xz', 'unxz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
   ['bzip2', 'bunzip2', [0x42, 0x5a, 0x68]],
@@ -24,7 +27,7 @@ const compressions: readonly (readonly [name: string, tool: string, magic: reado
 ]
 
 /**
- * Tells what kind of dump lies at a path, from its first bytes alone.
+ * Tells what kind of dump lies at a path, from its first bytes alone, and of those that are unpacked from them.
  *
  * @throws ProvisionError NOT_FOUND; INVALID for what can't be a dump that the lab restores, with what to do about it
  */
@@ -34,22 +37,31 @@ export async function readDumpFile(path: string): Promise<DumpFile> {
   })
   if (stats.isDirectory()) return readDirectory(path, stats.mtime)
   if (!stats.isFile()) throw new ProvisionError('INVALID', `${path} is neither a file nor a directory`)
-  if (stats.size === 0)
+  const first = await readStart({ path, compression: undefined })
+  const compression = compressionOf(first)
+  const start = compression === undefined ? first : await readStart({ path, compression })
+  if (start.length === 0) {
     throw new ProvisionError('INVALID', `the dump ${path} is empty`, { hint: 'Make the dump again.' })
-  const start = await readStart(path)
-  const file = { sizeBytes: stats.size, modifiedAt: stats.mtime }
-  if (start.subarray(0, archiveMagic.length).equals(archiveMagic)) return { ...file, kind: 'custom', head: start }
-  if (isTar(start)) return { ...file, kind: 'tar', head: tarHead(path, start) }
+  }
+  return { ...kindOf(path, start, compression), compression, sizeBytes: stats.size, modifiedAt: stats.mtime }
+}
+
+function kindOf(path: string, start: Buffer, compression: Compression | undefined): Pick<DumpFile, 'kind' | 'head'> {
+  if (isArchive(start)) return { kind: 'custom', head: start }
+  if (isTar(start)) return { kind: 'tar', head: tarHead(path, start) }
+  refuseCompressed(path, start, compression)
   refuseForeign(path, start)
-  return { ...file, kind: 'plain', head: Buffer.alloc(0) }
+  return { kind: 'plain', head: Buffer.alloc(0) }
+}
+
+function isArchive(start: Buffer): boolean {
+  return start.subarray(0, archiveMagic.length).equals(archiveMagic)
 }
 
 async function readDirectory(path: string, modifiedAt: Date): Promise<DumpFile> {
   try {
-    const head = await readStart(`${path}/toc.dat`)
-    if (head.subarray(0, archiveMagic.length).equals(archiveMagic)) {
-      return { kind: 'directory', sizeBytes: 0, modifiedAt, head }
-    }
+    const head = await readStart({ path: `${path}/toc.dat`, compression: undefined })
+    if (isArchive(head)) return { kind: 'directory', compression: undefined, sizeBytes: 0, modifiedAt, head }
   } catch (error) {
     if (!isProvisionError(error, 'NOT_FOUND')) throw error
   }
@@ -58,14 +70,22 @@ async function readDirectory(path: string, modifiedAt: Date): Promise<DumpFile> 
   })
 }
 
-function refuseForeign(path: string, start: Buffer): void {
-  const compression = compressions.find(([, , magic]) => magic.every((byte, index) => start[index] === byte))
-  if (compression) {
-    const [name, tool] = compression
-    throw new ProvisionError('INVALID', `${path} is compressed (${name}), which the lab does not unpack itself`, {
-      hint: `Unpack it first with ${tool}, or make a dump that is compressed inside: pg_dump --format=custom.`,
+function refuseCompressed(path: string, start: Buffer, outer: Compression | undefined): void {
+  const inner = compressionOf(start)
+  if (outer !== undefined && inner !== undefined) {
+    throw new ProvisionError('INVALID', `${path} is compressed twice: ${inner} in ${outer}`, {
+      hint: `Unpack it once first, with ${outer} -d.`,
     })
   }
+  const foreign = foreignCompressions.find(([, , magic]) => magic.every((byte, index) => start[index] === byte))
+  if (!foreign) return
+  const [name, tool] = foreign
+  throw new ProvisionError('INVALID', `${path} is compressed (${name}), which the lab does not unpack itself`, {
+    hint: `Unpack it first with ${tool}, or compress it with gzip or zstd instead.`,
+  })
+}
+
+function refuseForeign(path: string, start: Buffer): void {
   const mark = start.length < 2 ? 0 : start.readUInt16BE(0)
   if (mark === 0xfffe || mark === 0xfeff) {
     throw new ProvisionError('INVALID', `${path} is text in UTF-16, which psql can't read`, {
@@ -86,15 +106,20 @@ export function notADump(path: string, why: string): ProvisionError {
   })
 }
 
-async function readStart(path: string): Promise<Buffer> {
+async function readStart(file: { path: string; compression: Compression | undefined }): Promise<Buffer> {
+  const wantedBytes = archiveHeaderBytes + tarBlockBytes
+  const pieces: Buffer[] = []
+  let bytes = 0
   try {
-    await using file = await open(path, 'r')
-    const buffer = Buffer.alloc(archiveHeaderBytes + tarBlockBytes)
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0)
-    return buffer.subarray(0, bytesRead)
+    for await (const piece of dumpBytes(file)) {
+      pieces.push(piece)
+      bytes += piece.length
+      if (bytes >= wantedBytes) break
+    }
   } catch (error) {
-    throw accessError(path, error)
+    throw accessError(file.path, error)
   }
+  return Buffer.concat(pieces).subarray(0, wantedBytes)
 }
 
 function accessError(path: string, cause: unknown): unknown {

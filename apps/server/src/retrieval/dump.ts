@@ -1,5 +1,6 @@
 import { open, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
+import { Readable } from 'node:stream'
 import {
   type Account,
   type ClientTool,
@@ -10,20 +11,24 @@ import {
   run,
 } from '@dblab/provision'
 import { oldestRestoreMajor, readArchiveHeader } from './archive-header.ts'
-import { parseArchiveListing } from './archive-listing.ts'
+import { ArchiveListingReader } from './archive-listing.ts'
 import { checkInnerCompression, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
+import { dumpBytes } from './dump-bytes.ts'
 import { checkScript } from './dump-check.ts'
 import { type DumpFile, type DumpKind, notADump, readDumpFile } from './dump-kind.ts'
 import { SqlFactFinder, type SqlFacts } from './sql-facts.ts'
 import { lastProblem } from './tool-messages.ts'
 import { asAccount, runTool } from './tool-process.ts'
+import type { Compression } from './unpack.ts'
 
 /** Everything that is to be known of a dump before it is restored. */
 export interface DumpPlan {
   /** Absolute. */
   path: string
   kind: DumpKind
+  /** Of the file as a whole, told by its contents and not by its name. The server unpacks it for the tool, and one job restores it. */
+  compression: Compression | undefined
   /** Of the file; 0 for a directory. */
   sizeBytes: number
   modifiedAt: Date
@@ -48,13 +53,13 @@ export interface InspectOptions {
   /** The account that will run the tool. */
   account: Account
   signal?: AbortSignal | undefined
-  /** How far the reading of a plain dump has come. */
+  /** How far the reading of a plain or compressed dump has come, in bytes of the file. */
   onProgress?: ((progress: { doneBytes: number; totalBytes: number }) => void) | undefined
 }
 
 /**
  * Reads a dump without restoring it: what kind it is, what it needs and what it brings. A plain dump is read whole, once, since its grants and the
- * mark of its end stand at the end.
+ * mark of its end stand at the end; so is a compressed one, whose checksums and end are nowhere else.
  *
  * @throws ProvisionError NOT_FOUND; INVALID for what is no dump of one database, is cut short or can't be read; UNAVAILABLE for a missing or too
  * old client program; ABORTED. Each says what to do.
@@ -75,14 +80,7 @@ async function inspectScript(
   options: InspectOptions,
 ): Promise<DumpPlan> {
   const finder = new SqlFactFinder()
-  await using handle = await open(path, 'r')
-  let doneBytes = 0
-  for await (const chunk of handle.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })) {
-    if (options.signal?.aborted) throw new ProvisionError('ABORTED', `the reading of ${path} was stopped on request`)
-    finder.push(chunk)
-    doneBytes += chunk.length
-    options.onProgress?.({ doneBytes, totalBytes: file.sizeBytes })
-  }
+  await readWhole(path, file, options, (piece) => finder.push(piece))
   const end = finder.end()
   const { facts } = finder
   checkScript(path, facts, end)
@@ -96,6 +94,20 @@ async function inspectScript(
     serverVersion: facts.comments.serverVersion,
     toolVersion: facts.comments.toolVersion,
   }
+}
+
+async function readWhole(
+  path: string,
+  { compression, sizeBytes }: DumpFile,
+  { signal, onProgress }: InspectOptions,
+  onPiece?: (piece: Buffer) => void,
+): Promise<void> {
+  let doneBytes = 0
+  const onRead = (byteCount: number): void => {
+    doneBytes += byteCount
+    onProgress?.({ doneBytes, totalBytes: sizeBytes })
+  }
+  for await (const piece of dumpBytes({ path, compression }, { signal, onRead })) onPiece?.(piece)
 }
 
 async function inspectArchive(
@@ -112,25 +124,36 @@ async function inspectArchive(
     minimumMajor: oldestRestoreMajor(header.version),
   })
   if (file.kind === 'directory' && !readable) throw unreadableDirectory(path)
+  const reader = new ArchiveListingReader()
+  await readArchive(path, file, tool, ['--list'], options, (chunk) => reader.push(chunk))
   const finder = new SqlFactFinder()
-  const listing = parseArchiveListing(await readArchive(path, file, tool, ['--list'], options))
   // Without --file pg_restore would want a database; with it, it writes the script that it would run. That shows grants, which --list does not.
   await readArchive(path, file, tool, ['--create', '--schema-only', '--file=-'], options, (chunk) => finder.push(chunk))
   finder.end()
+  if (file.compression !== undefined) await readWhole(path, file, options)
   return {
     ...common(path, file, readable, finder.facts, fromWallClock(header.createdAt)),
     tool,
     database: header.database === '' ? databaseNameFrom(path) : header.database,
     createsDatabase: false,
-    tables: listing.tables,
+    tables: reader.listing.tables,
     serverVersion: header.serverVersion,
     toolVersion: header.toolVersion,
   }
 }
 
 function common(path: string, file: DumpFile, readable: boolean, facts: SqlFacts, startedAt: Date | undefined) {
-  const { kind, sizeBytes, modifiedAt } = file
-  return { path, kind, sizeBytes, modifiedAt, readable, facts, dataStateAt: dataStateAt(startedAt, modifiedAt) }
+  const { kind, compression, sizeBytes, modifiedAt } = file
+  return {
+    path,
+    kind,
+    compression,
+    sizeBytes,
+    modifiedAt,
+    readable,
+    facts,
+    dataStateAt: dataStateAt(startedAt, modifiedAt),
+  }
 }
 
 /** Runs pg_restore on an archive without a database, as the unprivileged account: it parses a file that may come from anywhere. */
@@ -140,22 +163,21 @@ async function readArchive(
   tool: ClientTool,
   args: readonly string[],
   options: InspectOptions,
-  onStdout?: (chunk: Buffer) => void,
-): Promise<string> {
-  const output: Buffer[] = []
+  onStdout: (chunk: Buffer) => void,
+): Promise<void> {
   const problems: string[] = []
   const byName = file.kind === 'directory'
-  await using handle = byName ? undefined : await open(path, 'r')
+  await using handle = byName || file.compression !== undefined ? undefined : await open(path, 'r')
   const code = await runTool({
     argv: [tool.path, ...args, ...(byName ? [path] : [`--format=${file.kind}`])],
     account: options.account,
-    ...(handle && { stdin: handle.fd }),
-    onStdout: onStdout ?? ((chunk) => output.push(chunk)),
+    ...(!byName && { stdin: handle ? handle.fd : Readable.from(dumpBytes({ path, compression: file.compression })) }),
+    onStdout,
     onStderrLine: (line) => problems.push(line),
     signal: options.signal,
   })
   checkInnerCompression(tool, path, problems)
-  if (code === 0) return Buffer.concat(output).toString('utf8')
+  if (code === 0) return
   throw new ProvisionError('INVALID', `${path} can't be read by pg_restore: ${lastProblem(problems)}`, {
     hint: 'The file is damaged, cut short, or needs a newer pg_restore. Check that it was copied whole.',
   })

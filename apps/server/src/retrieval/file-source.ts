@@ -25,10 +25,14 @@ export class FileSource implements Source {
 
   async check(reporter: Reporter): Promise<CheckedSource> {
     const { path, account } = this.#options
-    const plan = await inspectDump(resolve(path), { tools: await findClientTools(), account, signal: reporter.signal })
-    reporter.info(
-      `${plan.path} is a ${plan.kind} dump of ${plan.tables ?? 'unknown'} tables, for the database ${JSON.stringify(plan.database)}`,
-    )
+    const told = tellRestore(reporter)
+    const plan = await inspectDump(resolve(path), {
+      ...{ account, signal: reporter.signal, tools: await findClientTools() },
+      onProgress: (read) => told({ step: 'inspect', ...read }),
+    })
+    const kind = [plan.kind, ...(plan.compression ? [plan.compression] : [])].join(', ')
+    const tables = plan.tables === undefined ? '' : ` of ${plan.tables} tables`
+    reporter.info(`${plan.path} is a dump (${kind})${tables}, for the database ${JSON.stringify(plan.database)}`)
     return {
       databases: [plan.database],
       sample: false,

@@ -1,7 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
+import { open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
 import { assertUnchanged, type DumpPlan } from './dump.ts'
+import { dumpBytes } from './dump-bytes.ts'
 import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
 import { type ImportLogin, openImportLogin } from './import-login.ts'
 import { checkTarget, createDatabase, createRoles } from './import-target.ts'
@@ -36,6 +37,8 @@ export interface ImportResult {
 /** Two tables at once: data comes in as fast as one disk takes it, and indexes use a processor each. */
 const restoreJobs = 2
 
+const oneJob = `restored by one job, since the file is compressed as a whole: unpacked first, it would be restored by ${restoreJobs}`
+
 /**
  * Restores a dump into a new database of a fresh cluster that is running. What can be known to fail is refused before
  * anything is made.
@@ -61,6 +64,7 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   const notes = [
     ...(made.length === 0 ? [] : [`roles made without login: ${made.join(', ')}`]),
     ...(locale === undefined ? [] : [locale]),
+    ...(plan.kind === 'custom' && plan.compression !== undefined ? [oneJob] : []),
     ...removed.map((what) => `removed: ${what}`),
     ...(silenced.length === 0 ? [] : [`event triggers switched off: ${silenced.join(', ')}`]),
   ]
@@ -83,7 +87,7 @@ async function restoreWithLogin(
 async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, options: ImportOptions): Promise<void> {
   const messages = new ToolMessages()
   const progress = new RestoreProgress(plan, options.onProgress)
-  await using file = byName(plan) ? undefined : await open(plan.path, 'r')
+  await using file = readsItself(plan) && !byName(plan) ? await open(plan.path, 'r') : undefined
   const code = await runTool({
     argv: toolArguments(plan, connectionString(instance, login, plan, options)),
     account: options.account,
@@ -96,8 +100,7 @@ async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, o
       HOME: '/nonexistent',
       PGOPTIONS: '-c client_min_messages=warning -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0',
     },
-    ...(file && { stdin: toolInput(plan, file) }),
-    onInput: (byteCount) => progress.bytes(byteCount),
+    ...(!byName(plan) && { stdin: file?.fd ?? fed(plan, progress) }),
     onStderrLine: (line) => {
       messages.add(line)
       progress.line(line)
@@ -110,14 +113,18 @@ async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, o
   throw restoreError(plan, messages.summary())
 }
 
-/** psql reads through the server, which so knows how far it is; pg_restore reads the file itself, and may want to jump in it. */
-function toolInput(plan: DumpPlan, file: FileHandle): number | Readable {
-  return plan.kind === 'plain' ? file.createReadStream({ autoClose: false, highWaterMark: 1 << 18 }) : file.fd
+/** pg_restore may want to jump in the file; psql reads through the server, which so knows how far it is. */
+function readsItself(plan: DumpPlan): boolean {
+  return plan.kind !== 'plain' && plan.compression === undefined
+}
+
+function fed(plan: DumpPlan, progress: RestoreProgress): Readable {
+  return Readable.from(dumpBytes(plan, { onRead: (byteCount) => progress.bytes(byteCount) }))
 }
 
 /** Several jobs open the archive several times, by its name. */
 function byName(plan: DumpPlan): boolean {
-  return plan.kind === 'directory' || (plan.kind === 'custom' && plan.readable)
+  return plan.kind === 'directory' || (plan.kind === 'custom' && plan.readable && plan.compression === undefined)
 }
 
 function toolArguments(plan: DumpPlan, connection: string): [string, ...string[]] {
@@ -168,6 +175,15 @@ const hints: readonly (readonly [RegExp, string])[] = [
   [/tablespace/i, 'Make the dump with pg_dump --no-tablespaces.'],
   [/No space left/i, 'Free space in the pool, or make it larger.'],
   [/out of shared memory/i, 'Raise max_locks_per_transaction.'],
+  // Messages of pg_restore, of pg_backup_custom.c and pg_backup_tar.c.
+  [
+    /out-of-order restore request|out of order is not supported/i,
+    'Its data can only be read in another order: unpack the file first.',
+  ],
+  [
+    /could not find header for file/i,
+    'If it is a directory dump that was packed with tar, unpack it and name the directory.',
+  ],
 ]
 
 function restoreError(plan: DumpPlan, summary: string): ProvisionError {

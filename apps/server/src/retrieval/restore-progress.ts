@@ -3,7 +3,8 @@ import type { Reporter } from './source.ts'
 
 /** How far the bringing in of data is. Counts are there where they are known. */
 export interface RetrievalProgress {
-  step: 'prepare' | 'restore' | 'finish'
+  step: 'inspect' | 'prepare' | 'restore' | 'finish'
+  /** Of the file as it is, compressed or not. */
   doneBytes?: number
   totalBytes?: number
   doneTables?: number
@@ -39,23 +40,25 @@ export class RestoreProgress {
 
   finish(): void {
     this.#doneTables = this.#plan.tables ?? 0
+    this.#doneBytes = this.#plan.sizeBytes
     this.#tell()
   }
 
   #tell(): void {
-    const { kind, sizeBytes, tables } = this.#plan
-    if (kind === 'plain') {
-      this.#report({ step: 'restore', doneBytes: this.#doneBytes, totalBytes: sizeBytes })
-      return
-    }
-    const doneTables = Math.max(this.#doneTables, this.#begunTables - 1, 0)
-    this.#report({ step: 'restore', doneTables, ...(tables !== undefined && { totalTables: tables }) })
+    const { kind, compression, sizeBytes, tables } = this.#plan
+    const fed = kind === 'plain' || compression !== undefined
+    this.#report({
+      step: 'restore',
+      ...(fed && { doneBytes: this.#doneBytes, totalBytes: sizeBytes }),
+      ...(kind !== 'plain' && { doneTables: Math.max(this.#doneTables, this.#begunTables - 1, 0) }),
+      ...(kind !== 'plain' && tables !== undefined && { totalTables: tables }),
+    })
   }
 }
 
 /** Passes it on as a run's. */
 export function tellRestore(reporter: Reporter): (progress: RetrievalProgress) => void {
-  const steps = { prepare: 'CHECK', restore: 'RESTORE', finish: 'FINISH' } as const
+  const steps = { inspect: 'CHECK', prepare: 'RESTORE', restore: 'RESTORE', finish: 'FINISH' } as const
   return ({ step, doneBytes = 0, totalBytes = 0, doneTables = 0, totalTables = 0 }) =>
     reporter.progress({
       step: steps[step],

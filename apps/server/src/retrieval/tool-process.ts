@@ -23,8 +23,6 @@ export interface ToolRun {
   /** Gets the output as it comes; without it the output is thrown away. */
   onStdout?: (chunk: Buffer) => void
   onStderrLine?: (line: string) => void
-  /** Each piece of the stream that was handed on. */
-  onInput?: (byteCount: number) => void
   signal?: AbortSignal | undefined
 }
 
@@ -108,11 +106,19 @@ function whenEnded(child: ChildProcess): Promise<number | undefined> {
   return promise
 }
 
+/** What a reader throws comes out, and ends the program. */
 async function readOutputs(child: ChildProcess, run: ToolRun): Promise<void> {
-  const { onStdout } = run
-  if (onStdout) child.stdout?.on('data', (chunk: Buffer) => onStdout(chunk))
-  if (!child.stderr) return
-  for await (const line of createInterface({ input: child.stderr })) run.onStderrLine?.(line)
+  await Promise.all([readStdout(child, run), readStderr(child, run)])
+}
+
+async function readStdout({ stdout }: ChildProcess, { onStdout }: ToolRun): Promise<void> {
+  if (!stdout || !onStdout) return
+  for await (const chunk of stdout) onStdout(chunk)
+}
+
+async function readStderr({ stderr }: ChildProcess, { onStderrLine }: ToolRun): Promise<void> {
+  if (!stderr) return
+  for await (const line of createInterface({ input: stderr })) onStderrLine?.(line)
 }
 
 /**
@@ -132,8 +138,6 @@ async function feed(child: ChildProcess, run: ToolRun): Promise<void> {
     if (!isSystemError(error, 'ERR_STREAM_PREMATURE_CLOSE')) throw error
   })
   source.pipe(stdin)
-  // After the pipe: a listener of its own would set the stream flowing before it.
-  source.on('data', (chunk: Buffer) => run.onInput?.(chunk.length))
   await Promise.all([read, pipe])
 }
 

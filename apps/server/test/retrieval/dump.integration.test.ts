@@ -1,6 +1,6 @@
-import { chmod, open, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { type Account, findAccount, findClientTools, run } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -85,11 +85,22 @@ describe('a plan of a plain dump', () => {
 describe('what can not be restored is refused before anything starts', () => {
   test.each<[string, string | Buffer, RegExp]>([
     ['an empty file', '', /is empty/],
-    ['a single byte', 'x', /holds no statement/],
     ['a file of binary data', Buffer.from([1, 2, 3, 0, 5]), /not a PostgreSQL dump/],
     ['a text that is no script', 'Dear reader,\nthis is no dump; honestly.\n', /does not begin with a statement/],
     ['a script without a statement', '-- nothing\n', /holds no statement/],
-    ['a gzip file', gzipSync('CREATE TABLE a ();'), /compressed \(gzip\)/],
+    ['a single byte', 'x', /holds no statement/],
+    ['an LZ4 file', Buffer.from('04224d186440a7', 'hex'), /compressed \(LZ4\), which the lab does not unpack/],
+    ['what was compressed twice', zstdCompressSync(gzipSync('CREATE TABLE a ();')), /compressed twice: gzip in zstd/],
+    ['an xz file in a gzip file', gzipSync(Buffer.from('fd377a585a000004', 'hex')), /compressed \(xz\)/],
+    ['nothing, compressed', gzipSync(''), /is empty/],
+    ['a compressed text that is no script', gzipSync('Dear reader,\n;\n'), /does not begin with a statement/],
+    ['a compressed dump cut short', gzipSync(`${begun}CREATE TABLE a ();\n`), /it does not end as pg_dump ends a dump/],
+    [
+      'a compressed file cut short',
+      gzipSync(`${begun}CREATE TABLE a ();\n${ended}`).subarray(0, -9),
+      /cut short: its gzip data do not come to an end/,
+    ],
+    ['a compressed header alone', zstdCompressSync(Buffer.from('PGDMP\x01\x0e')), /header is damaged/],
     ['text in UTF-16', Buffer.from('\uFEFFCREATE TABLE a ();', 'utf16le'), /UTF-16/],
     ["MySQL's", '-- MySQL dump 10.13\nCREATE TABLE a (i int);\n', /comes from MySQL/],
     ["SQLite's", 'PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n', /comes from SQLite/],
@@ -156,6 +167,8 @@ describe('what can not be restored is refused before anything starts', () => {
 describe('the name that a file gives its database', () => {
   test.each([
     ['/a/Pagila.sql', 'pagila'],
+    ['/a/pagila.sql.gz', 'pagila'],
+    ['/a/pagila.dump.zst', 'pagila'],
     ['/a/shop-2024.backup.dump', 'shop_2024'],
     ['/a/2024.sql', 'db_2024'],
     ['/a/.sql', 'sql'],
@@ -235,7 +248,7 @@ describe.skipIf(!tools.pg_restore || !tools.pg_dump)('an archive', () => {
     })
   })
 
-  test('that was packed with tar by hand is told from one of pg_dump', async () => {
+  test('that was packed with tar by hand is told from one of pg_dump, compressed or not', async () => {
     await withSource(async (cluster, pgDump) => {
       const path = await dump(pgDump, cluster, oddDatabase, ['--format=directory'])
       const all = await readdir(path)
@@ -247,11 +260,15 @@ describe.skipIf(!tools.pg_restore || !tools.pg_dump)('an archive', () => {
       for (const [index, packing] of packings.entries()) {
         const tar = join(directory, `${index}.tar`)
         await run(['tar', '-cf', tar, ...packing])
-        await expect(inspectDump(tar, { tools, account })).rejects.toMatchObject({
-          code: 'INVALID',
-          message: expect.stringContaining('is a tar archive of a directory dump'),
-          hint: expect.stringContaining(`tar -xf ${tar}`),
-        })
+        const bytes = await readFile(tar)
+        for (const content of [bytes, gzipSync(bytes), zstdCompressSync(bytes)]) {
+          const packed = await file(content, `${index}`)
+          await expect(inspectDump(packed, { tools, account })).rejects.toMatchObject({
+            code: 'INVALID',
+            message: expect.stringContaining('is a tar archive of a directory dump'),
+            hint: expect.stringContaining(`tar -xf ${packed}`),
+          })
+        }
       }
       await rm(join(path, '..'), { recursive: true })
     })
@@ -259,8 +276,8 @@ describe.skipIf(!tools.pg_restore || !tools.pg_dump)('an archive', () => {
 
   test('is told from a tar archive of anything else', async () => {
     await file('CREATE TABLE a ();', 'a.sql')
-    await run(['tar', '-cf', join(directory, 'a.tar'), '-C', directory, 'a.sql'])
-    const reading = inspectDump(join(directory, 'a.tar'), { tools, account })
+    await run(['tar', '-czf', join(directory, 'a.tar.gz'), '-C', directory, 'a.sql'])
+    const reading = inspectDump(join(directory, 'a.tar.gz'), { tools, account })
     await expect(reading).rejects.toMatchObject({
       code: 'INVALID',
       message: expect.stringContaining('not one that pg_dump --format=tar made'),
