@@ -80,7 +80,7 @@ async function inspectScript(
   options: InspectOptions,
 ): Promise<DumpPlan> {
   const finder = new SqlFactFinder()
-  await readWhole(path, file, options, (piece) => finder.push(piece))
+  await readWhole(path, file, options, (piece) => pushFacts(path, finder, piece))
   const end = finder.end()
   const { facts } = finder
   checkScript(path, facts, end)
@@ -110,6 +110,21 @@ async function readWhole(
   for await (const piece of dumpBytes({ path, compression }, { signal, onRead })) onPiece?.(piece)
 }
 
+/** Thousands of roles take less than a hundredth of it; a small file may unpack to any number. */
+const factsLimitBytes = 64 << 20
+
+function pushFacts(path: string, finder: SqlFactFinder, piece: Buffer): void {
+  finder.push(piece)
+  if (finder.keptBytes <= factsLimitBytes) return
+  throw new ProvisionError(
+    'INVALID',
+    `${path} names more roles, databases and settings than the lab can keep in mind`,
+    {
+      hint: 'Dump one database alone, with pg_dump.',
+    },
+  )
+}
+
 async function inspectArchive(
   path: string,
   file: DumpFile,
@@ -128,7 +143,9 @@ async function inspectArchive(
   await readArchive(path, file, tool, ['--list'], options, (chunk) => reader.push(chunk))
   const finder = new SqlFactFinder()
   // Without --file pg_restore would want a database; with it, it writes the script that it would run. That shows grants, which --list does not.
-  await readArchive(path, file, tool, ['--create', '--schema-only', '--file=-'], options, (chunk) => finder.push(chunk))
+  await readArchive(path, file, tool, ['--create', '--schema-only', '--file=-'], options, (chunk) =>
+    pushFacts(path, finder, chunk),
+  )
   finder.end()
   if (file.compression !== undefined) await readWhole(path, file, options)
   return {
@@ -171,7 +188,7 @@ async function readArchive(
   const code = await runTool({
     argv: [tool.path, ...args, ...(byName ? [path] : [`--format=${file.kind}`])],
     account: options.account,
-    ...(!byName && { stdin: handle ? handle.fd : Readable.from(dumpBytes({ path, compression: file.compression })) }),
+    ...(!byName && { stdin: handle ? handle.fd : Readable.from(tableOfContents(path, file, options)) }),
     onStdout,
     onStderrLine: (line) => problems.push(line),
     signal: options.signal,
@@ -181,6 +198,29 @@ async function readArchive(
   throw new ProvisionError('INVALID', `${path} can't be read by pg_restore: ${lastProblem(problems)}`, {
     hint: 'The file is damaged, cut short, or needs a newer pg_restore. Check that it was copied whole.',
   })
+}
+
+/**
+ * pg_restore holds the table of contents in its memory, and a small file may unpack to any size; what is behind it, it does not read when it lists.
+ * A table takes some 2 KB there.
+ */
+const tableOfContentsLimit = 1 << 30
+
+async function* tableOfContents(
+  path: string,
+  { compression }: DumpFile,
+  { signal }: InspectOptions,
+): AsyncGenerator<Buffer, void> {
+  let bytes = 0
+  for await (const piece of dumpBytes({ path, compression }, { signal })) {
+    bytes += piece.length
+    if (bytes > tableOfContentsLimit) {
+      throw new ProvisionError('INVALID', `the table of contents of ${path} unpacks to more than 1 GiB`, {
+        hint: 'If that is right, unpack the file first.',
+      })
+    }
+    yield piece
+  }
 }
 
 /** Asks the account itself, so that groups and access lists count. */

@@ -48,9 +48,11 @@ export interface HeaderComments {
 /** Gathers facts from a script that is pushed into it chunk by chunk. */
 export class SqlFactFinder {
   readonly facts: SqlFacts = emptyFacts()
+  /** How much of the script the facts hold on to: a name keeps the text alive that it was cut from. */
+  keptBytes = 0
   readonly #scanner = new SqlScanner({
-    statement: (text) => noteStatement(this.facts, text),
-    metaCommand: (line) => noteMetaCommand(this.facts, line),
+    statement: (text) => this.#note(text, noteStatement),
+    metaCommand: (line) => this.#note(line, noteMetaCommand),
     comment: (text) => noteComment(this.facts.comments, text),
   })
 
@@ -61,6 +63,19 @@ export class SqlFactFinder {
   end(): ScriptEnd {
     return this.#scanner.end()
   }
+
+  #note(text: string, note: (facts: SqlFacts, text: string) => void): void {
+    const before = factCount(this.facts)
+    note(this.facts, text)
+    if (factCount(this.facts) > before) this.keptBytes += text.length
+  }
+}
+
+/** Of those that there may be any number of. */
+function factCount(facts: SqlFacts): number {
+  const roles = facts.owners.size + facts.otherRoles.size + facts.createdRoles.size
+  const databases = facts.createdDatabases.size + facts.droppedDatabases.size + facts.connections.size
+  return roles + databases + facts.extensions.size + facts.parameters.size + facts.databaseSettings.length
 }
 
 function emptyFacts(): SqlFacts {

@@ -209,6 +209,45 @@ describe.skipIf(!binaries || lacking !== '')(`a compressed dump${lacking}`, () =
   )
 })
 
+describe.skipIf(!binaries || lacking !== '')(`what a small file unpacks to without end${lacking}`, () => {
+  test('is refused where it is a table of contents', async () => {
+    await using cluster = await freshCluster()
+    const integer = (value: number): Buffer => {
+      const bytes = Buffer.alloc(5)
+      bytes.writeUInt32LE(value, 1)
+      return bytes
+    }
+    const noText = Buffer.concat([0, 0, 0].map(integer))
+    const header = Buffer.concat([
+      Buffer.from('PGDMP\x01\x0e\x00\x04\x08\x01'),
+      ...[0, 0, 0, 0, 1, 0, 100, 0].map(integer),
+      noText,
+    ])
+    // One entry, whose first text is as long as a text can be.
+    const entry = Buffer.concat([1, 1, 0, 0x7ffffffe].map(integer))
+    const zeros = gzipSync(Buffer.alloc(64 << 20))
+    const parts = [gzipSync(Buffer.concat([header, entry])), ...Array.from({ length: 20 }, () => zeros)]
+    await expect(planOf(cluster, await write(cluster, Buffer.concat(parts)))).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining('unpacks to more than 1 GiB'),
+    })
+  })
+
+  test('is refused where it is names and settings', async () => {
+    await using cluster = await freshCluster()
+    const settings = Array.from({ length: 1000 }, () => `ALTER DATABASE a SET b.c TO '${'x'.repeat(16_000)}';\n`).join(
+      '',
+    )
+    const parts = [`${begun}CREATE TABLE a ();\n`, ...Array.from({ length: 5 }, () => settings), ended].map((part) =>
+      gzipSync(part),
+    )
+    await expect(planOf(cluster, await write(cluster, Buffer.concat(parts)))).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining('more roles, databases and settings'),
+    })
+  })
+})
+
 describe.skipIf(!binaries || lacking !== '')(`two dumps${lacking}`, () => {
   test('go into one cluster, one after the other, each its own database with the same roles', async () => {
     await using cluster = await freshCluster()
