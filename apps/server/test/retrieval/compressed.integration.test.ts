@@ -1,7 +1,7 @@
 import { chmod, open, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { IMPORT_ROLE, withLabConnection } from '@dblab/provision'
+import { IMPORT_ROLE, prepareBase, withLabConnection } from '@dblab/provision'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inspectDump } from '../../src/retrieval/dump.ts'
 import { importDump } from '../../src/retrieval/import.ts'
@@ -138,6 +138,24 @@ describe.skipIf(!binaries || lacking !== '')(`a compressed dump${lacking}`, () =
       expect(sessions).toEqual([])
     },
   )
+
+  test('goes into a cluster beside another, with the roles that both name', async () => {
+    await using cluster = await freshCluster()
+    const first = await bringIn(cluster, await write(cluster, gzipSync(made.custom ?? '')))
+    const second = await bringIn(cluster, await write(cluster, zstdCompressSync(made.plain ?? ''), 'second.sql.zst'))
+    expect([first.database, second.database]).toEqual([oddDatabase, 'second'])
+    expect(first.notes).toContain('roles made without login: Al ice, bob, carol')
+    expect(second.notes.filter((note) => note.startsWith('roles made'))).toEqual([])
+    await prepareBase(cluster.instance, { database: first.database })
+    for (const database of [first.database, second.database]) {
+      const [found] = await cluster.query(
+        database,
+        `SELECT (SELECT count(*)::int FROM public.item) AS items, has_table_privilege('bob', 'public.item', 'SELECT') AS bob,
+           (SELECT count(*)::int FROM pg_user_mappings) AS mappings`,
+      )
+      expect(found).toEqual({ items: 5000, bob: true, mappings: 0 })
+    }
+  })
 
   test('needs the psql that its script does', async () => {
     await using cluster = await freshCluster()
