@@ -1,20 +1,20 @@
 import { lchown, mkdir } from 'node:fs/promises'
+import {
+  BULK_LOAD_SETTINGS,
+  type ClusterFacts,
+  prepareAll,
+  readFacts,
+  SOCKET_ONLY_PORT,
+  stopCleanly,
+} from './base-steps.ts'
 import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { prepareBase } from './postgres/base.ts'
-import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
-import { withLabConnection } from './postgres/connect.ts'
-import { LAB_DATABASE } from './postgres/names.ts'
+import { isShutDownCleanly } from './postgres/cluster.ts'
 import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
 import { vacuumSystemCatalogs } from './postgres/system-catalogs.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
-
-/** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
-export interface ClusterFacts {
-  databases: string[]
-  postgresVersion: number
-}
 
 export interface BaseSpec {
   /** Of the volume to be made. */
@@ -37,34 +37,16 @@ export interface ScratchSpec {
   signal?: AbortSignal
 }
 
-/** Names the socket of an instance that listens nowhere else; its directory is its own, so nobody else's is in the way. */
-const SOCKET_ONLY_PORT = 5432
-
-/** A base that is being filled can be thrown away, and ends with a clean shutdown that writes everything out. */
-const BULK_LOAD_SETTINGS = {
-  shared_buffers: '256MB',
-  maintenance_work_mem: '256MB',
-  max_wal_size: '4GB',
-  checkpoint_timeout: '30min',
-  wal_level: 'minimal',
-  max_wal_senders: '0',
-  full_page_writes: 'off',
-  fsync: 'on',
-  synchronous_commit: 'off',
-  autovacuum: 'off',
-  jit: 'off',
-} as const
-
 /** What clones are made of: clusters that were made ready for it and shut down cleanly, and their snapshots. */
 export class Bases {
-  readonly #keepSuperusers: boolean
+  readonly #preparing: { keepSuperusers: boolean; timeoutMs: number }
   readonly #volumes: ClusterVolumes
   readonly #storage: StorageDriver
   readonly #runtime: PostgresRuntime
 
   /** @param keepSuperusers see `BaseOptions` */
   constructor(volumes: ClusterVolumes, keepSuperusers: boolean) {
-    this.#keepSuperusers = keepSuperusers
+    this.#preparing = { keepSuperusers, timeoutMs: volumes.deadlines.recoveryMs }
     this.#volumes = volumes
     this.#storage = volumes.storage
     this.#runtime = volumes.runtime
@@ -117,11 +99,11 @@ export class Bases {
     await failPoint('import.filled')
     signal?.throwIfAborted()
     for (const database of spec.databases)
-      await prepareBase(instance, { database, keepSuperusers: this.#keepSuperusers, signal })
+      await prepareBase(instance, { database, keepSuperusers: this.#preparing.keepSuperusers, signal })
     await vacuumSystemCatalogs(instance, signal)
     await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)
-    await this.#stopCleanly(spec.volumeId, dataDir)
+    await stopCleanly(this.#runtime, spec.volumeId, dataDir)
     await failPoint('import.shut-down')
     return facts
   }
@@ -160,9 +142,9 @@ export class Bases {
     const instance = await this.startUnseen(id, signal)
     await failPoint('snapshot.scratch-started')
     const facts = await readFacts(instance, dataDir)
-    await this.#prepareAll(instance, facts.databases, signal)
+    await prepareAll(instance, facts.databases, { ...this.#preparing, signal })
     await failPoint('snapshot.scratch-prepared')
-    await this.#stopCleanly(id, dataDir)
+    await stopCleanly(this.#runtime, id, dataDir)
     await failPoint('snapshot.scratch-shut-down')
     return facts
   }
@@ -176,42 +158,4 @@ export class Bases {
       { signal, timeoutMs: this.#volumes.deadlines.recoveryMs },
     )
   }
-
-  /** Each in as long as a recovery may take: however many objects it has, one that takes longer hangs. */
-  async #prepareAll(instance: Instance, databases: readonly string[], stop: AbortSignal | undefined): Promise<void> {
-    const timeoutMs = this.#volumes.deadlines.recoveryMs
-    for (const database of databases) {
-      const deadline = AbortSignal.timeout(timeoutMs)
-      try {
-        const signal = stop ? AbortSignal.any([stop, deadline]) : deadline
-        await prepareBase(instance, { database, keepSuperusers: this.#keepSuperusers, signal })
-      } catch (error) {
-        if (stop?.aborted || !deadline.aborted) throw error
-        throw new ProvisionError('TIMEOUT', `a database was not ready for clones in ${timeoutMs / 1000} s`, {
-          cause: error,
-          hint: "See the log of the server, and the machine's load. Where it has very many objects, raise postgres.recoverySeconds.",
-        })
-      }
-    }
-  }
-
-  async #stopCleanly(id: VolumeId, dataDir: string): Promise<void> {
-    await this.#runtime.stop(id, 'clean')
-    if (!(await isShutDownCleanly(dataDir))) {
-      throw new ProvisionError('FAILED', `Postgres on volume ${id} did not shut down cleanly`, {
-        hint: "Its log's last lines say why; a full disk is the usual reason",
-      })
-    }
-  }
-}
-
-async function readFacts(instance: Instance, dataDir: string): Promise<ClusterFacts> {
-  const databases = await withLabConnection(instance, LAB_DATABASE, async (client) => {
-    const { rows } = await client.query<{ datname: string }>(
-      'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> $1 ORDER BY datname',
-      [LAB_DATABASE],
-    )
-    return rows.map((row) => row.datname)
-  })
-  return { databases, postgresVersion: await clusterMajor(dataDir) }
 }

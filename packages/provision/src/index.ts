@@ -1,4 +1,5 @@
-export type { BaseSpec, ClusterFacts, ScratchSpec } from './bases.ts'
+export type { ClusterFacts } from './base-steps.ts'
+export type { BaseSpec, ScratchSpec } from './bases.ts'
 export { dataDirOf } from './cluster-volumes.ts'
 export {
   isProvisionError,

@@ -1,4 +1,5 @@
-import { type BaseSpec, Bases, type ClusterFacts, type ScratchSpec } from './bases.ts'
+import type { ClusterFacts } from './base-steps.ts'
+import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
 import { ClusterVolumes, dataDirOf, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
