@@ -1,7 +1,9 @@
-import { endianness } from 'node:os'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
 import { readForeignFile } from '../files.ts'
+import { type ClusterState, type ControlData, parseControlFile, readState } from './control-file.ts'
+
+const CONTROL_FILE = join('global', 'pg_control')
 
 /**
  * The major that a data directory was made by, and that its copies need.
@@ -13,32 +15,31 @@ export async function clusterMajor(dataDir: string): Promise<number> {
   throw new ProvisionError('INVALID', `${dataDir} was made by a PostgreSQL that is too old`)
 }
 
-/** `enum DBState` of src/include/catalog/pg_control.h, the same since PostgreSQL 9.1. */
-const STATES = [
-  'starting up',
-  'shut down',
-  'shut down in recovery',
-  'shutting down',
-  'in crash recovery',
-  'in archive recovery',
-  'in production',
-] as const
-
-export type ClusterState = (typeof STATES)[number]
-
-/** Behind the system identifier (8 bytes) and the versions of the file and of the catalogue (4 each). */
-const STATE_OFFSET = 16
-
 /**
  * What the cluster itself last wrote about its state, as pg_controldata tells it. Only one that is `shut down` starts without recovery.
  * @throws ProvisionError NOT_FOUND when it is no data directory
  */
 export async function clusterState(dataDir: string): Promise<ClusterState> {
-  const buffer = await readOwn(dataDir, join('global', 'pg_control'))
-  if (buffer.length < STATE_OFFSET + 4) throw unreadable(dataDir, 'global/pg_control')
-  const state = STATES[endianness() === 'LE' ? buffer.readUInt32LE(STATE_OFFSET) : buffer.readUInt32BE(STATE_OFFSET)]
-  if (state === undefined) throw unreadable(dataDir, 'global/pg_control')
-  return state
+  const control = readState(await readOwn(dataDir, CONTROL_FILE))
+  if (control === undefined) throw unreadable(dataDir, CONTROL_FILE)
+  return control
+}
+
+/**
+ * All that the lab wants to know of the cluster's own control file.
+ * @throws ProvisionError NOT_FOUND when it is no data directory, INVALID for one of a PostgreSQL that the lab does not know
+ */
+export async function clusterControl(dataDir: string): Promise<ControlData> {
+  const control = parseControlFile(await readOwn(dataDir, CONTROL_FILE))
+  if (control === 'damaged') throw unreadable(dataDir, CONTROL_FILE)
+  if (control !== 'unknown') return control
+  throw new ProvisionError(
+    'INVALID',
+    `the file ${CONTROL_FILE} of ${dataDir} is of a PostgreSQL that the lab does not know`,
+    {
+      hint: 'It was written by another version, or on a machine with another order of bytes.',
+    },
+  )
 }
 
 /** True when whatever ran on it last ended by a shutdown checkpoint, so that a copy starts without recovery. */

@@ -14,8 +14,9 @@ export {
   SUPPORTED_MAJORS,
 } from './binaries.ts'
 export { type BinarySource, type BinarySourceOptions, binarySource } from './binary-source.ts'
-export { type ClusterState, clusterMajor, clusterState, isShutDownCleanly } from './cluster.ts'
+export { clusterControl, clusterMajor, clusterState, isShutDownCleanly } from './cluster.ts'
 export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection } from './connect.ts'
+export type { ClusterState, ControlData, SourceSettings } from './control-file.ts'
 export { labSettings } from './lab-settings.ts'
 export { assertUserName, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
 export { checkSettings } from './process/arguments.ts'
