@@ -19,6 +19,8 @@ export interface LabConnectionOptions {
   dataSession?: boolean
   /** Become this role, as `SET ROLE` does. */
   role?: string
+  /** What the lab comes as where the data has no role of its own: see `InstanceSpec.superuser`. */
+  superuser?: string | undefined
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000
@@ -68,7 +70,8 @@ export async function withLabConnection<T>(
   const cut = AbortSignal.any(bounds)
   let session: LabSession | undefined
   try {
-    session = await openSession(at, database, sessionSettings(options, timeoutMs), cut)
+    const who = { user: options.superuser ?? LAB_ROLE, database }
+    session = await openSession(at, who, sessionSettings(options, timeoutMs), cut)
     return await work(session.client)
   } catch (error) {
     throw translate(error, options.signal, cut, timeoutMs)
@@ -91,22 +94,22 @@ const TRANSACTION_TIMEOUT_SINCE = 17
  */
 async function openSession(
   at: LabAddress,
-  database: string,
+  who: { user: string; database: string },
   settings: Record<string, string>,
   cut: AbortSignal,
 ): Promise<LabSession> {
   try {
-    return await connect(at, database, settings, cut)
+    return await connect(at, who, settings, cut)
   } catch (error) {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: transaction_timeout
     if (sqlState(error) !== '25P04') throw error
-    return connect(at, database, { ...settings, transaction_timeout: '0' }, cut)
+    return connect(at, who, { ...settings, transaction_timeout: '0' }, cut)
   }
 }
 
 async function connect(
   at: LabAddress,
-  database: string,
+  { user, database }: { user: string; database: string },
   settings: Record<string, string>,
   cut: AbortSignal,
 ): Promise<LabSession> {
@@ -115,7 +118,7 @@ async function connect(
   const client = new Client({
     host: at.socketDir,
     port: at.port,
-    user: LAB_ROLE,
+    user,
     // It has none. Else whatever stands in the socket's place could ask for the one in the server's own PGPASSWORD or password file.
     password: () => {
       throw new ProvisionError(

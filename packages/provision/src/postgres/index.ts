@@ -40,6 +40,8 @@ export type {
   InstanceLimits,
   InstanceSpec,
   PostgresRuntime,
+  RecoveryProgress,
+  SingleUserSpec,
   StartOptions,
 } from './runtime.ts'
 export { isScramVerifier, provesPassword, scramVerifier } from './scram.ts'

@@ -41,12 +41,37 @@ export interface InstanceSpec {
   database?: string | undefined
   /** Kept where the runtime can bound its instances; elsewhere, nothing is bounded. */
   limits?: InstanceLimits | undefined
+  /** The role that the lab comes over the socket as, in data that has no role of the lab's and can't be given one. */
+  superuser?: string | undefined
+  /** Nobody is let in, the lab neither: for data that is only to recover. It is up when it has. */
+  closed?: boolean | undefined
 }
 
 export interface StartOptions {
   signal?: AbortSignal | undefined
   /** 60 seconds if left out. Whoever starts what must be recovered first gives it longer. */
   timeoutMs?: number | undefined
+  /**
+   * In place of a time for the whole start: how long it may go without a sign that it gets on, which is a line in its log or another
+   * segment of WAL. For data that may have hours of WAL to replay.
+   */
+  stallMs?: number | undefined
+  onProgress?: ((progress: RecoveryProgress) => void) | undefined
+}
+
+/** How far a server that recovers has come, as far as it tells. */
+export interface RecoveryProgress {
+  /** The file of WAL that it is at. */
+  walFile?: string | undefined
+  /** Since PostgreSQL 15, every 10 seconds. */
+  lsn?: string | undefined
+}
+
+export interface SingleUserSpec {
+  database: string
+  /** Each without a line break. */
+  statements: readonly string[]
+  settings: Readonly<Record<string, string>>
 }
 
 export interface Instance {
@@ -81,6 +106,19 @@ export interface PostgresRuntime {
    * exists, is empty, and is the account's.
    */
   initialise(dataDir: string, signal?: AbortSignal): Promise<void>
+  /**
+   * Makes a data directory that came from elsewhere this lab's to start: the postmaster.pid that it carries goes.
+   * @throws ProvisionError ALREADY_EXISTS when a server runs on it; INVALID when it does not belong to the account, or is open to others
+   */
+  claim(dataDir: string): Promise<void>
+  /**
+   * Runs statements in a cluster on which no server runs, as its bootstrap superuser, by a server of a single user: nobody can connect to
+   * that, it asks no role and no database whether they let it in, takes no settings of theirs, and fires no event triggers. Shut down
+   * cleanly when this resolves.
+   * @returns what the server wrote
+   * @throws ProvisionError FAILED in Postgres' own words at the first statement that fails, NO_SPACE, ABORTED
+   */
+  runSingleUser(dataDir: string, spec: SingleUserSpec, signal?: AbortSignal): Promise<string>
   /**
    * Resolves once the server takes connections on its socket as the lab's role.
    * @throws ProvisionError IN_USE when the port is taken by somebody else; ALREADY_EXISTS when a server runs on the directory;

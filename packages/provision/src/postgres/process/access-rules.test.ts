@@ -38,6 +38,6 @@ test("refuses names that it could not write, and the lab's own", () => {
 })
 
 test("maps the account of the lab's process to its role", () => {
-  expect(identMap('root')).toBe('lab "root" "dblab"\n')
-  expect(() => identMap('a"b')).toThrow(expect.objectContaining({ code: 'INVALID' }))
+  expect(identMap('root', { major: 18 })).toBe('lab "root" "dblab"\n')
+  expect(() => identMap('a"b', { major: 18 })).toThrow(expect.objectContaining({ code: 'INVALID' }))
 })

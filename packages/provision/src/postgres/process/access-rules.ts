@@ -3,18 +3,29 @@ import { assertLoginName, LAB_ROLE } from '../names.ts'
 
 const MAP = 'lab'
 
+export interface AccessOptions {
+  major: number
+  tls: boolean
+  /** What the lab comes as: its own role, if left out. */
+  superuser?: string | undefined
+  /** Nobody comes in. */
+  closed?: boolean | undefined
+}
+
 /**
  * Who may come in, as pg_hba.conf (PostgreSQL manual, "The pg_hba.conf File"): the lab's own role over the socket, by the operating
  * system's word for who is calling; the given users over TCP with SCRAM; nobody else, and nobody without proof.
  *
  * @throws ProvisionError INVALID for a name that can't be a user of a clone
  */
-export function hbaRules(users: readonly string[], options: { major: number; tls: boolean }): string {
+export function hbaRules(users: readonly string[], options: AccessOptions): string {
   for (const user of users) assertLoginName(user)
+  if (/[\n\r\0]/.test(options.superuser ?? ''))
+    throw new ProvisionError('INVALID', "the name of the data's superuser has a line break or a zero byte")
   // Given a certificate, a password and the data after it never cross the network in the clear.
   const type = options.tls ? 'hostssl' : 'host'
   return [
-    `local all "${LAB_ROLE}" peer map=${MAP}`,
+    ...(options.closed ? [] : [`local all ${hbaName(options.superuser ?? LAB_ROLE, options.major)} peer map=${MAP}`]),
     'local all all reject',
     'local replication all reject',
     ...users.map((user) => `${type} all ${hbaName(user, options.major)} all scram-sha-256`),
@@ -25,10 +36,10 @@ export function hbaRules(users: readonly string[], options: { major: number; tls
 }
 
 /** Which account of the operating system is the lab. */
-export function identMap(labUser: string): string {
+export function identMap(labUser: string, { superuser = LAB_ROLE, major }: Omit<AccessOptions, 'tls'>): string {
   if (/["\n\r]/.test(labUser))
     throw new ProvisionError('INVALID', "the name of the server process's account has a quote or a line break")
-  return `${MAP} "${labUser}" "${LAB_ROLE}"\n`
+  return `${MAP} "${labUser}" ${hbaName(superuser, major)}\n`
 }
 
 /**

@@ -4,10 +4,11 @@ import { sqlState, withLabConnection } from '../connect.ts'
 export async function greet(
   at: { socketDir: string; port: number },
   database: string,
+  superuser: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await withLabConnection(at, database, async () => undefined, { signal })
+    await withLabConnection(at, database, async () => undefined, { signal, superuser })
   } catch (error) {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name, object_not_in_prerequisite_state
     if (!['3D000', '55000'].includes(sqlState(error) ?? '')) throw error

@@ -7,8 +7,9 @@ import type { PostgresBinaries } from '../binaries.ts'
 import { LAB_DATABASE, LAB_ROLE } from '../names.ts'
 import type { Account } from '../runtime.ts'
 import { spaceError } from '../space.ts'
+import { runSingleUser } from './single-user.ts'
 
-/** Both write some forty megabytes, and flush them: seconds, but for a disk that is worked to death. */
+/** It writes some forty megabytes, and flushes them: seconds, but for a disk that is worked to death. */
 const TIMEOUT_MS = 10 * 60_000
 /** C.UTF-8 knows the letters of all languages; machines that lack it have C. */
 const LOCALES = ['C.UTF-8', 'C'] as const
@@ -102,26 +103,11 @@ async function makeLabDatabase(
     `revoke all on database ${name} from public`,
   ]
   const close = binaries.major < PUBLIC_IS_CLOSED_SINCE ? CLOSE_PUBLIC : []
-  await runSingle(dataDir, 'template1', [...make, ...close], binaries, account, signal)
-  if (close.length > 0) await runSingle(dataDir, 'postgres', close, binaries, account, signal)
-}
-
-/** By a server of a single user, which talks over its standard input: one statement to a line (PostgreSQL manual, "postgres"). */
-async function runSingle(
-  dataDir: string,
-  database: string,
-  statements: readonly string[],
-  { binDir }: PostgresBinaries,
-  account: Account,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await run([join(binDir, 'postgres'), '--single', '-D', dataDir, '-c', 'exit_on_error=on', database], {
-    cwd: dataDir,
-    timeoutMs: TIMEOUT_MS,
-    input: statements.map((statement) => `${statement}\n`).join(''),
-    ...(process.getuid?.() === 0 && { account }),
-    signal,
-  })
+  const settings = {}
+  const statements = [...make, ...close]
+  await runSingleUser(dataDir, { database: 'template1', statements, settings }, binaries, account, signal)
+  if (close.length === 0) return
+  await runSingleUser(dataDir, { database: 'postgres', statements: close, settings }, binaries, account, signal)
 }
 
 /** By the hand of the account that owns it, and can put a link in its place at any moment: it has nothing to gain. */

@@ -38,7 +38,9 @@ export async function prepareStart(
   const own = { certFile: directory.file('server.crt'), keyFile: directory.file('server.key') }
   const args = serverArguments({ ...spec, tls: spec.tls && own }, files)
   const certificate = spec.tls && (await readCertificate(spec.tls))
-  const hba = hbaRules(spec.users, { major, tls: spec.tls !== undefined })
+  const access = { major, tls: spec.tls !== undefined, superuser: spec.superuser, closed: spec.closed }
+  const hba = hbaRules(spec.users, access)
+  const ident = identMap(labUser, access)
   await assertDataDir(dataDir, account)
   return {
     args,
@@ -46,7 +48,7 @@ export async function prepareStart(
       await directory.make(account)
       await Promise.all([
         directory.writeForServer('hba.conf', hba, account),
-        directory.writeForServer('ident.conf', identMap(labUser), account),
+        directory.writeForServer('ident.conf', ident, account),
         config !== undefined && directory.writeForServer('postgresql.conf', '', account),
         placeCertificate(directory, certificate, account),
         makeSocketDir(socketDir, account),

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
+import { CommandError } from '../../exec.ts'
 import { failPoint } from '../../faults/faults.ts'
 import { canPass } from '../account.ts'
 import type { BinarySource } from '../binary-source.ts'
@@ -12,6 +13,7 @@ import type {
   InstanceId,
   InstanceSpec,
   PostgresRuntime,
+  SingleUserSpec,
   StartOptions,
 } from '../runtime.ts'
 import { AbandonedMemory } from './abandoned-memory.ts'
@@ -29,6 +31,7 @@ import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './r
 import { startAborted, untilServing } from './serving.ts'
 import { tryOutSettings } from './settings.ts'
 import { evict, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
+import { runSingleUser, singleUserFailure } from './single-user.ts'
 import { chooseSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
 
@@ -92,6 +95,20 @@ export class ProcessRuntime implements PostgresRuntime {
   async initialise(dataDir: string, signal?: AbortSignal): Promise<void> {
     await assertDataDir(dataDir, this.account)
     await initialiseCluster(dataDir, await this.#options.binaries(), this.account, signal)
+  }
+
+  async claim(dataDir: string): Promise<void> {
+    await assertDataDir(dataDir, this.account)
+    await removeCarriedPostmasterFile(this.#processes, dataDir)
+  }
+
+  async runSingleUser(dataDir: string, spec: SingleUserSpec, signal?: AbortSignal): Promise<string> {
+    const binaries = await this.#options.binaries(await clusterMajor(dataDir))
+    try {
+      return await runSingleUser(dataDir, spec, binaries, this.account, signal)
+    } catch (error) {
+      throw error instanceof CommandError ? singleUserFailure(error) : error
+    }
   }
 
   async start(spec: InstanceSpec, options: StartOptions = {}): Promise<Instance> {
@@ -169,7 +186,7 @@ export class ProcessRuntime implements PostgresRuntime {
     await failPoint('postgres.launched')
     const identity = await noteProcess(this.#processes, directory, child)
     await failPoint('postgres.process-noted')
-    await untilServing(child, spec, { socketDir, logFile, logOffset }, options)
+    await untilServing(child, spec, { table: this.#processes, socketDir, logFile, logOffset }, options)
     if (identity !== undefined) await noteMemory(this.#processes, directory, identity, spec.dataDir)
     await failPoint('postgres.ready')
     undo.move()

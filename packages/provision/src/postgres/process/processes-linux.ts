@@ -94,7 +94,8 @@ export class LinuxProcesses implements ProcessTable {
     // The children write what they are over their copy of the command line: `postgres: checkpointer`.
     const title = await readOrGone(`/proc/${pid}/cmdline`)
     if (title === undefined) return undefined
-    return { pid, startedAt: process.startedAt, parent: process.parent, isServer: !title.startsWith('postgres: ') }
+    const { startedAt, parent } = process
+    return { pid, startedAt, parent, isServer: !title.startsWith('postgres: '), title }
   }
 
   /** /proc/<pid>/stat. The name of the command stands in parentheses and may hold any character, parentheses too. */

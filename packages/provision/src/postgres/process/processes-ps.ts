@@ -24,7 +24,11 @@ export class PsProcesses implements ProcessTable {
     )
     return rows
       .filter(({ pid, parent }) => servers.has(pid) || servers.has(parent))
-      .map(({ pid, parent, startedAt }) => ({ pid, parent, startedAt, isServer: servers.has(pid) }))
+      .map(({ pid, parent, startedAt, command }) => ({
+        ...{ pid, parent, startedAt },
+        isServer: servers.has(pid),
+        title: command,
+      }))
   }
 
   async makersIn(dataDir: string): Promise<ProcessIdentity[]> {
@@ -35,7 +39,13 @@ export class PsProcesses implements ProcessTable {
 
   async childrenOf(server: number): Promise<PostgresProcess[]> {
     const rows = (await list(['-ax'])).filter(({ parent }) => parent === server)
-    return rows.map(({ pid, parent, startedAt }) => ({ pid, parent, startedAt, isServer: false }))
+    return rows.map(({ pid, parent, startedAt, command }) => ({
+      pid,
+      parent,
+      startedAt,
+      isServer: false,
+      title: command,
+    }))
   }
 
   async sharedMemory(): Promise<undefined> {

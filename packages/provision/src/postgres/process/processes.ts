@@ -14,6 +14,8 @@ export interface PostgresProcess extends ProcessIdentity {
   parent: number
   /** The first process of a server (or a child in the instant before it has given itself a name), not one that works for it. */
   isServer: boolean
+  /** Its command line, or what it has written over that: `postgres: startup recovering 000000010000000000000003`. */
+  title: string
 }
 
 /** Shared memory of a process. */
@@ -58,7 +60,9 @@ export function openProcessTable(): ProcessTable {
 }
 
 /** Of the processes of a data directory the one that started the others. What a killed server left has none. */
-export function postmasterOf(processes: readonly PostgresProcess[]): PostgresProcess | undefined {
+export function postmasterOf<P extends Pick<PostgresProcess, 'pid' | 'parent' | 'isServer'>>(
+  processes: readonly P[],
+): P | undefined {
   const pids = new Set(processes.map(({ pid }) => pid))
   return processes.find(({ isServer, parent }) => isServer && !pids.has(parent))
 }

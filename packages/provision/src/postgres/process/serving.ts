@@ -1,10 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { ProvisionError } from '../../errors.ts'
 import type { InstanceSpec, StartOptions } from '../runtime.ts'
+import { type Deadline, fixedDeadline, progressDeadline } from './deadline.ts'
 import { lastWords, portIsTaken, portTaken, startFailure, statusNotWritten } from './failure.ts'
 import { greet } from './greet.ts'
 import { untilReady } from './launch.ts'
-import { linesSince } from './log.ts'
+import { linesSince, logSize } from './log.ts'
+import type { ProcessTable } from './processes.ts'
 
 /** Recovery of a large cluster takes longer: whoever starts one says so. */
 const START_TIMEOUT_MS = 60_000
@@ -18,26 +20,49 @@ const START_TIMEOUT_MS = 60_000
 export async function untilServing(
   child: ChildProcess,
   spec: InstanceSpec,
-  at: { socketDir: string; logFile: string; logOffset: number },
+  at: { table: ProcessTable; socketDir: string; logFile: string; logOffset: number },
   options: StartOptions,
 ): Promise<void> {
-  const timeoutMs = options.timeoutMs ?? START_TIMEOUT_MS
-  const deadline = AbortSignal.timeout(timeoutMs)
-  const cut = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
+  using deadline = deadlineOf(child, at, options)
+  const cut = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
   const log = () => linesSince(at.logFile, at.logOffset)
   try {
     const obstacle = async () => statusNotWritten(await log())
     if ((await untilReady(child, spec.dataDir, cut, obstacle)) === 'exited') throw startFailure(spec, await log())
     if (portIsTaken(await log())) throw portTaken(spec)
-    await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', cut)
+    if (spec.closed) return
+    await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', spec.superuser, cut)
   } catch (error) {
     if (options.signal?.aborted) throw startAborted(error)
-    if (!deadline.aborted) throw error
-    throw new ProvisionError('TIMEOUT', `Postgres was not ready after ${timeoutMs} ms${lastWords(await log())}`, {
+    if (!deadline.signal.aborted) throw error
+    throw new ProvisionError('TIMEOUT', `Postgres was not ready ${deadline.reason}${lastWords(await log())}`, {
       cause: error,
       hint: 'Data that was not shut down cleanly is recovered first, which takes its time.',
     })
   }
+}
+
+/** As Postgres names what its startup process is at (xlogrecovery.c), and says in its log now and then (`log_startup_progress_interval`). */
+const TITLE = /^postgres: (?:.*: )?startup +(?:recovering|waiting for) ([0-9A-F]{24})/
+const PROGRESS = /^\S+ \S+ \S+ \[\d+\] LOG: {2}redo in progress, .*current LSN: ([0-9A-F]+\/[0-9A-F]+)/
+
+function deadlineOf(
+  child: ChildProcess,
+  at: { table: ProcessTable; logFile: string; logOffset: number },
+  { timeoutMs, stallMs, onProgress }: StartOptions,
+): Deadline {
+  if (stallMs === undefined) return fixedDeadline(timeoutMs ?? START_TIMEOUT_MS)
+  const look = async () => {
+    const [children, lines, logBytes] = await Promise.all([
+      at.table.childrenOf(child.pid ?? 0),
+      linesSince(at.logFile, at.logOffset),
+      logSize(at.logFile),
+    ])
+    const walFile = children.map(({ title }) => TITLE.exec(title)?.[1]).find(Boolean)
+    const lsn = lines.map((line) => PROGRESS.exec(line)?.[1]).findLast(Boolean)
+    return { walFile, lsn, logBytes }
+  }
+  return progressDeadline(stallMs, look, onProgress)
 }
 
 export function startAborted(cause: unknown): ProvisionError {
