@@ -3,7 +3,7 @@ import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { disarmRoles, ensureOwnerRoles } from './disarm.ts'
 import { handOver } from './hand-over.ts'
-import { IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE, TABLESPACE_LINK } from './names.ts'
 import { quietLog } from './quiet.ts'
 import { scramVerifier } from './scram.ts'
 
@@ -54,10 +54,12 @@ export async function prepareBase(
   await dropImportRole(instance, signal)
 }
 
-/** What lies there would be no part of a snapshot: all clones would read and write the same files. */
+/** What lies outside of the volume would be no part of a snapshot: all clones would read and write the same files. */
 async function refuseTablespaces(client: Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
-    `select spcname as name from pg_tablespace where spcname not in ('pg_default', 'pg_global') order by 1`,
+    `select spcname as name from pg_tablespace
+     where spcname not in ('pg_default', 'pg_global') and pg_tablespace_location(oid) <> $1 || oid order by 1`,
+    [TABLESPACE_LINK],
   )
   if (rows.length === 0) return
   const names = rows.map(({ name }) => JSON.stringify(name)).join(', ')

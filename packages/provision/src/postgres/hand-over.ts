@@ -50,6 +50,7 @@ const KINDS: readonly Kind[] = [
     alter: 'ROUTINE',
     superuser: `(${inTrustingLibrary('o')} or ${UNTRUSTED})`,
   },
+  { catalog: 'pg_tablespace', ownerColumn: 'spcowner', alter: 'TABLESPACE' },
   { catalog: 'pg_operator', ownerColumn: 'oprowner', alter: 'OPERATOR' },
   { catalog: 'pg_opfamily', ownerColumn: 'opfowner', alter: 'OPERATOR FAMILY' },
   { catalog: 'pg_opclass', ownerColumn: 'opcowner', alter: 'OPERATOR CLASS' },

@@ -15,6 +15,11 @@ export const EXTENSION_ROLE = 'dblab_extensions'
 export const IMPORT_ROLE = 'dblab_import'
 /** FirstNormalObjectId (src/include/access/transam.h): what has a lower number came with the cluster. */
 export const FIRST_OWN_OID = 16384
+/**
+ * Where the links in pg_tblspc of a tablespace that lies in the volume lead, less its number: beside the data directory, and by a relative
+ * way, so that those of a copy lead into the copy.
+ */
+export const TABLESPACE_LINK = '../../tablespaces/'
 
 /** NAMEDATALEN - 1: Postgres cuts a longer identifier short without a word. */
 const MAX_NAME_BYTES = 63

@@ -5,6 +5,9 @@ import { FIRST_OWN_OID, LAB_DATABASE } from './names.ts'
 /** Autovacuum counts what ANALYZE has replaced here, and ANALYZE leaves it out itself. */
 const STATISTICS = 'pg_catalog.pg_statistic'
 
+/** A larger one is rewritten for too long, and holds what users have put there, such as large objects. */
+const MOST_BYTES = 256 * 2 ** 20
+
 /**
  * Does in every database what autovacuum would do for the system's own tables, which initdb and all that came after have left to it. Else
  * each clone does it again minutes after its start, in pages that are its own from then on; and one whose pool is full just then ends,
@@ -24,8 +27,8 @@ export async function vacuumSystemCatalogs(instance: LabAddress, signal?: AbortS
       // Not what somebody has put beside them: the functions of its indexes would be called.
       const { rows } = await client.query<{ table: string }>(
         `select format('%I.%I', n.nspname, c.relname) as table from pg_class c join pg_namespace n on n.oid = c.relnamespace
-         where c.relkind = 'r' and c.oid < $1 and c.oid <> $2::regclass`,
-        [FIRST_OWN_OID, STATISTICS],
+         where c.relkind = 'r' and c.oid < $1 and c.oid <> $2::regclass and pg_relation_size(c.oid) <= $3`,
+        [FIRST_OWN_OID, STATISTICS, MOST_BYTES],
       )
       const tables = rows.map(({ table }) => table).join(', ')
       await client.query(`vacuum (freeze, analyze) ${tables}`)
