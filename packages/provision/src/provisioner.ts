@@ -3,6 +3,7 @@ import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
 import { ClusterVolumes, dataDirOf, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
+import { type AdoptedFacts, Adoptions, type AdoptSpec, type AdoptSteps } from './physical/adoption.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { makeFirstCheckpoint } from './postgres/first-checkpoint.ts'
@@ -69,6 +70,7 @@ export class Provisioner {
   readonly #options: ProvisionerOptions
   readonly #volumes: ClusterVolumes
   readonly #bases: Bases
+  readonly #adoptions: Adoptions
 
   constructor(options: ProvisionerOptions) {
     this.storage = options.storage
@@ -76,6 +78,7 @@ export class Provisioner {
     this.#options = options
     this.#volumes = new ClusterVolumes(options)
     this.#bases = new Bases(this.#volumes, options.allowSuperusers)
+    this.#adoptions = new Adoptions(this.#volumes, options.allowSuperusers)
   }
 
   /** A new volume of the snapshot with a running Postgres that takes the login. Ready when this resolves. */
@@ -213,6 +216,11 @@ export class Provisioner {
   /** See `Bases.create`. */
   createBase(spec: BaseSpec, fill: (instance: Instance) => Promise<void>, signal?: AbortSignal): Promise<ClusterFacts> {
     return this.#bases.create(spec, fill, signal)
+  }
+
+  /** See `Adoptions.adopt`. */
+  adoptBase(spec: AdoptSpec, steps: AdoptSteps): Promise<AdoptedFacts> {
+    return this.#adoptions.adopt(spec, steps)
   }
 
   /** See `Bases.snapshot`. */

@@ -94,6 +94,20 @@ const POOL = [
   'pool.file-grown',
 ] as const
 
+/** Data that comes in as the files of a cluster. */
+const ADOPT = [
+  'adopt.volume-made',
+  'adopt.brought',
+  'adopt.quarantined',
+  'adopt.replayed',
+  'adopt.recovered',
+  'adopt.moved-in',
+  'adopt.started',
+  'adopt.disarmed',
+  'adopt.prepared',
+  'adopt.shut-down',
+] as const
+
 type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
   string]
 
@@ -103,6 +117,7 @@ export type FailPoint =
   | (typeof SHELF)[number]
   | (typeof ROOT)[number]
   | (typeof POOL)[number]
+  | (typeof ADOPT)[number]
 
 const BTRFS_COMMANDS = [
   'btrfs --version',
@@ -142,12 +157,13 @@ const ZFS_COMMANDS = [
 const around = (commands: readonly string[]) => commands.flatMap((command) => [`before ${command}`, `after ${command}`])
 
 /**
- * Around what drivers only run when something else has been refused, which no test can count on:
+ * Those of an adoption, since no lab of the torture test has a source of files; and around what drivers only run when something else has
+ * been refused, which no test can count on:
  *
  * - `btrfs property set`: for a volume that can't be deleted as it is, since users of a clone have made subvolumes in it.
  * - `zfs list`: to name who keeps a dataset from being destroyed. The lab knows whose data stands on whose, and destroys the last first.
  */
-export const RARE_POINTS: readonly string[] = around(['btrfs property set', 'zfs list'])
+export const RARE_POINTS: readonly string[] = [...ADOPT, ...around(['btrfs property set', 'zfs list'])]
 
 /** The points that only labs on this driver come to. */
 export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {

@@ -1,0 +1,209 @@
+import { join } from 'node:path'
+import {
+  BULK_LOAD_SETTINGS,
+  type ClusterFacts,
+  prepareAll,
+  readFacts,
+  SOCKET_ONLY_PORT,
+  stopCleanly,
+} from '../base-steps.ts'
+import type { ClusterVolumes } from '../cluster-volumes.ts'
+import { failPoint } from '../faults/faults.ts'
+import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
+import type { ControlData, SourceSettings } from '../postgres/control-file.ts'
+import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
+import { vacuumSystemCatalogs } from '../postgres/system-catalogs.ts'
+import type { Labels, Volume, VolumeId } from '../storage/driver.ts'
+import { AccountFiles } from './account-files.ts'
+import { type ArrivedCluster, findCluster } from './arrival.ts'
+import { type CollationMismatch, collationMismatches } from './collations.ts'
+import { databasesOf, restoreFlags } from './databases.ts'
+import { gatherLinked, verifyTablespaceLinks } from './links.ts'
+import { type MovedIn, moveIn } from './moving-in.ts'
+import { type Places, placesIn } from './places.ts'
+import { quarantine, removeTracesOfRecovery } from './quarantine.ts'
+import {
+  explainRecovery,
+  notBelow,
+  type RecoveryKind,
+  type RecoveryOutcome,
+  type RecoverySpec,
+  recoveryKind,
+  recoveryOutcome,
+  recoverySettings,
+  roomForOrigins,
+} from './recovery.ts'
+import { checkTree } from './tree-check.ts'
+
+/** More than a server writes while it starts; the words that tell where it has ended are among its last. */
+const LOG_LINES = 1000
+
+export interface AdoptSpec {
+  /** Of the volume to be made. */
+  volumeId: VolumeId
+  labels?: Labels
+  recovery?: RecoverySpec
+  /** Over the lab's, while the data is made ready: for what `prepare` does. */
+  settings?: Readonly<Record<string, string>>
+}
+
+export interface AdoptSteps {
+  /** Puts the cluster where `places` say: files of the account's own, on which no server runs. */
+  bring: (places: Places, signal: AbortSignal | undefined) => Promise<unknown>
+  /**
+   * Work on the recovered data before anybody can clone it. Nothing of the data runs by itself any more: no event triggers, no superusers
+   * and no logins of its own. What this makes is handed over to the owner role afterwards.
+   */
+  prepare?: ((instance: Instance, databases: readonly string[]) => Promise<void>) | undefined
+  onProgress?: ((progress: RecoveryProgress) => void) | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** What was adopted, as far as a caller may have to tell somebody. */
+export interface AdoptedFacts extends ClusterFacts, MovedIn {
+  /** How it came to be consistent, and what it stands at. */
+  recovery: RecoveryOutcome & { kind: RecoveryKind }
+  /** Names at the top of the data directory that went: settings, logs, what is not known. */
+  removed: string[]
+  collations: CollationMismatch[]
+}
+
+/** Bases of clusters that come from elsewhere, file by file: a base backup, a restored one, a copy of a data directory, a standby's. */
+export class Adoptions {
+  readonly #volumes: ClusterVolumes
+  readonly #preparing: { keepSuperusers: boolean; timeoutMs: number }
+  readonly #files: AccountFiles
+
+  /** @param keepSuperusers see `BaseOptions` */
+  constructor(volumes: ClusterVolumes, keepSuperusers: boolean) {
+    this.#volumes = volumes
+    this.#preparing = { keepSuperusers, timeoutMs: volumes.deadlines.recoveryMs }
+    this.#files = new AccountFiles(volumes.runtime.account)
+  }
+
+  /**
+   * A cluster that `bring` puts into a new volume: quarantined before it first starts, recovered, made ready for clones, and shut down
+   * cleanly. The volume goes if anything fails.
+   *
+   * @throws ProvisionError INVALID for what is no whole cluster, or none that the lab can have; NOT_FOUND where nothing was brought;
+   * UNAVAILABLE without binaries of its major; TIMEOUT where its recovery does not get on; ABORTED, NO_SPACE, FAILED
+   */
+  async adopt(spec: AdoptSpec, steps: AdoptSteps): Promise<AdoptedFacts> {
+    await using undo = new AsyncDisposableStack()
+    const volume = await this.#volumes.storage.createVolume(spec.volumeId, spec.labels)
+    undo.defer(() => this.#volumes.destroy(spec.volumeId))
+    await failPoint('adopt.volume-made')
+    const places = placesIn(volume)
+    await this.#files.makeDirectories([places.dataDir, places.tablespacesDir])
+    await steps.bring(places, steps.signal)
+    await failPoint('adopt.brought')
+    steps.signal?.throwIfAborted()
+    const facts = await this.takeOver(volume, spec, steps)
+    undo.move()
+    return facts
+  }
+
+  /** The same for a cluster that is in a volume already, which stays whatever happens; nothing runs on it when this ends. */
+  async takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {
+    const { runtime } = this.#volumes
+    try {
+      return await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
+    } finally {
+      await runtime.remove(volume.id)
+    }
+  }
+
+  async #takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {
+    const { runtime, settings } = this.#volumes
+    const places = placesIn(volume)
+    const cluster = await findCluster(places, runtime, settings, this.#files)
+    await gatherLinked(places, this.#files)
+    const removed = await quarantine(places.dataDir, cluster.control.walSegmentBytes, this.#files)
+    await checkTree(places.volumePath, runtime.account)
+    await failPoint('adopt.quarantined')
+    const recovery = await this.#recover(volume.id, places, cluster, spec, steps)
+    await failPoint('adopt.recovered')
+    const needed = { ...notBelow(neededToReplay(cluster.control), settings), ...roomForOrigins(cluster.major) }
+    const moved = await moveIn(runtime, places.dataDir, needed, steps.signal)
+    await failPoint('adopt.moved-in')
+    const ready = await this.#makeReady(volume.id, places.dataDir, spec, steps)
+    return { ...ready, ...moved, recovery, removed }
+  }
+
+  async #recover(
+    id: VolumeId,
+    places: Places,
+    { control: before, major, hasBackupLabel }: ArrivedCluster,
+    { recovery = {} }: AdoptSpec,
+    { signal, onProgress }: Omit<AdoptSteps, 'bring'>,
+  ): Promise<AdoptedFacts['recovery']> {
+    const { dataDir } = places
+    const { runtime, deadlines } = this.#volumes
+    const kind = recoveryKind(before.state, hasBackupLabel, recovery)
+    if (kind === 'none') return { kind, ...recoveryOutcome([], before, before) }
+    if (kind === 'archive') await this.#files.write(join(dataDir, 'recovery.signal'), '')
+    const settings = { ...(await this.#settings(dataDir)), ...recoverySettings(recovery, major) }
+    const server = { id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], closed: true }
+    try {
+      await runtime.start(
+        { ...server, settings: notBelow(neededToReplay(before), settings) },
+        { signal, stallMs: deadlines.recoveryMs, onProgress },
+      )
+    } catch (error) {
+      throw explainRecovery(error)
+    }
+    await failPoint('adopt.replayed')
+    const log = await runtime.logs(id, LOG_LINES)
+    await stopCleanly(runtime, id, dataDir)
+    await removeTracesOfRecovery(dataDir, this.#files)
+    await verifyTablespaceLinks(places)
+    return { kind, ...recoveryOutcome(log, before, await clusterControl(dataDir)) }
+  }
+
+  async #makeReady(
+    id: VolumeId,
+    dataDir: string,
+    { settings }: AdoptSpec,
+    { prepare, signal }: Omit<AdoptSteps, 'bring'>,
+  ): Promise<ClusterFacts & Pick<AdoptedFacts, 'collations'>> {
+    const { runtime, deadlines } = this.#volumes
+    const instance = await runtime.start(
+      {
+        ...{ id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [] },
+        settings: { ...(await this.#settings(dataDir)), ...settings },
+      },
+      { signal, timeoutMs: deadlines.startMs },
+    )
+    await failPoint('adopt.started')
+    const databases = await databasesOf(instance)
+    const names = databases.map(({ name }) => name)
+    await prepareAll(instance, names, { ...this.#preparing, signal })
+    await failPoint('adopt.disarmed')
+    const collations = await collationMismatches(instance, await clusterMajor(dataDir), names, signal)
+    if (prepare) {
+      await prepare(
+        instance,
+        databases.filter(({ isTemplate, isOpen }) => isOpen && !isTemplate).map(({ name }) => name),
+      )
+      const after = (await databasesOf(instance)).map(({ name }) => name)
+      await prepareAll(instance, after, { ...this.#preparing, signal })
+    }
+    await vacuumSystemCatalogs(instance, signal)
+    await restoreFlags(instance, databases)
+    await failPoint('adopt.prepared')
+    const facts = await readFacts(instance, dataDir)
+    await stopCleanly(runtime, id, dataDir)
+    await failPoint('adopt.shut-down')
+    return { ...facts, collations }
+  }
+
+  async #settings(dataDir: string): Promise<Record<string, string>> {
+    return { ...(await this.#volumes.settingsOf(dataDir)), ...BULK_LOAD_SETTINGS }
+  }
+}
+
+/** Nothing streams from the server that replays. */
+function neededToReplay({ settings }: ControlData): Partial<SourceSettings> {
+  const { max_wal_senders: _, ...needed } = settings
+  return needed
+}

@@ -1,0 +1,71 @@
+import { lstat, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ProvisionError } from '../errors.ts'
+import { exists } from '../files.ts'
+import { SUPPORTED_MAJORS } from '../postgres/binaries.ts'
+import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
+import type { ControlData } from '../postgres/control-file.ts'
+import type { Account, PostgresRuntime } from '../postgres/runtime.ts'
+import type { AccountFiles } from './account-files.ts'
+import type { Places } from './places.ts'
+
+/** A cluster that came from elsewhere, as it says itself what it is. */
+export interface ArrivedCluster {
+  major: number
+  control: ControlData
+  /** It is a backup that was taken of a running server: recovery has to begin where that says. */
+  hasBackupLabel: boolean
+}
+
+/** Without one of these a copy is no cluster. */
+const REQUIRED = ['PG_VERSION', join('global', 'pg_control'), 'base', 'pg_wal'] as const
+
+/**
+ * Looks at what was brought before anything of it is changed but the mode of its directory, and the postmaster.pid that it carries.
+ *
+ * @param settings the clones' own, which a server of its major must take
+ * @throws ProvisionError NOT_FOUND where nothing is, INVALID where it is no whole cluster of the account's, ALREADY_EXISTS where a server
+ * runs on it, UNAVAILABLE without binaries of its major
+ */
+export async function findCluster(
+  { dataDir }: Places,
+  runtime: PostgresRuntime,
+  settings: Readonly<Record<string, string>>,
+  files: AccountFiles,
+): Promise<ArrivedCluster> {
+  await assertCluster(dataDir, runtime.account)
+  await files.makePrivate(dataDir)
+  await runtime.claim(dataDir)
+  const major = await clusterMajor(dataDir)
+  if (!SUPPORTED_MAJORS.some((supported) => supported === major)) {
+    throw new ProvisionError('INVALID', `the data is of PostgreSQL ${major}, which the lab does not know`, {
+      hint: `It knows PostgreSQL ${SUPPORTED_MAJORS[0]} to ${SUPPORTED_MAJORS.at(-1)}. Bring it in as a dump.`,
+    })
+  }
+  await runtime.checkSettings(settings, major)
+  const control = await clusterControl(dataDir)
+  return { major, control, hasBackupLabel: await exists(join(dataDir, 'backup_label')) }
+}
+
+async function assertCluster(dataDir: string, account: Account): Promise<void> {
+  const top = await lstat(dataDir)
+  if (!top.isDirectory())
+    throw notWhole('data is not a directory', 'Bring the data directory itself, not a link to it.')
+  const names = await readdir(dataDir)
+  if (names.length === 0) throw new ProvisionError('NOT_FOUND', 'nothing was brought into the data directory')
+  const owners = await Promise.all(names.map(async (name) => (await lstat(join(dataDir, name))).uid))
+  if ([top.uid, ...owners].some((uid) => uid !== account.uid)) {
+    throw notWhole(
+      `it does not belong to ${account.name}, who runs Postgres`,
+      `Have the copy made by ${account.name}, or chown it.`,
+    )
+  }
+  for (const name of REQUIRED) {
+    if (await exists(join(dataDir, name))) continue
+    throw notWhole(`${name} is missing`, 'Take the copy again, whole, and with its WAL.')
+  }
+}
+
+function notWhole(what: string, hint: string): ProvisionError {
+  return new ProvisionError('INVALID', `what was brought is no data directory of Postgres': ${what}`, { hint })
+}

@@ -1,0 +1,48 @@
+import { escapeIdentifier } from 'pg'
+import { type LabAddress, withLabConnection } from '../postgres/connect.ts'
+import { LAB_DATABASE, LAB_ROLE } from '../postgres/names.ts'
+
+export interface DatabaseOfData {
+  name: string
+  isTemplate: boolean
+  isOpen: boolean
+}
+
+/**
+ * Every database that a clone's user could come into, or make a copy of, and then be in: closed ones too, whose owner can open them, and
+ * template1, of whose functions each new database has copies. Not template0, in which nothing is but what initdb has put there.
+ */
+export async function databasesOf(instance: LabAddress): Promise<DatabaseOfData[]> {
+  const { rows } = await withLabConnection(instance, LAB_DATABASE, (client) =>
+    // Nobody can connect to what a DROP DATABASE that was cut off has left (-2, DATCONNLIMIT_INVALID_DB in pg_database.h).
+    client.query<DatabaseOfData>(
+      `select datname as name, datistemplate as "isTemplate", datallowconn as "isOpen" from pg_database
+       where datconnlimit <> -2 and datname <> $1 and not (datname = 'template0' and not datallowconn) order by datname`,
+      [LAB_DATABASE],
+    ),
+  )
+  return rows
+}
+
+/**
+ * Making them ready has opened all of them, as no templates. A template is the lab's from then on: what a user could put into it would be in
+ * each database that is made later.
+ */
+export async function restoreFlags(instance: LabAddress, databases: readonly DatabaseOfData[]): Promise<void> {
+  const statements = databases
+    .filter(({ isTemplate, isOpen }) => isTemplate || !isOpen)
+    .flatMap(({ name, isTemplate, isOpen }) => [
+      `alter database ${escapeIdentifier(name)} with is_template ${isTemplate} allow_connections ${isOpen}`,
+      ...(isTemplate ? closeTemplate(escapeIdentifier(name)) : []),
+    ])
+  await withLabConnection(instance, LAB_DATABASE, async (client) => {
+    for (const statement of statements) await client.query(statement)
+  })
+}
+
+function closeTemplate(database: string): string[] {
+  return [
+    `alter database ${database} owner to ${escapeIdentifier(LAB_ROLE)}`,
+    `revoke all on database ${database} from public`,
+  ]
+}
