@@ -20,6 +20,7 @@ type Key =
   | 'postgres-version'
   | 'sample'
   | 'mask-version'
+  | 'superuser'
   | 'message'
   | 'size'
   | 'clone'
@@ -94,7 +95,15 @@ export function baseLabels(data: BaseData, volume: { state: VolumeState; created
   return toLabels({ ...dataTexts(data), role: 'base', state: volume.state, 'made-at': volume.createdAt })
 }
 
-function dataTexts({ database, databases, postgresVersion, timestamp, sample, maskVersion }: BaseData): Texts {
+function dataTexts({
+  database,
+  databases,
+  postgresVersion,
+  timestamp,
+  sample,
+  maskVersion,
+  superuser,
+}: BaseData): Texts {
   const names = databases.map(encodeURIComponent).join(' ')
   return {
     'data-state-at': timestamp,
@@ -104,6 +113,7 @@ function dataTexts({ database, databases, postgresVersion, timestamp, sample, ma
     'postgres-version': postgresVersion,
     sample,
     'mask-version': maskVersion || undefined,
+    superuser: superuser || undefined,
   }
 }
 

@@ -16,6 +16,7 @@ const TO_THIRD = `
   DROP TABLE retrieval_runs;
   ALTER TABLE snapshots DROP COLUMN protected;
   ALTER TABLE snapshots DROP COLUMN mask_version;
+  ALTER TABLE snapshots DROP COLUMN superuser;
   CREATE TABLE old_volumes (
     id TEXT PRIMARY KEY,
     role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch')),

@@ -76,6 +76,7 @@ const MIGRATIONS: Readonly<Record<number, string>> = {
     ${RETRIEVAL_RUNS}
     ALTER TABLE snapshots ADD COLUMN protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1));
     ALTER TABLE snapshots ADD COLUMN mask_version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE snapshots ADD COLUMN superuser TEXT NOT NULL DEFAULT '';
     CREATE TABLE new_volumes (${VOLUME_COLUMNS}) STRICT;
     INSERT INTO new_volumes SELECT id, role, state, created_at, origin, data FROM volumes;
     DROP TABLE volumes;
@@ -113,7 +114,9 @@ CREATE TABLE snapshots (
   token_id TEXT,
   protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
   -- Empty for data that was not masked.
-  mask_version TEXT NOT NULL DEFAULT ''
+  mask_version TEXT NOT NULL DEFAULT '',
+  -- Of a cluster that came from elsewhere, its bootstrap superuser; empty for one that the lab made.
+  superuser TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE clones (

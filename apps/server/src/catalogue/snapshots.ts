@@ -26,6 +26,8 @@ export interface SnapshotRecord {
   protected: boolean
   /** Which rules its data was masked by; empty for none. */
   maskVersion: string
+  /** Of a cluster that came from elsewhere, its bootstrap superuser, which no clone's user is to be; empty for one that the lab made. */
+  superuser: string
 }
 
 /** Where the storage has it. */
@@ -46,9 +48,9 @@ export class SnapshotStore {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(`
       INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
-        clone_id, sample, message, token_id, protected, mask_version)
+        clone_id, sample, message, token_id, protected, mask_version, superuser)
       VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
-        :cloneId, :sample, :message, :tokenId, :protected, :maskVersion)`)
+        :cloneId, :sample, :message, :tokenId, :protected, :maskVersion, :superuser)`)
     this.#publish = db.prepare(
       "UPDATE snapshots SET state = 'live', database = ?, databases = ?, size = ? WHERE id = ?",
     )
@@ -129,5 +131,6 @@ function toRecord(row: Record<string, unknown>): SnapshotRecord {
     tokenId: row.token_id === null ? null : String(row.token_id),
     protected: row.protected === 1,
     maskVersion: String(row.mask_version),
+    superuser: String(row.superuser),
   }
 }

@@ -40,6 +40,7 @@ async function killedCatalogue(directory: string) {
       tokenId: null,
       protected: false,
       maskVersion: '',
+      superuser: '',
     })
     catalogue.snapshots.setLive('first', { database: 'shop', databases: ['shop'], size: 1 })
   })

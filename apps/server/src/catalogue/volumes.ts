@@ -14,6 +14,8 @@ export interface BaseData {
   sample: boolean
   /** Which rules it was masked by; left out, or empty, for none. */
   maskVersion?: string | undefined
+  /** Its bootstrap superuser, where it is not the lab's own role. */
+  superuser?: string | undefined
 }
 
 export interface VolumeRecord {

@@ -27,6 +27,7 @@ import {
   newDeadline,
   requireAllowedUsername,
   requireDatabase,
+  requireNoSuperuser,
   requireUnprotected,
 } from './refusals.ts'
 import { requestHash } from './request-hash.ts'
@@ -41,6 +42,8 @@ export interface CloneServiceOptions {
   publicHost: string
   /** Clones take connections over TLS alone. */
   tls: boolean
+  /** A clone's user may be a superuser of the data. */
+  allowSuperusers: boolean
   /** How many clones there may be. */
   limits: CloneLimits
   /** @throws LabError when the catalogue is lost. */
@@ -110,6 +113,7 @@ export class CloneService {
     const { username, password, dbName = snapshot.database } = request.db
     requireAllowedUsername(username)
     requireDatabase(snapshot, dbName)
+    requireNoSuperuser(snapshot, username, this.#options.allowSuperusers)
     const deleteAt = request.deleteAt ? requireFuture(request.deleteAt, 'deleteAt') : null
     const verifier = await scramVerifier(password)
     const now = new Date().toISOString()
@@ -201,6 +205,7 @@ export class CloneService {
     }
     if (clone.verifier === '') throw loginUnknown()
     const snapshot = chooseSnapshot(catalogue.snapshots.listPublished(), to || clone.snapshotId)
+    requireNoSuperuser(snapshot, clone.dbUsername, this.#options.allowSuperusers)
     if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
       throw databaseNotFound(snapshot)
     }

@@ -82,6 +82,7 @@ beforeEach(() => {
     ports,
     publicHost: 'localhost',
     tls: false,
+    allowSuperusers: false,
     requireWritable: () => {},
     limits: {},
     requireSpace,
@@ -113,6 +114,7 @@ beforeEach(() => {
     message: '',
     protected: false,
     maskVersion: '',
+    superuser: '',
   })
   catalogue.snapshots.setLive('snapshot', { database: 'shop', databases: ['shop'], size: 1 })
 })
@@ -268,6 +270,7 @@ test('a reset goes to the main database of the other snapshot, unless the clone 
     tokenId: null,
     protected: false,
     maskVersion: '',
+    superuser: '',
   })
   catalogue.snapshots.setLive('next', { database: 'shop-2', databases: ['shop-2', 'postgres'], size: 1 })
   addClone('main')
@@ -291,6 +294,7 @@ test('snapshots of clones are for those who name them', async () => {
     tokenId: null,
     protected: false,
     maskVersion: '',
+    superuser: '',
   })
   catalogue.snapshots.setLive('of-eve', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('').id).toBe('snapshot')
@@ -305,6 +309,7 @@ test('snapshots of clones are for those who name them', async () => {
     tokenId: null,
     protected: false,
     maskVersion: '',
+    superuser: '',
   })
   catalogue.snapshots.setLive('2027-01-01', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('2027-01-01').id).toBe('snapshot')

@@ -24,6 +24,15 @@ export function requireAllowedUsername(username: string): void {
   }
 }
 
+/** A superuser could run programs on the lab's machine. */
+export function requireNoSuperuser({ superuser }: SnapshotRecord, username: string, allowSuperusers: boolean): void {
+  if (allowSuperusers || superuser === '' || username !== superuser) return
+  throw new LabError(
+    'USERNAME_NOT_ALLOWED',
+    "this role is the data's own superuser, which no clone's user may be unless postgres.allowSuperusers is set",
+  )
+}
+
 export function requireDatabase(snapshot: SnapshotRecord, name: string): void {
   if (snapshot.databases.includes(name)) return
   throw databaseNotFound(snapshot)

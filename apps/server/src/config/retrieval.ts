@@ -1,26 +1,36 @@
 import { isProvisionError } from '@dblab/provision'
 import { Cron } from 'croner'
 import { z } from 'zod'
-import { parseSourceUrl } from '../retrieval/logical/address.ts'
+import { parseSourceUrl } from '../retrieval/live/address.ts'
+import { bytes } from './bytes.ts'
 
 const patterns = z.array(z.string().min(1)).default([])
+
+const sourceUrl = z.string().superRefine((url, context) => {
+  try {
+    parseSourceUrl(url)
+  } catch (error) {
+    if (!isProvisionError(error, 'INVALID')) throw error
+    context.addIssue({ code: 'custom', message: [error.message, error.hint].join('. ') })
+  }
+})
+
+const password = {
+  passwordEnv: z.string().min(1).optional().describe('Environment variable of the server that holds the password'),
+  passwordFile: z.string().min(1).optional().describe('File that holds the password, which nobody else may read'),
+}
+
+const onePassword = ({ passwordEnv, passwordFile }: { passwordEnv?: unknown; passwordFile?: unknown }) =>
+  passwordEnv === undefined || passwordFile === undefined
+const onePasswordError = { path: ['passwordFile'], error: 'must be left out where passwordEnv is given' }
 
 export const logicalSource = z
   .strictObject({
     kind: z.literal('logical').describe('A live PostgreSQL server, read with `pg_dump`'),
-    url: z
-      .string()
-      .superRefine((url, context) => {
-        try {
-          parseSourceUrl(url)
-        } catch (error) {
-          if (!isProvisionError(error, 'INVALID')) throw error
-          context.addIssue({ code: 'custom', message: [error.message, error.hint].join('. ') })
-        }
-      })
-      .describe('Its address, as `postgresql://USER@HOST:PORT/DATABASE?sslmode=require`, without the password'),
-    passwordEnv: z.string().min(1).optional().describe('Environment variable of the server that holds the password'),
-    passwordFile: z.string().min(1).optional().describe('File that holds the password, which nobody else may read'),
+    url: sourceUrl.describe(
+      'Its address, as `postgresql://USER@HOST:PORT/DATABASE?sslmode=require`, without the password',
+    ),
+    ...password,
     databases: z
       .union([z.array(z.string().min(1)).min(1), z.literal('all')], { error: 'must be a list of names, or all' })
       .optional()
@@ -44,10 +54,24 @@ export const logicalSource = z
       .default(false)
       .describe("Take the lab's own locale where the machine lacks that of the source: text sorts in another order"),
   })
-  .refine(({ passwordEnv, passwordFile }) => passwordEnv === undefined || passwordFile === undefined, {
-    path: ['passwordFile'],
-    error: 'must be left out where passwordEnv is given',
+  .refine(onePassword, onePasswordError)
+
+const physicalSource = z
+  .strictObject({
+    kind: z.literal('physical').describe('The files of a live server or standby, copied with `pg_basebackup`'),
+    url: sourceUrl.describe(
+      'Its address, as `postgresql://USER@HOST:PORT/DATABASE?sslmode=require`, without the password; the role needs REPLICATION, the database is the main one',
+    ),
+    ...password,
+    maxRate: bytes.optional().describe('Bytes a second at most, such as `50MB`; left out: no bound'),
+    anyLocale: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Take text as it is that was sorted by another version of a locale than this machine has: indexes may miss rows',
+      ),
   })
+  .refine(onePassword, onePasswordError)
 
 const fileSource = z.strictObject({
   kind: z.literal('file').describe('A dump: plain SQL, or a custom file, tar file or directory of `pg_dump`'),
@@ -69,7 +93,7 @@ const isSchedule = (expression: string): boolean => {
 export const retrieval = z
   .strictObject({
     sources: z
-      .array(z.discriminatedUnion('kind', [logicalSource, fileSource]))
+      .array(z.discriminatedUnion('kind', [logicalSource, physicalSource, fileSource]))
       .default([])
       .describe('Where the data comes from: all of them together fill one generation'),
     schedule: z

@@ -68,6 +68,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const clones = new CloneService({
     ...common,
     ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
+    allowSuperusers: config.postgres.allowSuperusers,
     limits: config.clones,
   })
   return {

@@ -45,6 +45,7 @@ export function makeRetrieval(options: RetrievalOptions): RetrievalService {
     account: foundations.runtime.account,
     loginDirectories: { source: places.sourceLogin(stateDir), import: places.importLogin(stateDir) },
     labMajor: async () => (await foundations.binaries()).major,
+    requireMajor: foundations.binaries,
     environment,
   }
   return new RetrievalService({

@@ -69,14 +69,11 @@ function dataOf({ postgresVersion }: FoundVolume, labels: FoundVolume['labels'])
   const version = Number(readLabel(labels, 'postgres-version') ?? postgresVersion)
   if (database === undefined || timestamp === undefined || !Number.isInteger(version)) return undefined
   const databases = readDatabases(labels) ?? [database]
-  const maskVersion = readLabel(labels, 'mask-version')
+  const [maskVersion, superuser] = [readLabel(labels, 'mask-version'), readLabel(labels, 'superuser')]
   return {
-    database,
-    databases,
-    postgresVersion: version,
-    timestamp,
-    sample: labels.sample === 'true',
+    ...{ database, databases, postgresVersion: version, timestamp, sample: labels.sample === 'true' },
     ...(maskVersion && { maskVersion }),
+    ...(superuser && { superuser }),
   }
 }
 
@@ -104,6 +101,7 @@ function planSnapshots({ snapshots, volumes }: Found, notes: string[], now: stri
       tokenId: null,
       protected: readLabel(labels, 'protected') === 'true',
       maskVersion: data.maskVersion ?? '',
+      superuser: data.superuser ?? '',
     })
   }
   return [...planned.values()]
@@ -127,6 +125,7 @@ function withMissing({ volumes, snapshots, clones, notes }: Plan, now: string): 
       tokenId: null,
       protected: false,
       maskVersion: '',
+      superuser: '',
     } as const
     known.set(snapshotId, { ...missing, ...nobodys, id: snapshotId, createdAt: now })
   }

@@ -2,8 +2,9 @@ import { readFile, stat } from 'node:fs/promises'
 import { type Account, isSystemError, ProvisionError } from '@dblab/provision'
 import type { SourceConfig } from '../config/retrieval.ts'
 import { FileSource } from './file-source.ts'
-import { parseSourceUrl } from './logical/address.ts'
+import { parseSourceUrl } from './live/address.ts'
 import { LogicalSource } from './logical/logical-source.ts'
+import { PhysicalSource } from './physical/physical-source.ts'
 import type { Source } from './source.ts'
 
 export interface SourceWorld {
@@ -11,15 +12,24 @@ export interface SourceWorld {
   account: Account
   loginDirectories: { source: string; import: string }
   labMajor: () => Promise<number>
+  /** Rejects where the lab has no Postgres of that major. */
+  requireMajor: (major: number) => Promise<unknown>
   /** A variable of the server's environment. */
   environment: (name: string) => string | undefined
 }
 
 /** What a configured source is. */
 export function toSource(config: SourceConfig, world: SourceWorld): Source {
-  const { account, loginDirectories, labMajor, environment } = world
+  const { account, loginDirectories, labMajor, requireMajor, environment } = world
   if (config.kind === 'file') {
     return new FileSource({ path: config.path, account, loginDirectory: loginDirectories.import })
+  }
+  if (config.kind === 'physical') {
+    const { anyLocale, maxRate: maxRateBytes } = config
+    return new PhysicalSource({
+      login: { address: parseSourceUrl(config.url), password: () => readPassword(config, environment) },
+      ...{ anyLocale, maxRateBytes, account, loginDirectory: loginDirectories.source, requireMajor },
+    })
   }
   const { schemas, tables, excludeSchemas, excludeTables, excludeTableData } = config
   return new LogicalSource({

@@ -34,6 +34,7 @@ export class FileSource implements Source {
     const tables = plan.tables === undefined ? '' : ` of ${plan.tables} tables`
     reporter.info(`${plan.path} is a dump (${kind})${tables}, for the database ${JSON.stringify(plan.database)}`)
     return {
+      brings: 'rows',
       databases: [plan.database],
       sample: false,
       message: `Imported from ${basename(path)}`,

@@ -1,10 +1,19 @@
 import { dirname } from 'node:path'
-import { failPoint, type PortPool, type Provisioner } from '@dblab/provision'
+import {
+  type AdoptedFacts,
+  type ClusterFacts,
+  failPoint,
+  type Instance,
+  type PortPool,
+  ProvisionError,
+  type Provisioner,
+} from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
-import type { CheckedSource, Reporter } from './source.ts'
+import { eventTriggers, quarantine } from './import-finish.ts'
+import type { CheckedCluster, CheckedRows, CheckedSource, Reporter } from './source.ts'
 
 export interface GenerationOptions {
   catalogue: Catalogue
@@ -17,6 +26,16 @@ export interface GenerationOptions {
   embedded: boolean
 }
 
+/** A base that is whole, and shut down cleanly. */
+interface MadeBase {
+  facts: ClusterFacts
+  /** The main one. */
+  database: string
+  /** Its bootstrap superuser, where it is not the lab's own role. */
+  superuser: string
+  dataStateAt: Date
+}
+
 /**
  * Brings a source's data into a new base beside the ones before, and publishes its first snapshot. Whole or not at all: clones of older
  * generations never notice, and after a failure the newest is what it was.
@@ -24,52 +43,22 @@ export interface GenerationOptions {
  * @returns the snapshot's id
  */
 export async function makeGeneration(
-  { catalogue, provisioner, ports, log, requireBytes, embedded }: GenerationOptions,
+  options: GenerationOptions,
   source: CheckedSource,
   reporter: Reporter,
 ): Promise<string> {
-  await requireBytes(source.neededBytes)
+  const { catalogue } = options
+  await options.requireBytes(source.neededBytes)
   const volumeId = randomId()
-  const port = await ports.lend({ owner: volumeId })
   try {
     catalogue.volumes.add(volumeId, 'base')
     await failPoint('import.volume-noted')
-    let dataStateAt = new Date()
-    const { databases, loginRoles, message, sample } = source
-    const facts = await provisioner.createBase(
-      { volumeId, databases, port, loginRoles, labels: { role: 'base', state: 'pending' } },
-      async (instance) => {
-        dataStateAt = await source.fill({ instance, volumePath: dirname(instance.dataDir), embedded }, reporter)
-        reporter.progress({ step: 'FINISH' })
-      },
-      reporter.signal,
-    )
+    const base =
+      source.brings === 'rows'
+        ? await fillBase(options, volumeId, source, reporter)
+        : await adoptBase(options, volumeId, source, reporter)
     reporter.progress({ step: 'PUBLISH' })
-    const id = timedId(new Date())
-    const data = { ...facts, database: databases[0], sample, timestamp: dataStateAt.toISOString(), maskVersion: '' }
-    const record = {
-      ...data,
-      id,
-      volumeId,
-      message,
-      published: true,
-      createdAt: new Date().toISOString(),
-      size: 0,
-      cloneId: '',
-      tokenId: null,
-      protected: false,
-    }
-    catalogue.snapshots.add(record)
-    await failPoint('import.snapshot-noted')
-    const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, snapshotLabels('base', record))
-    await failPoint('import.snapshot-taken')
-    catalogue.transaction(() => {
-      catalogue.snapshots.setLive(id, { database: data.database, databases: facts.databases, size: sizeBytes })
-      catalogue.volumes.setFilled(volumeId, data)
-    })
-    await failPoint('import.published')
-    log.info('snapshot is ready', { snapshot: id, database: data.database, bytes: sizeBytes })
-    return id
+    return await publish(options, volumeId, base, source)
   } catch (error) {
     // What is left of them is removed by the next collection; the volume itself is gone already where that was possible.
     catalogue.evenIfFull(() => {
@@ -79,7 +68,128 @@ export async function makeGeneration(
       catalogue.volumes.setState(volumeId, 'retired')
     })
     throw error
+  }
+}
+
+const LABELS = { role: 'base', state: 'pending' }
+
+async function fillBase(
+  { provisioner, ports, embedded }: GenerationOptions,
+  volumeId: string,
+  { databases, loginRoles, fill }: CheckedRows,
+  reporter: Reporter,
+): Promise<MadeBase> {
+  const port = await ports.lend({ owner: volumeId })
+  try {
+    let dataStateAt = new Date()
+    const facts = await provisioner.createBase(
+      { volumeId, databases, port, loginRoles, labels: LABELS },
+      async (instance) => {
+        dataStateAt = await fill({ instance, volumePath: dirname(instance.dataDir), embedded }, reporter)
+        reporter.progress({ step: 'FINISH' })
+      },
+      reporter.signal,
+    )
+    return { facts, database: databases[0], superuser: '', dataStateAt }
   } finally {
     ports.release(port, volumeId)
   }
+}
+
+async function adoptBase(
+  { provisioner }: GenerationOptions,
+  volumeId: string,
+  source: CheckedCluster,
+  reporter: Reporter,
+): Promise<MadeBase> {
+  const facts = await provisioner.adoptBase(
+    { volumeId, labels: LABELS, ...(source.recovery && { recovery: source.recovery }) },
+    {
+      bring: async (places) => {
+        reporter.progress({ step: 'COPY' })
+        await source.copy(places, reporter)
+        reporter.progress({ step: 'RECOVER' })
+      },
+      prepare: async (instance, databases) => {
+        reporter.progress({ step: 'FINISH' })
+        for (const database of databases) await disconnect(instance, database, reporter)
+      },
+      onProgress: () => reporter.progress({ step: 'RECOVER' }),
+      signal: reporter.signal,
+    },
+  )
+  tellAdopted(facts, source, reporter)
+  const database = source.database ?? facts.databases.find((name) => name !== 'postgres') ?? 'postgres'
+  if (!facts.databases.includes(database)) {
+    throw new ProvisionError('INVALID', `the data has no database ${JSON.stringify(database)}`, {
+      hint: `Name one of those that it has as the main one: ${facts.databases.join(', ')}.`,
+    })
+  }
+  return { facts, database, superuser: facts.superuser, dataStateAt: facts.recovery.at }
+}
+
+/** What would make a clone reach for another server goes, and what fires by itself is told. */
+async function disconnect(instance: Instance, database: string, reporter: Reporter): Promise<void> {
+  const where = JSON.stringify(database)
+  for (const what of await quarantine(instance, database)) reporter.warn(`${where}: removed: ${what}`)
+  const silenced = await eventTriggers(instance, database)
+  if (silenced.length > 0) reporter.warn(`${where}: event triggers switched off: ${silenced.join(', ')}`)
+}
+
+function tellAdopted(
+  { recovery, removed, rolledBack, collations }: AdoptedFacts,
+  { anyLocale }: CheckedCluster,
+  reporter: Reporter,
+): void {
+  reporter.info(`recovered to log ${recovery.lsn} on timeline ${recovery.timeline}, as of ${recovery.at.toISOString()}`)
+  if (removed.length > 0) reporter.info(`left out: ${removed.join(', ')}`)
+  for (const { database, gid } of rolledBack) {
+    reporter.warn(`${JSON.stringify(database)}: rolled back the prepared transaction ${JSON.stringify(gid)}`)
+  }
+  if (collations.length === 0) return
+  const list = collations.map(
+    ({ database, collation, recorded, actual }) =>
+      `${collation ?? 'the default'} of ${JSON.stringify(database)} (version ${recorded}, here ${actual ?? 'there is none'})`,
+  )
+  const message = `the data was sorted by other versions of locales than this machine has: ${list.join(', ')}`
+  if (anyLocale) {
+    reporter.warn(message)
+    return
+  }
+  throw new ProvisionError('INVALID', message, {
+    hint: 'Indexes on text could miss rows. Run the lab on the system that the source runs on, bring the data in as logical, or take it as it is with anyLocale: true.',
+  })
+}
+
+async function publish(
+  { catalogue, provisioner, log }: GenerationOptions,
+  volumeId: string,
+  { facts, database, superuser, dataStateAt }: MadeBase,
+  { sample, message }: CheckedSource,
+): Promise<string> {
+  const id = timedId(new Date())
+  const { databases, postgresVersion } = facts
+  const mask = { maskVersion: '' }
+  const data = {
+    databases,
+    postgresVersion,
+    database,
+    superuser,
+    sample,
+    timestamp: dataStateAt.toISOString(),
+    ...mask,
+  }
+  const own = { published: true, size: 0, cloneId: '', tokenId: null, protected: false }
+  const record = { ...data, ...own, id, volumeId, message, createdAt: new Date().toISOString() }
+  catalogue.snapshots.add(record)
+  await failPoint('import.snapshot-noted')
+  const { sizeBytes } = await provisioner.snapshotStopped(volumeId, id, snapshotLabels('base', record))
+  await failPoint('import.snapshot-taken')
+  catalogue.transaction(() => {
+    catalogue.snapshots.setLive(id, { database, databases, size: sizeBytes })
+    catalogue.volumes.setFilled(volumeId, data)
+  })
+  await failPoint('import.published')
+  log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })
+  return id
 }

@@ -1,14 +1,15 @@
 import { createImportRole } from '@dblab/provision'
 import { tellRestore } from './restore-progress.ts'
 import { fillSample } from './sample.ts'
-import type { CheckedSource, Source } from './source.ts'
+import type { CheckedRows, Source } from './source.ts'
 
 /** The sample's database. */
 const SAMPLE_DATABASE = 'shop'
 
 /** What a lab gets that has no data and no source: a made up shop. */
 export function sampleSource(scale: number): Source {
-  const checked: CheckedSource = {
+  const checked: CheckedRows = {
+    brings: 'rows',
     databases: [SAMPLE_DATABASE],
     sample: true,
     message: 'Sample database',

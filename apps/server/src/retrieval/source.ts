@@ -1,5 +1,5 @@
 import type { RetrievalProgress, RetrievalStep } from '@dblab/models'
-import type { Instance } from '@dblab/provision'
+import type { Instance, Places, RecoverySpec } from '@dblab/provision'
 
 /** What a source tells while it works, and by what it is stopped. */
 export interface Reporter {
@@ -34,18 +34,37 @@ export interface Source {
   check(reporter: Reporter): Promise<CheckedSource>
 }
 
-/** A source that can work, as far as is known. */
-export interface CheckedSource {
-  /** That it fills, the main one first. */
-  databases: readonly [string, ...string[]]
+/** What every source that can work says of itself, as far as is known. */
+interface Checked {
   /** True for the sample, which gives way to any other data. */
   sample: boolean
   /** Says where the data is from, on its snapshot. Members read it, whom the hosts' directories do not concern. */
   message: string
   /** Bytes that the pool must have free for it; 0 where nobody knows. */
   neededBytes: number
+}
+
+/** One that fills a new cluster of the lab's own. Several can, one after the other. */
+export interface CheckedRows extends Checked {
+  brings: 'rows'
+  /** That it fills, the main one first. */
+  databases: readonly [string, ...string[]]
   /** Roles that may come over TCP, from this host, while it is filled. */
   loginRoles: readonly string[]
   /** Fills a running cluster; answers with the time at which the data was true. */
   fill(staging: Staging, reporter: Reporter): Promise<Date>
 }
+
+/** One that brings a whole cluster, file by file. */
+export interface CheckedCluster extends Checked {
+  brings: 'cluster'
+  /** The main one; undefined for the first there is. */
+  database: string | undefined
+  recovery?: RecoverySpec
+  /** Text that was sorted by another version of a locale than this machine has is no reason to refuse. */
+  anyLocale: boolean
+  /** Puts the cluster's files where the places say, as the account that runs Postgres. */
+  copy(places: Places, reporter: Reporter): Promise<void>
+}
+
+export type CheckedSource = CheckedRows | CheckedCluster

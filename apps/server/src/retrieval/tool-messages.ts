@@ -38,9 +38,10 @@ export function lastProblem(lines: readonly string[]): string {
 function readProblem(line: string): string | undefined {
   const script = /^psql:[^:]*:(\d+): (?:ERROR|FATAL|PANIC|error):\s+(.*)$/.exec(line)
   if (script) return `line ${script[1]}: ${script[2]}`
-  const told = /^(?:psql|pg_restore|pg_dump): (?:error|detail): (?:could not execute query: ERROR:\s+)?(.*)$/.exec(
-    line,
-  )?.[1]
+  const told =
+    /^(?:psql|pg_restore|pg_dump|pg_basebackup): (?:error|detail): (?:could not execute query: ERROR:\s+)?(.*)$/.exec(
+      line,
+    )?.[1]
   return told?.startsWith('Command was:') ? undefined : told
 }
 

@@ -114,8 +114,8 @@ export class SnapshotService {
     // One that was filled before that was written down has it on its snapshots alone.
     const data = base?.data ?? catalogue.snapshots.list().find((snapshot) => snapshot.volumeId === base?.id)
     if (!base || !data) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no data of its own to take a snapshot of')
-    const { database, databases, postgresVersion, timestamp, sample, maskVersion = '' } = data
-    const facts = { database, databases, postgresVersion, timestamp, sample, maskVersion }
+    const { database, databases, postgresVersion, timestamp, sample, maskVersion = '', superuser = '' } = data
+    const facts = { database, databases, postgresVersion, timestamp, sample, maskVersion, superuser }
     const own = { published: true, cloneId: '', size: 0, tokenId: null, protected: false }
     const record = { ...facts, ...own, id, volumeId: base.id, message }
     const dated = { ...record, createdAt: new Date().toISOString() }

@@ -5,13 +5,8 @@ import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { DUMP_PASSWORD, LiveSource } from './live-source.ts'
-import { checksums, ended, inClone, labOf, lacking, logical, needSource } from './world.ts'
-
-const FILL = [
-  'CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL, balance int NOT NULL)',
-  `INSERT INTO accounts SELECT i, 'owner ' || i, 0 FROM generate_series(1, 20000) i`,
-  'CREATE TABLE entries (id bigserial PRIMARY KEY, account int REFERENCES accounts, amount int, at timestamptz DEFAULT now())',
-]
+import { FILL, load } from './load.ts'
+import { checksums, done, ended, inClone, labOf, lacking, logical, needSource } from './world.ts'
 
 /** A source with two databases. */
 async function source(): Promise<LiveSource> {
@@ -20,28 +15,6 @@ async function source(): Promise<LiveSource> {
   await made.query('postgres', 'CREATE DATABASE stock')
   for (const database of ['shop', 'stock']) await made.query(database, ...FILL)
   return made
-}
-
-/** Writes into a database without end, until it is disposed. */
-function load(live: LiveSource, database: string): AsyncDisposable {
-  let goesOn = true
-  const done = (async () => {
-    const client = live.client(database)
-    await client.connect()
-    while (goesOn) {
-      await client.query(
-        `WITH e AS (INSERT INTO entries (account, amount) SELECT 1 + (random() * 19999)::int, 1 FROM generate_series(1, 20) RETURNING account)
-         UPDATE accounts a SET balance = balance + 1 FROM e WHERE a.id = e.account`,
-      )
-    }
-    await client.end()
-  })()
-  return {
-    [Symbol.asyncDispose]: async () => {
-      goesOn = false
-      await done
-    },
-  }
 }
 
 /** The snapshots that the lab reads in, as the log of the run tells them. */
@@ -88,7 +61,7 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
       wanted.set('stock', await inStock)
     }
     await gate.end()
-    const run = await ended(lab)
+    const run = await done(lab)
     expect(run).toMatchObject({ outcome: 'DONE', trigger: 'START', attempt: 1 })
     await using client = lab.client()
     const [snapshot] = await client.snapshots.list()
@@ -147,7 +120,7 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
     })
     await live.query('stock', 'CREATE SCHEMA none', 'CREATE TABLE none.b AS SELECT 2 AS i')
     await lab.fetch('/refresh', { method: 'POST' })
-    expect(await ended(lab)).toMatchObject({ outcome: 'DONE' })
+    expect(await done(lab)).toMatchObject({ outcome: 'DONE' })
     const tables = async (database: string) => Object.entries(await inClone(lab, database, checksums))
     expect((await tables('shop')).map(([name, sum]) => [name, sum.split(':')[0]])).toEqual([
       ['public.accounts', '20000'],
@@ -258,7 +231,7 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
     await using client = lab.client()
     await eventually('it waits for the source', async () => ((await client.retrieval.get()).current?.attempt ?? 0) > 1)
     await live.start()
-    expect(await ended(lab)).toMatchObject({ outcome: 'DONE', error: { code: 'UNAVAILABLE' } })
+    expect(await done(lab)).toMatchObject({ outcome: 'DONE', error: { code: 'UNAVAILABLE' } })
   })
 
   test('a snapshot is not held on the source for longer than is allowed', async () => {

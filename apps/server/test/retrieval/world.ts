@@ -51,6 +51,13 @@ export async function ended(lab: TestLab, timeoutMs = 120_000): Promise<Retrieva
   return last
 }
 
+/** The same for one that is to have succeeded: a failure is told in its own words. */
+export async function done(lab: TestLab, timeoutMs?: number): Promise<RetrievalRun> {
+  const run = await ended(lab, timeoutMs)
+  if (run.outcome !== 'DONE') throw new Error(`${run.outcome}: ${JSON.stringify([run.error, run.log], undefined, 2)}`)
+  return run
+}
+
 /** A fingerprint of every table of a database: how many rows, and a sum that no order changes. */
 export async function checksums(client: Client): Promise<Record<string, string>> {
   const { rows } = await client.query<{ name: string }>(

@@ -1,13 +1,13 @@
 import { type Account, isProvisionError, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
+import { connectionText, type SourceAddress } from '../live/address.ts'
+import { isLost, isNoSpace, toolEnvironment } from '../live/tool.ts'
 import type { TableProgress } from '../table-progress.ts'
 import { ToolMessages } from '../tool-messages.ts'
 import { runTool } from '../tool-process.ts'
-import { connectionText, type SourceAddress } from './address.ts'
 import type { DumpTools } from './client-tools.ts'
 import type { HeldSnapshot } from './held-snapshot.ts'
 import { type Selection, selectionArguments } from './selection.ts'
-import { sourceOptions } from './session.ts'
 
 export interface DumpDatabaseOptions {
   address: SourceAddress
@@ -82,18 +82,6 @@ function dumpArguments(
   ]
 }
 
-/** Without a home, libpq looks into the account's for certificates and passwords that are not for the lab. */
-function toolEnvironment(passFile: string | undefined): Record<string, string> {
-  return {
-    ...(passFile !== undefined && { PGPASSFILE: passFile }),
-    PGAPPNAME: 'dblab',
-    PGCONNECT_TIMEOUT: '15',
-    PGGSSENCMODE: 'disable',
-    PGOPTIONS: sourceOptions(),
-    HOME: '/nonexistent',
-  }
-}
-
 function whyStopped(
   error: ProvisionError,
   stopped: AbortSignal,
@@ -112,20 +100,15 @@ function whyStopped(
   )
 }
 
-const FULL = /No space left on device|Disk quota exceeded/i
-/** What libpq says of a connection that broke or was ended: src/interfaces/libpq/fe-misc.c, src/backend/tcop/postgres.c */
-const LOST =
-  /server closed the connection|connection to server .* failed|terminating connection|could not (receive|send) data|SSL SYSCALL|Connection (timed out|reset|refused)|no connection to the server|canceling statement due to conflict|shutting down|starting up/i
-
 function dumpError(database: string, code: number | undefined, summary: string): ProvisionError {
   const what = `${JSON.stringify(database)} could not be dumped: ${summary}`
   if (code === undefined) return new InterruptedError(`pg_dump of ${JSON.stringify(database)} was killed`)
-  if (LOST.test(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
+  if (isLost(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
   // The server's own words stand behind "ERROR:".
-  if (FULL.test(summary) && /ERROR:/.test(summary)) {
+  if (isNoSpace(summary) && /ERROR:/.test(summary)) {
     return new ProvisionError('FAILED', `the disk of the source is full: ${summary}`, { hint: 'Make room there.' })
   }
-  if (FULL.test(summary)) {
+  if (isNoSpace(summary)) {
     return new ProvisionError('NO_SPACE', what, {
       hint: 'The dump is kept in the pool until it is restored: make room, or make the pool larger.',
     })

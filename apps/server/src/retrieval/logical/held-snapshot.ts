@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { connectSource, explainQuery, type SourceLogin } from './session.ts'
+import { connectSource, explainQuery, type SourceLogin } from '../live/session.ts'
 
 /** A state of a source's database that its server keeps readable, for as long as this is not disposed. */
 export interface HeldSnapshot extends AsyncDisposable {

@@ -1,11 +1,11 @@
 import { type Account, IMPORT_ROLE, ProvisionError } from '@dblab/provision'
+import { describeAddress } from '../live/address.ts'
+import type { SourceLogin } from '../live/session.ts'
 import type { CheckedSource, Reporter, Source } from '../source.ts'
-import { describeAddress } from './address.ts'
 import { needDumpTools } from './client-tools.ts'
 import { LogicalFill } from './logical-fill.ts'
 import { type DatabaseFacts, examine, listDatabases } from './preflight.ts'
 import { isWhole, type Selection } from './selection.ts'
-import type { SourceLogin } from './session.ts'
 
 export interface LogicalOptions {
   login: SourceLogin
@@ -62,6 +62,7 @@ export class LogicalSource implements Source {
     }
     const sizeBytes = facts.reduce((sum, one) => sum + one.sizeBytes, 0)
     return {
+      brings: 'rows',
       databases: [main.name, ...others.map(({ name }) => name)],
       sample: false,
       message: `From ${login.address.host.startsWith('/') ? 'a server of this machine' : login.address.host}`,

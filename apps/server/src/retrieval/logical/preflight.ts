@@ -1,8 +1,8 @@
 import { ProvisionError, run } from '@dblab/provision'
 import type { Client } from 'pg'
+import { type SourceLogin, withSource } from '../live/session.ts'
 import type { TableSizes } from '../table-progress.ts'
 import { isWhole, type Selection } from './selection.ts'
-import { type SourceLogin, withSource } from './session.ts'
 
 /** What is known of a database before it is dumped. */
 export interface DatabaseFacts {

@@ -39,7 +39,11 @@ export function sourceOptions(): string {
  *
  * @throws ProvisionError INVALID for what its administrator must change; InterruptedError where it does not answer
  */
-export async function connectSource({ address, password }: SourceLogin, database: string): Promise<Client> {
+export async function connectSource(
+  { address, password }: SourceLogin,
+  database: string,
+  { replication = false } = {},
+): Promise<Client> {
   const secret = await password()
   for (const ssl of await tlsChoices(address)) {
     const client = new Client({
@@ -51,6 +55,7 @@ export async function connectSource({ address, password }: SourceLogin, database
       },
       options: sourceOptions(),
       application_name: 'dblab',
+      ...(replication && { replication: 'true' }),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
@@ -63,7 +68,7 @@ export async function connectSource({ address, password }: SourceLogin, database
     } catch (error) {
       await client.end().catch(() => undefined)
       if (isWithoutTls(error) && ssl !== false && address.sslMode === 'prefer') continue
-      throw explainConnection(error, address, database)
+      throw explainConnection(error, address, replication ? 'replication' : database)
     }
   }
   throw new Error('the last choice is returned or thrown')

@@ -1,0 +1,123 @@
+import { type ClientTool, findAllClientTools, ProvisionError, run } from '@dblab/provision'
+import type { Client } from 'pg'
+import { connectSource, explainQuery, type SourceLogin, withSource } from '../live/session.ts'
+
+/** What is known of a server before its files are copied. */
+export interface ClusterFacts {
+  serverMajor: number
+  isStandby: boolean
+  /** Of all databases that the role may see, in bytes. */
+  sizeBytes: number
+  /** Where its tablespaces are, there. */
+  tablespaces: { oid: number; location: string }[]
+  /** The name of the role with oid 10, which every cluster has. */
+  bootstrapRole: string
+}
+
+/**
+ * Looks at a server whose files are wanted: whether this role may have them, and whether the lab could run them.
+ *
+ * @param anyLocale that its text is sorted by another version of a locale is no reason to refuse
+ * @throws ProvisionError INVALID with what to run; InterruptedError
+ */
+export async function examineCluster(login: SourceLogin, anyLocale: boolean): Promise<ClusterFacts> {
+  const facts = await withSource(login, login.address.database, async (client) => {
+    const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
+    await requireReplication(client, login)
+    if (!anyLocale) await requireSameLibc(client, serverMajor)
+    const { rows } = await client.query<ClusterFacts>(`
+      SELECT pg_is_in_recovery() AS "isStandby",
+        (SELECT sum(pg_database_size(oid))::float8 FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')) AS "sizeBytes",
+        (SELECT coalesce(json_agg(json_build_object('oid', oid::bigint, 'location', pg_tablespace_location(oid))), '[]')
+          FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')) AS tablespaces,
+        (SELECT rolname FROM pg_roles WHERE oid = 10) AS "bootstrapRole"`)
+    const [row] = rows
+    if (!row) throw new Error('the source answered without a row')
+    return { ...row, serverMajor }
+  })
+  await requireReplicationLine(login)
+  return facts
+}
+
+/**
+ * pg_basebackup reads servers of its own version and older ones.
+ *
+ * @throws ProvisionError UNAVAILABLE
+ */
+export async function needBaseBackup(serverMajor: number): Promise<ClientTool> {
+  const tools = await findAllClientTools('pg_basebackup')
+  const tool = tools.toSorted((a, b) => a.major - b.major).find(({ major }) => major >= serverMajor)
+  if (tool) return tool
+  const here = tools.length === 0 ? 'there is none' : `here is ${tools.map(({ version }) => version).join(', ')}`
+  throw new ProvisionError(
+    'UNAVAILABLE',
+    `a source of PostgreSQL ${serverMajor} is copied with pg_basebackup ${serverMajor} or later, and on this machine ${here}`,
+    {
+      hint: `Install the package postgresql-client-${serverMajor} (apt.postgresql.org has it where the distribution does not).`,
+    },
+  )
+}
+
+async function requireReplication(client: Client, { address: { user } }: SourceLogin): Promise<void> {
+  const may = await value(client, 'SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user')
+  if (may !== true) {
+    throw invalid('the role may not copy the server', `Run there, as a superuser: ALTER ROLE "${user}" REPLICATION.`)
+  }
+  const level = await value(client, 'SHOW wal_level')
+  if (level === 'minimal') {
+    throw invalid(
+      'the source writes too little WAL for a copy (wal_level=minimal)',
+      'Set wal_level to replica there, and restart it.',
+    )
+  }
+  const senders = Number(await value(client, 'SHOW max_wal_senders'))
+  const busy = Number(await value(client, 'SELECT count(*) FROM pg_stat_replication'))
+  if (senders - busy < 2) {
+    throw invalid(
+      `the source has no two connections left for copies (max_wal_senders=${senders}, ${busy} in use)`,
+      'Raise max_wal_senders there, and restart it.',
+    )
+  }
+}
+
+/** Its pg_hba.conf has lines of their own for such connections. */
+async function requireReplicationLine(login: SourceLogin): Promise<void> {
+  const client = await connectSource(login, login.address.database, { replication: true })
+  try {
+    await client.query('IDENTIFY_SYSTEM')
+  } catch (error) {
+    throw explainQuery(error)
+  } finally {
+    await client.end()
+  }
+}
+
+/**
+ * glibc sorts differently from version to version, and indexes are in the order of the machine that made them. ICU's version is known once the data
+ * runs here. https://wiki.postgresql.org/wiki/Locale_data_changes
+ */
+async function requireSameLibc(client: Client, serverMajor: number): Promise<void> {
+  // Older ones have it of collations alone.
+  const ofDatabases = `SELECT datcollversion FROM pg_database WHERE datlocprovider = 'c' AND datcollversion IS NOT NULL`
+  const ofCollations = `SELECT collversion FROM pg_collation WHERE collprovider = 'c' AND collversion IS NOT NULL AND oid >= 16384`
+  const { rows } = await client.query<[string]>({
+    text: serverMajor >= 15 ? `${ofDatabases} UNION ${ofCollations}` : ofCollations,
+    rowMode: 'array',
+  })
+  const here = (await run(['getconf', 'GNU_LIBC_VERSION'])).stdout.replace(/^glibc\s+/, '').trim()
+  const others = rows.map(([version]) => version).filter((version) => version !== here)
+  if (others.length === 0) return
+  throw invalid(
+    `text of the source is sorted by glibc ${others.join(', ')}, and this machine has ${here}: indexes could miss rows`,
+    'Run the lab on the system that the source runs on, bring the data in as logical, or take it as it is with anyLocale: true.',
+  )
+}
+
+async function value(client: Client, sql: string): Promise<unknown> {
+  const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' })
+  return rows[0]?.[0]
+}
+
+function invalid(message: string, hint: string): ProvisionError {
+  return new ProvisionError('INVALID', message, { hint })
+}

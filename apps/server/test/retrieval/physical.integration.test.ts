@@ -1,0 +1,130 @@
+import { chown, mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isRoot } from '@dblab/provision/testbed'
+import { describe, expect, test } from 'vitest'
+import { eventually } from '../support/lab.ts'
+import { LiveSource } from './live-source.ts'
+import { FILL, load } from './load.ts'
+import { Standby } from './standby.ts'
+import { checksums, done, ended, inClone, labOf, lacking, needSource } from './world.ts'
+
+/** A source with two databases, whose role may copy it. */
+async function source(settings: Record<string, string> = {}): Promise<LiveSource> {
+  const made = await LiveSource.make(needSource(), { settings: { wal_keep_size: '1GB', ...settings } })
+  await made.query('postgres', 'ALTER ROLE dump REPLICATION')
+  await made.query('postgres', 'CREATE DATABASE shop')
+  await made.query('postgres', 'CREATE DATABASE stock')
+  for (const database of ['shop', 'stock']) await made.query(database, ...FILL)
+  return made
+}
+
+function physical(url: string, more: Record<string, unknown> = {}): Record<string, unknown> {
+  return { kind: 'physical', url, passwordEnv: 'DUMP_PASSWORD', ...more }
+}
+
+describe.skipIf(lacking !== '')(`a physical source${lacking}`, () => {
+  test('gives clones all of its databases as they were at one point of its log, while it is written to', async () => {
+    await using live = await source()
+    await using standby = await Standby.make(live)
+    await using lab = await labOf({ sources: [physical(live.url('shop'))] })
+    {
+      await using _load = load(live, 'shop')
+      await lab.start()
+      await done(lab)
+    }
+    await using client = lab.client()
+    const [run] = (await client.retrieval.get()).runs
+    const [, lsn, at] = /recovered to log (\S+) on timeline \d+, as of (\S+)/.exec(JSON.stringify(run?.log)) ?? []
+    await standby.replayTo(lsn ?? '')
+    const [snapshot] = await client.snapshots.list()
+    expect(snapshot).toMatchObject({
+      database: 'shop',
+      databases: ['postgres', 'shop', 'stock'],
+      postgresVersion: live.binaries.major,
+    })
+    expect(at).toContain(snapshot?.timestamp)
+    for (const database of ['shop', 'stock']) {
+      const reference = standby.client(database)
+      await reference.connect()
+      const wanted = await checksums(reference)
+      await reference.end()
+      expect(wanted).toHaveProperty('public.entries')
+      expect(await inClone(lab, database, checksums)).toEqual(wanted)
+    }
+    expect(await live.sessions()).toEqual([])
+    expect(await live.query('postgres', 'SELECT slot_name FROM pg_replication_slots')).toEqual([])
+    await expect(client.clones.create({ db: { username: 'postgres' } })).rejects.toMatchObject({
+      code: 'USERNAME_NOT_ALLOWED',
+    })
+  })
+
+  test('brings its tablespaces in, and leaves what it would reach out with behind', async () => {
+    await using live = await source()
+    const place = join(live.directory, 'other disk')
+    await mkdir(place)
+    if (isRoot) await chown(place, live.account.uid, live.account.gid)
+    await live.query('postgres', `CREATE TABLESPACE other LOCATION '${place}'`)
+    await live.query('shop', 'ALTER TABLE accounts SET TABLESPACE other')
+    const trace = join(live.directory, 'socket', 'archived')
+    await live.query(
+      'postgres',
+      `ALTER SYSTEM SET archive_command = 'touch ${trace}'`,
+      `ALTER SYSTEM SET archive_mode = 'on'`,
+    )
+    await live.query(
+      'shop',
+      `CREATE EXTENSION postgres_fdw`,
+      `CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'production')`,
+    )
+    await live.query('shop', `CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'app', password 'secret')`)
+    await using lab = await labOf({ sources: [physical(live.url('shop'))] })
+    await lab.start()
+    const run = await done(lab)
+    expect(run.log.map(({ message }) => message)).toContain('"shop": removed: user mapping of public for far')
+    const { rows } = await inClone(lab, 'shop', async (client) => {
+      await client.query(`INSERT INTO accounts VALUES (0, 'mine', 0)`)
+      return client.query('SELECT count(*)::int AS n FROM accounts')
+    })
+    expect(rows).toEqual([{ n: 20_001 }])
+    expect(await inClone(lab, 'shop', (client) => client.query('SELECT FROM accounts WHERE id = 0'))).toMatchObject({
+      rowCount: 0,
+    })
+    expect(await readdir(join(live.directory, 'socket'))).not.toContain('archived')
+  })
+
+  test.each([
+    ['a role that may not copy', 'ALTER ROLE dump NOREPLICATION', 'ALTER ROLE "dump" REPLICATION'],
+    ['a role that may not come in', 'ALTER ROLE dump NOLOGIN', 'CREATE ROLE'],
+  ])('refuses %s before anything is copied, and says what to run', async (_what, statement, hint) => {
+    await using live = await source()
+    await live.query('postgres', statement)
+    await using lab = await labOf({ sources: [physical(live.url('shop'))] })
+    await lab.start()
+    const { outcome, error, progress } = await ended(lab)
+    expect([outcome, error?.code, progress.step]).toEqual(['FAILED', 'INVALID', 'CHECK'])
+    expect(error?.hint).toContain(hint)
+  })
+
+  test('a copy that is stopped leaves the source and the lab as they were', async () => {
+    await using live = await source()
+    await live.query(
+      'shop',
+      `CREATE TABLE big AS SELECT repeat(md5(i::text), 30) AS t FROM generate_series(1, 60000) i`,
+    )
+    await using lab = await labOf({ sources: [physical(live.url('shop'), { maxRate: '1MB' })] })
+    await lab.start()
+    await using client = lab.client()
+    await eventually(
+      'it copies',
+      async () => ((await client.retrieval.get()).current?.progress.bytesDone ?? 0) > 0,
+      60_000,
+    )
+    const { current } = await client.retrieval.get()
+    expect(current?.progress).toMatchObject({ step: 'COPY', bytesTotal: expect.any(Number) })
+    expect(current?.progress.bytesTotal).toBeGreaterThan(60e6)
+    expect(await client.retrieval.cancel()).toMatchObject({ outcome: 'CANCELLED' })
+    await eventually('the source is free', async () => (await live.sessions()).length === 0)
+    expect(await live.query('postgres', 'SELECT slot_name FROM pg_replication_slots')).toEqual([])
+    expect(await readdir(join(lab.directory, '.dblab/pool/volumes'))).toEqual([])
+  })
+})
