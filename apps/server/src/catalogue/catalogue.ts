@@ -5,6 +5,7 @@ import { type CreateOptions, createDatabase, createInMemory, openDatabase } from
 import { IdempotencyStore } from './idempotency.ts'
 import { Reserve } from './reserve.ts'
 import { RunStore } from './runs.ts'
+import { type RowListener, watchRows } from './row-changes.ts'
 import { SnapshotStore } from './snapshots.ts'
 import { TokenStore } from './tokens.ts'
 import { VolumeStore } from './volumes.ts'
@@ -85,6 +86,11 @@ export class Catalogue {
   /** Grows with every change of a row by this process: who keeps it knows later whether there is anything new. */
   get changes(): number {
     return Number(this.#db.prepare('SELECT total_changes() AS n').get()?.n)
+  }
+
+  /** Tells of every row of these tables that is written from now on. To be called once. See `watchRows`. */
+  watchRows(tables: readonly ('clones' | 'snapshots' | 'tokens')[], listener: RowListener): void {
+    watchRows(this.#db, tables, listener)
   }
 
   /** Takes what the log holds into the file itself, as closing does. */
