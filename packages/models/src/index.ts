@@ -10,6 +10,7 @@ export type {
   UpdateCloneRequest,
 } from './clone.ts'
 export type { Error, ErrorCode } from './error.ts'
+export type { LabEvent, LabEventAction, LabEventType } from './event.ts'
 export type {
   Disk,
   Health,

@@ -7,6 +7,8 @@ export interface JobsOptions {
   queue: number
   /** How long one takes, as far as is known; 0 for not yet. */
   secondsEach?: () => number
+  /** Called when one that waited begins. */
+  begun?: (key: string) => void
 }
 
 /** A creation takes a moment; the recovery of a large clone may take many minutes. */
@@ -31,10 +33,15 @@ class Lane {
     this.#places = places
   }
 
+  /** True when who enters now has to wait. */
+  get isFull(): boolean {
+    return this.#running >= this.#places
+  }
+
   /** Undefined once it is closed. */
   async enter(key: string): Promise<Disposable | undefined> {
     if (!this.#open) return undefined
-    if (this.#running >= this.#places) return new Promise((wake) => this.#waiting.push({ key, wake }))
+    if (this.isFull) return new Promise((wake) => this.#waiting.push({ key, wake }))
     this.#running++
     return this.#place()
   }
@@ -176,8 +183,10 @@ export class Jobs {
 
   async #run(key: string, before: Promise<void> | undefined, lane: Lane, work: () => Promise<void>): Promise<void> {
     await before
+    const waits = lane.isFull
     using place = await lane.enter(key)
     if (!place) return
+    if (waits) this.#options.begun?.(key)
     try {
       await work()
     } catch (error) {

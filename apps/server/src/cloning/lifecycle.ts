@@ -54,20 +54,22 @@ export class CloneLifecycle {
   readonly firstCheckpoints: FirstCheckpoints
   readonly #options: LifecycleOptions
   readonly #unsafeBootId: string | null
-  #changed: (id: string) => void = () => {}
+  readonly #listeners: ((id: string) => void)[] = []
+  readonly #changed = (id: string) => {
+    for (const listener of this.#listeners) listener(id)
+  }
 
   constructor(options: LifecycleOptions) {
     this.#options = options
     this.#unsafeBootId = options.unsafe ? options.bootId : null
-    const changed = (id: string) => this.#changed(id)
     this.sizes = new CloneSizes(options)
     this.firstCheckpoints = new FirstCheckpoints(options)
-    this.restarts = new Restarts({ ...options, unsafeBootId: this.#unsafeBootId, changed })
+    this.restarts = new Restarts({ ...options, unsafeBootId: this.#unsafeBootId, changed: this.#changed })
   }
 
-  /** One listener, called whenever a clone's status may have changed. */
+  /** The listener is called whenever a clone's status may have changed. */
   onChange(listener: (id: string) => void): void {
-    this.#changed = listener
+    this.#listeners.push(listener)
   }
 
   async create(id: string, options: CreateOptions = {}): Promise<void> {

@@ -9,6 +9,8 @@ import { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { CloneMonitor } from '../cloning/monitor.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
+import { CatalogueEvents } from '../events/catalogue-events.ts'
+import { EventHub } from '../events/event-hub.ts'
 import type { Logger } from '../log.ts'
 import { LabelKeeper } from '../reconciler/label-keeper.ts'
 import { Reconciler } from '../reconciler/reconciler.ts'
@@ -64,14 +66,21 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     unsafe: isUnsafe(config),
   })
   const secondsEach = () => catalogue.clones.medianCreationSeconds()
-  const jobs = new Jobs({ concurrency, queue, secondsEach }, (error, id) => noteDefect(lifecycle, id, error, log))
+  const begun = (id: string) => changes.mayHaveChanged(id)
+  const jobs = new Jobs({ concurrency, queue, secondsEach, begun }, (error, id) =>
+    noteDefect(lifecycle, id, error, log),
+  )
   const clones = new CloneService({
     ...common,
     ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
     allowSuperusers: config.postgres.allowSuperusers,
     limits: config.clones,
   })
+  const hub = new EventHub()
+  const changes: CatalogueEvents = new CatalogueEvents({ catalogue, viewOf: (id) => clones.get(id), hub, log })
+  lifecycle.onChange((id) => changes.mayHaveChanged(id))
   return {
+    ...{ hub, changes },
     ...{ provisioner, ports, disk, jobs, clones, sizes: lifecycle.sizes, firstCheckpoints: lifecycle.firstCheckpoints },
     snapshots: new SnapshotService({ ...common, jobs }),
     labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),
