@@ -3,6 +3,8 @@ import type { Access } from './access/access.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
 import type { CloneService } from './cloning/clone-service.ts'
 import type { RetrievalService } from './retrieval/retrieval-service.ts'
+import type { EventHub } from './events/event-hub.ts'
+import type { OpenStreams } from './events/open-streams.ts'
 import type { SnapshotService } from './snapshots/snapshot-service.ts'
 import type { StatusService } from './status/status-service.ts'
 
@@ -12,6 +14,8 @@ export interface Services {
   snapshots: SnapshotService
   retrieval: RetrievalService
   status: StatusService
+  /** Where everything that happens is told, and who follows it. */
+  events: { hub: EventHub; streams: OpenStreams }
   access: Access
   catalogue: Catalogue
 }

@@ -8,8 +8,11 @@ type NamesAt<P extends keyof paths & string, M extends Method = Method> = M exte
     : `${Uppercase<M>} ${P}`
   : never
 
+/** Its answer does not end: `lab.events()` reads it. */
+type Streamed = 'GET /events'
+
 /** Every operation of the API by its name, such as `'GET /clone/{id}'`: straight from the server's document. */
-export type OperationName = { [P in keyof paths & string]: NamesAt<P> }[keyof paths & string]
+export type OperationName = Exclude<{ [P in keyof paths & string]: NamesAt<P> }[keyof paths & string], Streamed>
 
 type OperationOf<N extends OperationName> = N extends `${infer M} ${infer P extends keyof paths & string}`
   ? Exclude<paths[P][Lowercase<M> & Method], undefined>

@@ -5,6 +5,7 @@ import type { Act } from './act.ts'
 import type { AuditQuery } from './audit-log.ts'
 import { NOBODY, scopeOf } from './caller.ts'
 import { CallerClones } from './caller-clones.ts'
+import { CallerEvents } from './caller-events.ts'
 import { CallerSnapshots } from './caller-snapshots.ts'
 import { CallerTokens } from './caller-tokens.ts'
 
@@ -14,6 +15,7 @@ export interface CallerServices {
   snapshots: CallerSnapshots
   tokens: CallerTokens
   retrieval: Pick<RetrievalService, 'view' | 'refresh' | 'cancel'>
+  events: CallerEvents
   audit: { list(query: AuditQuery): AuditEntry[] }
   status: { status(): Instance; health(): Health }
 }
@@ -21,12 +23,14 @@ export interface CallerServices {
 /** @param act undefined for what takes no token */
 export function callerServices(services: Services, act: Act | undefined): CallerServices {
   const { clones, snapshots, retrieval, status, access, catalogue } = services
+  const { clones, snapshots, status, events, access, catalogue } = services
   const caller = act?.caller ?? NOBODY
   return {
     clones: new CallerClones(clones, catalogue, caller, act),
     snapshots: new CallerSnapshots(snapshots, catalogue, caller, act),
     tokens: new CallerTokens(access.tokens, act),
     retrieval,
+    events: new CallerEvents(events, catalogue, caller),
     audit: access.audit,
     status: {
       status: () => status.status({ tokenId: scopeOf(caller) }),

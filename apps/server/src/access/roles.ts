@@ -11,6 +11,7 @@ const leastRoles: Readonly<Record<string, Role>> = {
   CloneList: 'viewer',
   CloneGet: 'viewer',
   SnapshotList: 'viewer',
+  EventWatch: 'viewer',
   CloneCreate: 'member',
   CloneUpdate: 'member',
   CloneReset: 'member',

@@ -2,6 +2,7 @@ import { failPoint, type Provisioner } from '@dblab/provision'
 import { openAccess } from '../access/access.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Config } from '../config/schema.ts'
+import { OpenStreams } from '../events/open-streams.ts'
 import type { Logger } from '../log.ts'
 import type { Services } from '../services.ts'
 import { standingWarnings } from '../status/standing-warnings.ts'
@@ -64,6 +65,8 @@ export async function openLab({ config, token, environment, version, log }: LabO
   const access = stack.use(openAccess({ config, catalogue, lost, firstToken: kept.token, log }))
   const core = await makeCore({ config, foundations, catalogue, lost, audit: access.audit, log })
   const { clones, snapshots, disk, jobs, monitor, provisioner } = core
+  const { clones, snapshots, disk, jobs, monitor, ports, provisioner, hub } = core
+  stack.use(core.changes)
   await disk.refresh()
   // For what the end of the jobs has changed.
   if (lost === undefined) stack.defer(() => core.labels.round())
@@ -111,6 +114,7 @@ export async function openLab({ config, token, environment, version, log }: LabO
   const whole = stack.move()
   return {
     services: { clones, snapshots, retrieval, status, access, catalogue },
+    services: { clones, snapshots, status, events: { hub, streams: new OpenStreams() }, access, catalogue },
     firstToken: kept.token,
     ...{ foundations, catalogue, provisioner, core },
     readOnly: lost !== undefined,

@@ -34,6 +34,7 @@ const steps: Step[] = [
   { operation: 'CloneList', least: 'viewer', status: 200, request: () => ['GET', '/clones'] },
   { operation: 'StatusStatus', least: 'viewer', status: 200, request: () => ['GET', '/status'] },
   { operation: 'SnapshotList', least: 'viewer', status: 200, request: () => ['GET', '/snapshots'] },
+  { operation: 'EventWatch', least: 'viewer', status: 200, request: () => ['GET', '/events'] },
   {
     operation: 'CloneUpdate',
     least: 'member',

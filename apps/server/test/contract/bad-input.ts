@@ -114,6 +114,10 @@ export function badInput(api: () => Api, bodyLimit: number): void {
     test.each([
       ['GET', `/clones?status=${CANARY}`, 'INVALID_REQUEST'],
       ['GET', '/clones?project=a&project=b', 'INVALID_REQUEST'],
+      ['GET', `/events?types=clone,${CANARY}`, 'INVALID_REQUEST'],
+      ['GET', '/events?types=clone&types=snapshot', 'INVALID_REQUEST'],
+      ['GET', `/events?clone=${CANARY.repeat(10)}`, 'INVALID_REQUEST'],
+      ['GET', `/events?since=${CANARY}`, 'INVALID_REQUEST'],
       ['GET', `/clone/${CANARY}%`, 'INVALID_REQUEST'],
       ['GET', `/clone/${CANARY}%E0%A4%A`, 'INVALID_REQUEST'],
       ['GET', `/clone/${CANARY}%00`, 'CLONE_NOT_FOUND'],

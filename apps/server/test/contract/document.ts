@@ -2,6 +2,8 @@ import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import { expect } from 'vitest'
 
+export const EVENT_STREAM = 'text/event-stream'
+
 interface Operation {
   operationId: string
   responses: Record<string, { content?: Record<string, unknown> }>
@@ -49,8 +51,12 @@ export class Document {
       expect(text, 'an answer without a body').toBe('')
       return
     }
-    const at = ['paths', template ?? '', key, 'responses', name, 'content', 'application/json', 'schema']
-    this.#expectValid(`#/${at.map(pointer).join('/')}`, text, `${method} ${path}`)
+    const media = responses[name].content[EVENT_STREAM] ? EVENT_STREAM : 'application/json'
+    const at = ['paths', template ?? '', key, 'responses', name, 'content', media, 'schema']
+    const schema = `#/${at.map(pointer).join('/')}`
+    const parts = media === EVENT_STREAM ? dataOf(text) : [text]
+    expect(parts, `${method} ${path} had nothing to say`).not.toEqual([])
+    for (const part of parts) this.#expectValid(schema, part, `${method} ${path}`)
   }
 
   #template(path: string): string | undefined {
@@ -66,6 +72,11 @@ export class Document {
     validate(JSON.parse(text))
     expect(validate.errors ?? [], `${what} differs from the document`).toEqual([])
   }
+}
+
+/** The data of each event of a stream. */
+function dataOf(text: string): string[] {
+  return [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => data ?? '')
 }
 
 /** https://datatracker.ietf.org/doc/html/rfc6901#section-6, in a URI's fragment. */

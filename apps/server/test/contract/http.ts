@@ -95,8 +95,16 @@ export function httpContract(api: () => Api): void {
       expect((await head(api(), '/clone/nope')).status).toBe(404)
     })
 
+    test('HEAD of the events has the headers of the stream, and ends', async () => {
+      const { status, headers, text } = await head(api(), '/events')
+      expect([status, text, headers.get('Content-Type')]).toEqual([200, '', 'text/event-stream; charset=utf-8'])
+      expect(headers.get('Cache-Control')).toBe('no-store, no-transform')
+      expect(headers.get('X-Accel-Buffering')).toBe('no')
+    })
+
     test.each([
       ['/status', 'GET, HEAD'],
+      ['/events', 'GET, HEAD'],
       ['/clone', 'POST'],
       ['/clone/nope', 'GET, HEAD, PATCH, DELETE'],
       ['/openapi.json', 'GET, HEAD'],

@@ -94,6 +94,8 @@ export async function trickle(url: string, start: string, everyMs = 150): Promis
 function isWhole({ status, headers, text, head }: Parsed, bodyless: boolean): boolean {
   if (!head) return false
   if (bodyless || status === 204 || status === 304) return true
+  // It goes on until its reader leaves.
+  if (headers.get('Content-Type')?.startsWith('text/event-stream')) return text !== ''
   const length = headers.get('Content-Length')
   return length !== null && Buffer.byteLength(text) >= Number(length)
 }
