@@ -18,11 +18,16 @@ export function readAnswer(context: RequestContext, response: TransportResponse,
   if (success && (status === 204 || status === 205)) return undefined
   const json = parseJson(body)
   if (success && json !== undefined) return json.value
-  throw new LabApiError({
+  throw refusal(context, response, secrets)
+}
+
+/** What an answer that is not the one that was asked for says. */
+export function refusal(context: RequestContext, response: TransportResponse, secrets: readonly string[]): LabApiError {
+  return new LabApiError({
     ...context,
-    status,
+    status: response.status,
     retryAfterSeconds: retryAfter(response.header('retry-after')),
-    ...describe(json?.value, response, secrets),
+    ...describe(parseJson(response.body)?.value, response, secrets),
   })
 }
 

@@ -1,14 +1,19 @@
-import { readAnswer } from './answer.ts'
+import { readAnswer, refusal } from './answer.ts'
 import { Deadline, sleep, within } from './deadline.ts'
 import { LabConnectionError, type RequestContext } from './errors.ts'
 import type { Answer, Input, OperationName } from './operation.ts'
 import { retryDelayMs } from './retry.ts'
-import type { Transport, TransportResponse } from './transport.ts'
+import type { Transport, TransportResponse, TransportStream } from './transport.ts'
 
 /** How long one request may take with its retries, where the caller says nothing. */
 const DEFAULT_TIMEOUT_MS = 30_000
 
 const DEFAULT_RETRIES = 4
+
+const EVENT_STREAM = 'text/event-stream'
+
+/** Of an answer that is no stream after all, so much is read, in characters: whole errors of the lab are smaller. */
+const LONGEST_REFUSAL = 20_000
 
 export interface ClientOptions {
   /** Where the lab is: http or https, with or without a path prefix and a trailing slash. */
@@ -62,6 +67,7 @@ export class Client {
   readonly #headers: Record<string, string>
   readonly #retries: number
   readonly #timeoutMs: number | undefined
+  readonly #closing = new AbortController()
 
   /** @throws TypeError for an address or a token that can't be used; its message doesn't hold them */
   constructor({ url, token, timeoutMs, retries, userAgent }: ClientOptions, transport: Transport) {
@@ -123,7 +129,33 @@ export class Client {
     }
   }
 
+  /**
+   * A GET whose answer goes on, sent once: the answer as it comes.
+   *
+   * @param signal ends it; whoever stops reading early aborts it
+   * @throws LabApiError when it is refused, or is no event stream; LabConnectionError; TypeError for a transport that can't
+   */
+  async stream(path: string, input: Omit<AnyInput, 'body'>, signal: AbortSignal): Promise<AsyncIterable<string>> {
+    const { stream } = this.#transport
+    if (!stream) throw new TypeError('the transport of this lab has no stream()')
+    const context = { method: 'GET', path }
+    const headers = { ...this.#headersOf(input), accept: EVENT_STREAM }
+    const request = { method: 'GET', url: this.#urlOf(context, input), headers, body: undefined, signal }
+    const response = await this.#carry(context, signal, () => stream.call(this.#transport, request))
+    const isStream = response.header('content-type')?.startsWith(EVENT_STREAM) ?? false
+    if (response.status === 200 && isStream) return response.body
+    const body = await this.#carry(context, signal, () => beginningOf(response))
+    throw refusal(context, { ...response, body }, [this.#token ?? ''])
+  }
+
+  /** Aborts when the lab is closed. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  /** Ends streams at once; calls that are under way end in their own time. */
   close(): Promise<void> {
+    this.#closing.abort()
     return this.#transport.close()
   }
 
@@ -134,15 +166,29 @@ export class Client {
     cut: AbortSignal,
   ): Promise<TransportResponse> {
     deadline.signal.throwIfAborted()
-    const url = new URL(this.#base.origin + this.#prefix + context.path)
-    for (const [name, value] of defined(input.query)) url.searchParams.set(name, value)
-    const headers: Record<string, string> = { ...this.#headers, ...Object.fromEntries(defined(input.header)) }
+    const headers = this.#headersOf(input)
     const body = input.body === undefined ? undefined : JSON.stringify(input.body)
     if (body !== undefined) headers['content-type'] = 'application/json'
+    const request = { method: context.method, url: this.#urlOf(context, input), headers, body, signal: cut }
+    return this.#carry(context, deadline.signal, () => this.#transport.send(request))
+  }
+
+  #urlOf({ path }: RequestContext, { query }: AnyInput): string {
+    const url = new URL(this.#base.origin + this.#prefix + path)
+    for (const [name, value] of defined(query)) url.searchParams.set(name, value)
+    return url.href
+  }
+
+  #headersOf({ header }: AnyInput): Record<string, string> {
+    return { ...this.#headers, ...Object.fromEntries(defined(header)) }
+  }
+
+  /** @throws the signal's reason once it has aborted, else a LabConnectionError */
+  async #carry<T>(context: RequestContext, signal: AbortSignal, carry: () => Promise<T>): Promise<T> {
     try {
-      return await this.#transport.send({ method: context.method, url: url.href, headers, body, signal: cut })
+      return await carry()
     } catch (error) {
-      deadline.signal.throwIfAborted()
+      signal.throwIfAborted()
       throw new LabConnectionError(context, this.#base.origin, error)
     }
   }
@@ -180,6 +226,15 @@ function fillPath(template: string, parameters: Record<string, unknown>): string
 /** PATCH is not: sent twice, it could undo what somebody else changed in between. */
 function isRepeatable(method: string, header: Record<string, unknown> = {}): boolean {
   return method === 'GET' || method === 'DELETE' || (method === 'POST' && header['Idempotency-Key'] !== undefined)
+}
+
+async function beginningOf({ body }: TransportStream): Promise<string> {
+  let text = ''
+  for await (const chunk of body) {
+    text += chunk
+    if (text.length > LONGEST_REFUSAL) break
+  }
+  return text
 }
 
 function defined(values: Record<string, unknown> = {}): [string, string][] {

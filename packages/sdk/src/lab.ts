@@ -1,6 +1,7 @@
 import { Audit } from './audit.ts'
 import { type CallArguments, type CallOptions, Client, type ClientOptions } from './client.ts'
 import { Clones } from './clones.ts'
+import { type EventOptions, LabEvents } from './events.ts'
 import type { Answer, OperationName } from './operation.ts'
 import { Retrieval } from './retrieval.ts'
 import type { Health, Instance } from './schema.gen.ts'
@@ -53,6 +54,25 @@ export class Lab implements AsyncDisposable {
   }
 
   /**
+   * What happens in the lab, as it happens: an event for every change of a clone or a snapshot.
+   *
+   * The first is a `resync`: what is read after it, and changed by what follows, is up to date. It comes again whenever changes were missed.
+   * Goes on behind the last event when the connection is cut or the server is started again, however long that takes. Ends with a `break`,
+   * `return()`, and when the lab is closed.
+   *
+   * @throws LabApiError, such as UNAUTHORIZED once the token ends; LabConnectionError for an address where no lab will be; the signal's reason; TypeError for a
+   * lastEventId that can't be sent
+   * @example
+   * for await (const { type, clone } of lab.events({ types: ['clone'] })) {
+   *   if (type === 'resync') show(await lab.clones.list())
+   *   else if (clone) console.log(clone.id, clone.status.code)
+   * }
+   */
+  events(options: EventOptions = {}): LabEvents {
+    return new LabEvents(this.#client, options)
+  }
+
+  /**
    * Any operation of the API as it is, by its name: the answer at once, nothing waited for.
    *
    * @throws LabApiError, LabConnectionError, LabTimeoutError, the signal's reason
@@ -63,7 +83,7 @@ export class Lab implements AsyncDisposable {
     return this.#client.call(...args)
   }
 
-  /** Lets go of the connections, once what is under way has ended. Twice is fine. */
+  /** Ends the events, and lets go of the connections once what is under way has ended. Twice is fine. */
   close(): Promise<void> {
     return this.#client.close()
   }

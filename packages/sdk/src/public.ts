@@ -12,6 +12,8 @@ export {
   LabTimeoutError,
   RefreshFailedError,
 } from './errors.ts'
+export { CloneFailedError, isLabApiError, LabApiError, LabConnectionError, LabTimeoutError } from './errors.ts'
+export type { EventFilter, EventOptions, LabEvents } from './events.ts'
 export { type FetchTransportOptions, fetchTransport } from './fetch.ts'
 export { Lab } from './lab.ts'
 export type { Answer, Input, OperationName } from './operation.ts'
@@ -34,6 +36,9 @@ export type {
   Instance,
   InstanceStatus,
   InstanceStatusCode,
+  LabEvent,
+  LabEventAction,
+  LabEventType,
   PassedOverDriver,
   Pool,
   paths,
@@ -61,4 +66,4 @@ export type {
 export { errorCodeValues as errorCodes } from './schema.gen.ts'
 export type { Snapshots } from './snapshots.ts'
 export type { CreateTokenInput, Tokens } from './tokens.ts'
-export type { Transport, TransportRequest, TransportResponse } from './transport.ts'
+export type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts'

@@ -55,6 +55,60 @@ describe.each<[string, () => Transport]>([
     expect(stub.requests('GET /elsewhere')).toHaveLength(0)
   })
 
+  describe('as a stream', () => {
+    const stream = async (controller = new AbortController()) => {
+      const { signal } = controller
+      const request = { method: 'GET', url: `${stub.url}/x`, headers: {}, body: undefined, signal }
+      const answer = await transport.stream?.(request)
+      if (!answer) throw new Error('it has no streams')
+      return { ...answer, chunks: answer.body[Symbol.asyncIterator]() }
+    }
+
+    it('gives an answer as it comes, characters whole however they are cut', async () => {
+      const parts = [Buffer.from('one'), Buffer.from('€').subarray(0, 1), Buffer.from('€').subarray(1)]
+      let proceed = () => {}
+      stub.on('GET /x', {
+        stream: (response) => {
+          proceed = () => {
+            if (parts.length > 0) response.write(parts.shift())
+            else response.end()
+          }
+          proceed()
+        },
+      })
+      const { status, header, chunks } = await stream()
+      expect([status, header('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
+      let text = ''
+      for (let part = await chunks.next(); !part.done; part = await chunks.next()) {
+        text += part.value
+        proceed()
+        // Nothing of half a character comes before its rest.
+        if (parts.length > 0) setTimeout(proceed, 20)
+      }
+      expect(text).toBe('one€')
+    })
+
+    it('throws when it is cut', async () => {
+      stub.on('GET /x', { stream: (response) => response.write('begun', () => response.destroy()) })
+      const { chunks } = await stream()
+      const read = async () => {
+        while (!(await chunks.next()).done);
+      }
+      expect(await rejection(read())).toBeInstanceOf(Error)
+    })
+
+    it('lets the connection go when the signal aborts', async () => {
+      stub.on('GET /x', { stream: (response) => void response.write('begun') })
+      const controller = new AbortController()
+      const { chunks } = await stream(controller)
+      expect((await chunks.next()).value).toBe('begun')
+      const pending = rejection(chunks.next())
+      controller.abort()
+      expect(await pending).toBeInstanceOf(Error)
+      await expect.poll(() => stub.connections()).toBe(0)
+    })
+  })
+
   it('can be closed twice', async () => {
     await transport.close()
     await transport.close()

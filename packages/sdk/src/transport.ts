@@ -11,12 +11,20 @@ export interface TransportRequest {
   signal: AbortSignal
 }
 
-export interface TransportResponse {
+interface TransportAnswer {
   status: number
   /** A header by its name in lower case. */
   header(name: string): string | undefined
+}
+
+export interface TransportResponse extends TransportAnswer {
   /** The whole body. */
   body: string
+}
+
+export interface TransportStream extends TransportAnswer {
+  /** The body as it comes. Throws when it is cut, and when the request's signal aborts. Whoever stops reading it early aborts that. */
+  body: AsyncIterable<string>
 }
 
 /** What carries requests to the lab. One for Node (`undiciTransport`) and one for browsers (`fetchTransport`) are at hand. */
@@ -27,6 +35,11 @@ export interface Transport {
    * `code`.
    */
   send(request: TransportRequest): Promise<TransportResponse>
+  /**
+   * The same for an answer that goes on: resolves when its headers are there. A transport without it has no `lab.events()`, and waits by
+   * asking.
+   */
+  stream?(request: TransportRequest): Promise<TransportStream>
   /** Lets go of idle connections, once what is under way has ended. Twice is fine. */
   close(): Promise<void>
 }

@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici'
-import type { Transport } from './transport.ts'
+import type { Transport, TransportRequest } from './transport.ts'
 
 /** How long a TCP and TLS connection may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000
@@ -17,15 +17,23 @@ export function undiciTransport({ ca }: UndiciTransportOptions = {}): Transport 
     headersTimeout: 0,
     bodyTimeout: 0,
   })
+  const exchange = async ({ method, url, headers, body, signal }: TransportRequest) => {
+    const answer = await request(url, { dispatcher: agent, method, headers, signal, body: body ?? null })
+    const header = (name: string) => {
+      const value = answer.headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    }
+    return { status: answer.statusCode, header, body: answer.body }
+  }
   let closed: Promise<void> | undefined
   return {
-    async send({ method, url, headers, body, signal }) {
-      const answer = await request(url, { dispatcher: agent, method, headers, signal, body: body ?? null })
-      const header = (name: string) => {
-        const value = answer.headers[name]
-        return Array.isArray(value) ? value.join(', ') : value
-      }
-      return { status: answer.statusCode, header, body: await answer.body.text() }
+    async send(sent) {
+      const answer = await exchange(sent)
+      return { ...answer, body: await answer.body.text() }
+    },
+    async stream(sent) {
+      const answer = await exchange(sent)
+      return { ...answer, body: answer.body.setEncoding('utf8') }
     },
     close() {
       closed ??= agent.close()

@@ -21,13 +21,21 @@ export interface Reply {
   body?: unknown
 }
 
+/** An answer that goes on, written as it goes. */
+export interface Streaming {
+  stream(response: ServerResponse): void
+}
+
 /** `cut`: the connection is closed without an answer; `half`: in the middle of one; `silent`: there is never an answer. */
-export type Behaviour = Reply | 'cut' | 'half' | 'silent'
+export type Behaviour = Reply | Streaming | 'cut' | 'half' | 'silent'
 export type Handler = Behaviour | ((request: Received) => Behaviour | Promise<Behaviour>)
 
 /** A server on a real socket that answers as it is told, and remembers what it was asked. */
 export class StubLab implements AsyncDisposable {
+  /** All but those for events. */
   readonly received: Received[] = []
+  /** Those for events. Unless told otherwise, this is a server that has none. */
+  readonly streams: Received[] = []
   readonly #queues = new Map<string, Handler[]>()
   readonly #server = createServer(((request, response) => {
     const url = new URL(request.url ?? '/', 'http://stub')
@@ -40,7 +48,8 @@ export class StubLab implements AsyncDisposable {
         body: body === '' ? undefined : JSON.parse(body),
         at: performance.now(),
       }
-      this.received.push(one)
+      if (one.path === '/events') this.streams.push(one)
+      else this.received.push(one)
       reply(response, await this.#answerTo(one))
     })
   }) satisfies RequestListener)
@@ -91,6 +100,11 @@ function reply(response: ServerResponse, behaviour: Behaviour): void {
   if (behaviour === 'silent') return
   if (behaviour === 'cut') {
     response.destroy()
+    return
+  }
+  if (typeof behaviour === 'object' && 'stream' in behaviour) {
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+    behaviour.stream(response)
     return
   }
   if (behaviour === 'half') {
