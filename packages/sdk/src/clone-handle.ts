@@ -1,6 +1,6 @@
 import type { CallOptions, Client } from './client.ts'
 import { toUpdateRequest, type UpdateCloneInput } from './clone-input.ts'
-import { type Pace, waitUntilGone, waitUntilReady } from './clone-wait.ts'
+import { type Waits, waitUntilGone, waitUntilReady } from './clone-wait.ts'
 import { within } from './deadline.ts'
 import { CloneFailedError, isLabApiError } from './errors.ts'
 import type { Clone, CloneDatabase, CloneStatus } from './schema.gen.ts'
@@ -17,15 +17,15 @@ import { WAIT_TIMEOUT_MS } from './timeouts.ts'
  */
 export class CloneHandle implements Clone, AsyncDisposable {
   readonly #client: Client
-  readonly #pace: Pace
+  readonly #waits: Waits
   readonly #password: string | undefined
   #clone: Clone
 
   /** Made by `lab.clones`. */
-  constructor(client: Client, clone: Clone, pace: Pace, password?: string) {
+  constructor(client: Client, clone: Clone, waits: Waits, password?: string) {
     this.#client = client
     this.#clone = clone
-    this.#pace = pace
+    this.#waits = waits
     this.#password = password
   }
 
@@ -126,7 +126,7 @@ export class CloneHandle implements Clone, AsyncDisposable {
    */
   async reset(to: { snapshot?: string } = {}, options: CallOptions = {}): Promise<this> {
     const deadline = this.#client.deadline(`resetting clone ${this.id}`, options, WAIT_TIMEOUT_MS)
-    const wait = { deadline, pace: this.#pace, retries: options.retries }
+    const wait = { ...this.#waits, deadline, retries: options.retries }
     await within(deadline, async () => {
       this.#clone = await this.#client.send(
         deadline,
@@ -148,7 +148,7 @@ export class CloneHandle implements Clone, AsyncDisposable {
    */
   async delete(options: CallOptions = {}): Promise<void> {
     try {
-      await deleteClone(this.#client, this.id, this.#pace, options)
+      await deleteClone(this.#client, this.id, this.#waits, options)
     } catch (error) {
       if (!isLabApiError(error, 'CLONE_NOT_FOUND')) throw error
     }
@@ -174,10 +174,10 @@ export class CloneHandle implements Clone, AsyncDisposable {
 }
 
 /** @throws LabApiError CLONE_NOT_FOUND when there was none to begin with */
-export async function deleteClone(client: Client, id: string, pace: Pace, options: CallOptions): Promise<void> {
+export async function deleteClone(client: Client, id: string, waits: Waits, options: CallOptions): Promise<void> {
   const deadline = client.deadline(`deleting clone ${id}`, options, WAIT_TIMEOUT_MS)
   await within(deadline, async () => {
     const clone = await client.send(deadline, 'DELETE /clone/{id}', { path: { id } }, options)
-    await waitUntilGone(client, clone, { deadline, pace, retries: options.retries })
+    await waitUntilGone(client, clone, { ...waits, deadline, retries: options.retries })
   })
 }

@@ -1,7 +1,8 @@
 import type { CallOptions, Client } from './client.ts'
 import { CloneHandle, deleteClone } from './clone-handle.ts'
 import { type CreateCloneInput, randomHex, toCreateRequest } from './clone-input.ts'
-import { defaultPace, type Pace, waitUntilReady } from './clone-wait.ts'
+import { defaultPace, type Pace, type Waits, waitUntilReady } from './clone-wait.ts'
+import { CloneWatch } from './clone-watch.ts'
 import { Deadline, withGrace, within } from './deadline.ts'
 import { isLabApiError } from './errors.ts'
 import type { Input } from './operation.ts'
@@ -30,12 +31,12 @@ export type CloneFilter = NonNullable<Input<'GET /clones'>['query']>
 /** The lab's clones: `lab.clones`. */
 export class Clones {
   readonly #client: Client
-  readonly #pace: Pace
+  readonly #waits: Waits
 
   /** Made by a Lab. */
   constructor(client: Client, pace: Pace = defaultPace) {
     this.#client = client
-    this.#pace = pace
+    this.#waits = { pace, watch: new CloneWatch(client, pace) }
   }
 
   /**
@@ -60,13 +61,13 @@ export class Clones {
     const clone = await within(deadline, () =>
       this.#make(request, deadline, { keepOnFailure, retries: options.retries }),
     )
-    return new CloneHandle(this.#client, clone, this.#pace, body.db.password)
+    return new CloneHandle(this.#client, clone, this.#waits, body.db.password)
   }
 
   /** The clones there are, oldest first. Their handles know no password. */
   async list(filter: CloneFilter = {}, options: CallOptions = {}): Promise<CloneHandle[]> {
     const clones = await this.#client.call('GET /clones', { query: filter }, options)
-    return clones.map((clone) => new CloneHandle(this.#client, clone, this.#pace))
+    return clones.map((clone) => new CloneHandle(this.#client, clone, this.#waits))
   }
 
   /** @throws LabApiError CLONE_NOT_FOUND */
@@ -74,7 +75,7 @@ export class Clones {
     return new CloneHandle(
       this.#client,
       await this.#client.call('GET /clone/{id}', { path: { id } }, options),
-      this.#pace,
+      this.#waits,
     )
   }
 
@@ -86,7 +87,7 @@ export class Clones {
    * CLONE_PROTECTED; CloneFailedError when the deletion failed; LabTimeoutError
    */
   delete(id: string, options: CallOptions = {}): Promise<void> {
-    return deleteClone(this.#client, id, this.#pace, options)
+    return deleteClone(this.#client, id, this.#waits, options)
   }
 
   async #make(
@@ -94,13 +95,13 @@ export class Clones {
     deadline: Deadline,
     { keepOnFailure, retries }: MakeOptions,
   ): Promise<Clone> {
-    const graceMs = keepOnFailure ? 0 : this.#pace.graceMs
+    const graceMs = keepOnFailure ? 0 : this.#waits.pace.graceMs
     const made = await withGrace(deadline.signal, graceMs, (cut) =>
       this.#client.send(deadline, 'POST /clone', request, { retries, cut }),
     )
     try {
       deadline.signal.throwIfAborted()
-      return await waitUntilReady(this.#client, made, { deadline, pace: this.#pace, retries })
+      return await waitUntilReady(this.#client, made, { deadline, ...this.#waits, retries })
     } catch (error) {
       if (!keepOnFailure) await this.#discard(made, error)
       throw error
@@ -110,7 +111,7 @@ export class Clones {
   /** Sees that what did not become ready will be gone; does not wait until it is. */
   async #discard({ id, protected: isProtected }: Clone, failure: unknown): Promise<void> {
     const path = { id }
-    const deadline = new Deadline(`deleting clone ${id}`, this.#pace.discardMs)
+    const deadline = new Deadline(`deleting clone ${id}`, this.#waits.pace.discardMs)
     try {
       await within(deadline, async () => {
         if (isProtected) await this.#client.send(deadline, 'PATCH /clone/{id}', { path, body: { protected: false } })
