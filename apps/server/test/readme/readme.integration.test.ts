@@ -48,20 +48,40 @@ describe('the README', { timeout: 60_000 }, () => {
     },
   )
 
-  test('runs its example of the SDK, and leaves no clone', async () => {
+  /** Runs a block that uses the SDK, to its end or until it has printed so much. */
+  async function sdkExample(name: string, { stopAt }: { stopAt?: RegExp } = {}): Promise<string> {
     const directory = await mkdtemp(join(tmpdir(), 'dblab-readme-'))
     try {
       await writeFile(join(directory, 'package.json'), '{"type":"module"}')
       await symlink(join(server, 'node_modules'), join(directory, 'node_modules'))
-      await writeFile(join(directory, 'example.ts'), block('sdk'))
+      await writeFile(join(directory, 'example.ts'), block(name))
       const token = (await lab.readDataFile('token')).trim()
       const env = { DBLAB_URL: lab.url, DBLAB_TOKEN: token }
-      const { stdout } = await execute(process.execPath, [join(directory, 'example.ts')], { env })
-      expect(stdout).toMatch(/orders: \d+/)
-      expect(await (await lab.fetch('/clones', { token })).json()).toEqual([])
+      const running = execute(process.execPath, [join(directory, 'example.ts')], { env })
+      let printed = ''
+      running.child.stdout?.on('data', (chunk) => {
+        printed += chunk
+        if (stopAt?.test(printed)) running.child.kill()
+      })
+      const stopped = stopAt === undefined ? undefined : (error: { stdout: string }) => error
+      return (await running.catch(stopped)).stdout
     } finally {
       await rm(directory, { recursive: true })
     }
+  }
+
+  test('runs its example of the SDK, and leaves no clone', async () => {
+    expect(await sdkExample('sdk')).toMatch(/orders: \d+/)
+    const token = (await lab.readDataFile('token')).trim()
+    expect(await (await lab.fetch('/clones', { token })).json()).toEqual([])
+  })
+
+  test('follows what happens by curl and by the SDK', async () => {
+    const env = 'export DBLAB_URL=http://127.0.0.1:2345 DBLAB_TOKEN=$(cat .dblab/token)'
+    // It would go on for ever: 28 is what curl says when its time is over.
+    const curl = block('events').trim().replace('curl', 'curl --max-time 1')
+    expect(await shell(`${env}\n${curl} || [ $? = 28 ]`)).toMatch(/^id: \S+-\d+\nevent: resync\ndata: \{"id".*\}\n\n/m)
+    expect(await sdkExample('follow', { stopAt: /clones: 0/ })).toMatch(/clones: 0/)
   })
 
   test('speaks of every error code that there is', async () => {
