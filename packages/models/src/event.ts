@@ -1,4 +1,5 @@
 import type { Clone } from './clone.ts'
+import type { RetrievalRun } from './retrieval.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export type LabEventType = 'clone' | 'snapshot' | 'retrieval' | 'resync'
@@ -24,4 +25,6 @@ export interface LabEvent {
   clone?: Clone
   /** The snapshot as it was then; left out once it is deleted. */
   snapshot?: Snapshot
+  /** The run of retrieval as it was then, with its last words alone. */
+  retrieval?: RetrievalRun
 }

@@ -12,7 +12,6 @@ export {
   LabTimeoutError,
   RefreshFailedError,
 } from './errors.ts'
-export { CloneFailedError, isLabApiError, LabApiError, LabConnectionError, LabTimeoutError } from './errors.ts'
 export type { EventFilter, EventOptions, LabEvents } from './events.ts'
 export { type FetchTransportOptions, fetchTransport } from './fetch.ts'
 export { Lab } from './lab.ts'

@@ -1,10 +1,12 @@
 import type { CallOptions, Client } from './client.ts'
-import { sleep, within } from './deadline.ts'
-import { RefreshFailedError } from './errors.ts'
+import { type Deadline, sleep, within } from './deadline.ts'
+import { isLabApiError, RefreshFailedError } from './errors.ts'
+import { LabEvents } from './events.ts'
 import type { RetrievalRun, Retrieval as RetrievalView } from './schema.gen.ts'
 
-/** How often a run that is waited for is looked at. */
-const LOOK_EVERY_MS = 1000
+/** However quiet the events are, a run is looked at so often; and so often on a server that has none. */
+const LOOK_EVERY_MS = 30_000
+const POLL_EVERY_MS = 1000
 
 /** How data comes into the lab: `lab.retrieval`. */
 export class Retrieval {
@@ -50,14 +52,85 @@ export class Retrieval {
   async waitUntilDone({ id }: Pick<RetrievalRun, 'id'>, options: CallOptions = {}): Promise<RetrievalRun> {
     const deadline = this.#client.deadline('refreshing the data', options, Number.POSITIVE_INFINITY)
     return within(deadline, async () => {
-      for (;;) {
-        const { current, runs } = await this.#client.send(deadline, 'GET /retrieval', {}, options)
-        const ended = runs.find((run) => run.id === id)
-        if (ended?.outcome === 'DONE') return ended
-        if (ended) throw new RefreshFailedError(ended)
-        if (current?.id !== id) throw new TypeError('the lab knows of no such run any more')
-        await sleep(LOOK_EVERY_MS, deadline.signal)
+      const ends = new RunEnds(this.#client, id, deadline)
+      try {
+        for (;;) {
+          const ended = await this.#endOf(id, deadline, options)
+          if (ended?.outcome === 'DONE') return ended
+          if (ended) throw new RefreshFailedError(ended)
+          await ends.next()
+        }
+      } finally {
+        await ends.close()
       }
     })
+  }
+
+  /** Undefined while it runs. */
+  async #endOf(id: string, deadline: Deadline, options: CallOptions): Promise<RetrievalRun | undefined> {
+    const { current, runs } = await this.#client.send(deadline, 'GET /retrieval', {}, options)
+    const ended = runs.find((run) => run.id === id)
+    if (!ended && current?.id !== id) throw new TypeError('the lab knows of no such run any more')
+    return ended
+  }
+}
+
+/** Reasons to look whether a run has ended. */
+class RunEnds {
+  readonly #id: string
+  readonly #events: LabEvents
+  readonly #signal: AbortSignal
+  #next: Promise<boolean>
+  #pauseMs = LOOK_EVERY_MS
+
+  constructor(client: Client, id: string, { signal }: Deadline) {
+    this.#id = id
+    this.#signal = signal
+    this.#events = new LabEvents(client, { types: ['retrieval'], signal })
+    this.#next = this.#listen()
+  }
+
+  async next(): Promise<void> {
+    const rest = new AbortController()
+    const pause = sleep(this.#pauseMs, AbortSignal.any([this.#signal, rest.signal])).then(() => false)
+    try {
+      if (await Promise.race([this.#next, pause])) this.#next = this.#listen()
+    } finally {
+      rest.abort()
+      await pause.catch(() => undefined)
+    }
+    this.#signal.throwIfAborted()
+  }
+
+  async close(): Promise<void> {
+    await this.#events.return()
+  }
+
+  /** Whoever waits for it next hears of a failure. */
+  #listen(): Promise<boolean> {
+    const told = this.#told()
+    told.catch(() => undefined)
+    return told
+  }
+
+  /** True once something was told that may be the run's end; false for a server that has no events. */
+  async #told(): Promise<boolean> {
+    try {
+      for (;;) {
+        const { done, value } = await this.#events.next()
+        if (done || !value) return this.#withoutEvents()
+        const { type, subject, retrieval } = value
+        if (type === 'resync' || (subject === this.#id && retrieval?.outcome !== 'RUNNING')) return true
+      }
+    } catch (error) {
+      if (!isLabApiError(error, 'PATH_NOT_FOUND')) throw error
+      return this.#withoutEvents()
+    }
+  }
+
+  /** From then on it is asked again and again. */
+  async #withoutEvents(): Promise<boolean> {
+    this.#pauseMs = POLL_EVERY_MS
+    return new Promise(() => undefined)
   }
 }

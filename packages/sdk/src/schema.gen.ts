@@ -157,9 +157,59 @@ export interface paths {
         post?: never;
         /**
          * Delete a snapshot
-         * @description Delete a snapshot. Refused, with their names, while clones stand on it. A member deletes those that it took.
+         * @description Delete a snapshot. Refused, with their names, while clones stand on it, and where it is protected. A member deletes those that it took.
          */
         delete: operations["SnapshotDelete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a snapshot
+         * @description Protect a snapshot, or let it go; change its message. A member changes those that it took.
+         */
+        patch: operations["SnapshotUpdate"];
+        trace?: never;
+    };
+    "/retrieval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How data comes in
+         * @description How data comes into the lab: its sources and schedule, the run under way with its step, how far it is and its log, and how the last runs
+         *     ended.
+         */
+        get: operations["RetrievalGet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refresh the data
+         * @description Bring the data in anew, as a new generation beside the ones before: clones go on, and the newest snapshot stays the newest until the new
+         *     one is whole. Answers at once; GET /retrieval says how it goes. One runs at a time. For admins.
+         */
+        post: operations["RetrievalRefresh"];
+        /**
+         * Stop the refresh
+         * @description Stop the refresh under way. Answers once nothing of it runs; what there was before stays as it was. For admins.
+         */
+        delete: operations["RetrievalCancel"];
         options?: never;
         head?: never;
         patch?: never;
@@ -308,7 +358,7 @@ export interface components {
          * @description Every way in which a request can fail. Closed: a new code is a new minor version.
          * @enum {string}
          */
-        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "CLONE_LIMIT_REACHED" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
+        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "CLONE_LIMIT_REACHED" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "SNAPSHOT_PROTECTED" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "NO_SOURCE" | "REFRESH_RUNNING" | "REFRESH_NOT_RUNNING" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
         /** @description The one form of every error answer. */
         Error: {
             /** @description For programs. */
@@ -384,7 +434,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED";
+        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED";
         /** @description One reason for an instance's WARNING. */
         Warning: {
             code: components["schemas"]["WarningCode"];
@@ -528,6 +578,10 @@ export interface components {
             /** @description The clone that it was taken of; empty for one of the lab's own base. */
             cloneId: string;
             message: string;
+            /** @description A protected snapshot refuses deletion, and retention leaves it alone. */
+            protected: boolean;
+            /** @description Says by which masking rules its data was masked, for comparing; empty for data that was not. */
+            maskVersion: string;
         };
         /** @description Everything about the lab at a glance. */
         Instance: {
@@ -568,6 +622,127 @@ export interface components {
             id?: string;
             message?: string;
         };
+        /**
+         * @description What can be changed; what is left out stays.
+         * @example {
+         *       "protected": true
+         *     }
+         */
+        UpdateSnapshotRequest: {
+            protected?: boolean;
+            message?: string;
+        };
+        /** @enum {string} */
+        RetrievalStatusCode: "OK" | "RUNNING" | "FAILED" | "NOT_CONFIGURED";
+        RetrievalStatus: {
+            /**
+             * @description OK: the last run succeeded, or none was needed yet. RUNNING: data is being brought in. FAILED: the last run did not succeed, the data from
+             *     before stays current; the message says why. NOT_CONFIGURED: the lab has no source.
+             */
+            code: components["schemas"]["RetrievalStatusCode"];
+            message: string;
+        };
+        /** @description A configured place that data comes from. */
+        RetrievalSource: {
+            /** @description logical, file, … */
+            kind: string;
+            /** @description Where it is, without secrets. */
+            description: string;
+        };
+        /**
+         * @description START: the lab had no data. SCHEDULE: it was time. REQUEST: somebody asked for it.
+         * @enum {string}
+         */
+        RetrievalTrigger: "START" | "SCHEDULE" | "REQUEST";
+        /** @enum {string} */
+        RetrievalOutcome: "RUNNING" | "DONE" | "FAILED" | "CANCELLED";
+        /**
+         * @description What a run is at. CHECK: looks whether it can work. DUMP: reads a live source. RESTORE: fills the new generation. COPY: copies files.
+         *     RECOVER: replays a log. MASK: removes what nobody may see. FINISH: makes it ready for clones. PUBLISH: takes its snapshot. WAIT: an attempt
+         *     failed, the next begins soon.
+         * @enum {string}
+         */
+        RetrievalStep: "CHECK" | "DUMP" | "RESTORE" | "COPY" | "RECOVER" | "MASK" | "FINISH" | "PUBLISH" | "WAIT";
+        /** @description How far a step is. What is not known is 0. */
+        RetrievalProgress: {
+            step: components["schemas"]["RetrievalStep"];
+            /** Format: double */
+            tablesDone: number;
+            /** Format: double */
+            tablesTotal: number;
+            /** Format: double */
+            bytesDone: number;
+            /** Format: double */
+            bytesTotal: number;
+            /**
+             * Format: double
+             * @description Over the last seconds.
+             */
+            bytesPerSecond: number;
+            /**
+             * Format: double
+             * @description Until the step ends, as far as the rate lets one guess; 0 where it doesn't.
+             */
+            secondsLeft: number;
+        };
+        /** @description Why a run failed. */
+        RetrievalFailure: {
+            /** @description For programs, such as NO_SPACE. */
+            code: string;
+            message: string;
+            /** @description What to do about it; may be empty. */
+            hint: string;
+        };
+        RetrievalLogEntry: {
+            /** @description ISO 8601 in UTC. */
+            at: string;
+            /** @enum {string} */
+            level: "info" | "warn" | "error";
+            message: string;
+        };
+        /** @description One time that data was brought in, or tried to be. */
+        RetrievalRun: {
+            id: string;
+            trigger: components["schemas"]["RetrievalTrigger"];
+            outcome: components["schemas"]["RetrievalOutcome"];
+            /** @description Where the data comes from. */
+            source: string;
+            /**
+             * Format: double
+             * @description 1 for the first; a broken connection lets it begin again.
+             */
+            attempt: number;
+            /** @description ISO 8601 in UTC. */
+            startedAt: string;
+            /** @description Empty while it runs. */
+            endedAt: string;
+            /** @description Where it is, or where it ended. */
+            progress: components["schemas"]["RetrievalProgress"];
+            /** @description The snapshot that came of it; empty for none. */
+            snapshot: string;
+            /** @description Of the last attempt that failed. */
+            error?: components["schemas"]["RetrievalFailure"];
+            /** @description The newest entries, oldest first. */
+            log: components["schemas"]["RetrievalLogEntry"][];
+        };
+        /** @description How data comes into the lab. */
+        Retrieval: {
+            status: components["schemas"]["RetrievalStatus"];
+            /** @description All that one generation is made of. */
+            sources: components["schemas"]["RetrievalSource"][];
+            /** @description The cron expression; empty for none. */
+            schedule: string;
+            /** @description That the expression is read in. */
+            timeZone: string;
+            /** @description When the next run is due, ISO 8601 in UTC; empty where nothing is scheduled. */
+            nextRunAt: string;
+            /** @description When the newest data of the lab's own was true, ISO 8601 in UTC; empty where there is none. */
+            dataStateAt: string;
+            /** @description The run under way. */
+            current?: components["schemas"]["RetrievalRun"];
+            /** @description The last runs that ended, newest first. */
+            runs: components["schemas"]["RetrievalRun"][];
+        };
         /** @enum {string} */
         LabEventType: "clone" | "snapshot" | "retrieval" | "resync";
         /** @enum {string} */
@@ -591,6 +766,8 @@ export interface components {
             clone?: components["schemas"]["Clone"];
             /** @description The snapshot as it was then; left out once it is deleted. */
             snapshot?: components["schemas"]["Snapshot"];
+            /** @description The run of retrieval as it was then, with its last words alone. */
+            retrieval?: components["schemas"]["RetrievalRun"];
         };
         /** @description The Postgres login that a new clone gets. */
         CreateCloneDatabase: {
@@ -714,6 +891,18 @@ export type Snapshot = components['schemas']['Snapshot'];
 export type Instance = components['schemas']['Instance'];
 export type Health = components['schemas']['Health'];
 export type CreateSnapshotRequest = components['schemas']['CreateSnapshotRequest'];
+export type UpdateSnapshotRequest = components['schemas']['UpdateSnapshotRequest'];
+export type RetrievalStatusCode = components['schemas']['RetrievalStatusCode'];
+export type RetrievalStatus = components['schemas']['RetrievalStatus'];
+export type RetrievalSource = components['schemas']['RetrievalSource'];
+export type RetrievalTrigger = components['schemas']['RetrievalTrigger'];
+export type RetrievalOutcome = components['schemas']['RetrievalOutcome'];
+export type RetrievalStep = components['schemas']['RetrievalStep'];
+export type RetrievalProgress = components['schemas']['RetrievalProgress'];
+export type RetrievalFailure = components['schemas']['RetrievalFailure'];
+export type RetrievalLogEntry = components['schemas']['RetrievalLogEntry'];
+export type RetrievalRun = components['schemas']['RetrievalRun'];
+export type Retrieval = components['schemas']['Retrieval'];
 export type LabEventType = components['schemas']['LabEventType'];
 export type LabEventAction = components['schemas']['LabEventAction'];
 export type LabEvent = components['schemas']['LabEvent'];
@@ -1114,6 +1303,236 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    SnapshotUpdate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateSnapshotRequest"];
+            };
+        };
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    RetrievalGet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retrieval"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    RetrievalRefresh: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Begun */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetrievalRun"];
+                };
+            };
+            /** @description No token, or one that is not taken */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The token's role may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many tokens that are not taken came from this address */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Any failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    RetrievalCancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetrievalRun"];
+                };
             };
             /** @description No token, or one that is not taken */
             401: {
@@ -1665,13 +2084,18 @@ type ReadonlyArray<T> = [
 ] extends [
     unknown[]
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
-export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "CLONE_LIMIT_REACHED", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
+export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "CLONE_LIMIT_REACHED", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "SNAPSHOT_PROTECTED", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NO_SOURCE", "REFRESH_RUNNING", "REFRESH_NOT_RUNNING", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
 export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["admin", "member", "viewer"];
 export const tokenStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenStatusCode"]> = ["ACTIVE", "EXPIRED", "REVOKED"];
 export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["InstanceStatusCode"]> = ["OK", "WARNING"];
-export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED"];
+export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];
+export const retrievalStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalStatusCode"]> = ["OK", "RUNNING", "FAILED", "NOT_CONFIGURED"];
+export const retrievalTriggerValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalTrigger"]> = ["START", "SCHEDULE", "REQUEST"];
+export const retrievalOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalOutcome"]> = ["RUNNING", "DONE", "FAILED", "CANCELLED"];
+export const retrievalStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalStep"]> = ["CHECK", "DUMP", "RESTORE", "COPY", "RECOVER", "MASK", "FINISH", "PUBLISH", "WAIT"];
+export const retrievalLogEntryLevelValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalLogEntry"]["level"]> = ["info", "warn", "error"];
 export const labEventTypeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["LabEventType"]> = ["clone", "snapshot", "retrieval", "resync"];
 export const labEventActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["LabEventAction"]> = ["changed", "deleted"];

@@ -53,7 +53,7 @@ export class CallerEvents {
   #maySee({ type, owner }: Told): boolean {
     if (type === 'clone') return owns(this.#caller, { tokenId: owner ?? null })
     if (type === 'snapshot') return mayCall(this.#caller.role, 'SnapshotList')
-    return mayCall(this.#caller.role, 'RetrievalList')
+    return mayCall(this.#caller.role, 'RetrievalGet')
   }
 
   /** A token that was revoked or has expired since, or is not known any more, is refused now. */

@@ -22,8 +22,7 @@ export interface CallerServices {
 
 /** @param act undefined for what takes no token */
 export function callerServices(services: Services, act: Act | undefined): CallerServices {
-  const { clones, snapshots, retrieval, status, access, catalogue } = services
-  const { clones, snapshots, status, events, access, catalogue } = services
+  const { clones, snapshots, retrieval, status, events, access, catalogue } = services
   const caller = act?.caller ?? NOBODY
   return {
     clones: new CallerClones(clones, catalogue, caller, act),

@@ -10,6 +10,8 @@ import { StatusController } from './../controllers/status.controller.ts';
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 import { SnapshotController } from './../controllers/snapshot.controller.ts';
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+import { RetrievalController } from './../controllers/retrieval.controller.ts';
+// WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 import { EventController } from './../controllers/event.controller.ts';
 // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
 import { CloneController } from './../controllers/clone.controller.ts';
@@ -29,7 +31,7 @@ const expressAuthenticationRecasted = expressAuthentication as (req: ExRequest, 
 const models: TsoaRoute.Models = {
     "ErrorCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["INVALID_REQUEST"]},{"dataType":"enum","enums":["INVALID_JSON"]},{"dataType":"enum","enums":["BODY_TOO_LARGE"]},{"dataType":"enum","enums":["UNSUPPORTED_MEDIA_TYPE"]},{"dataType":"enum","enums":["UNAUTHORIZED"]},{"dataType":"enum","enums":["FORBIDDEN"]},{"dataType":"enum","enums":["TOO_MANY_ATTEMPTS"]},{"dataType":"enum","enums":["PATH_NOT_FOUND"]},{"dataType":"enum","enums":["METHOD_NOT_ALLOWED"]},{"dataType":"enum","enums":["CLONE_NOT_FOUND"]},{"dataType":"enum","enums":["CLONE_ALREADY_EXISTS"]},{"dataType":"enum","enums":["CLONE_PROTECTED"]},{"dataType":"enum","enums":["CLONE_NOT_READY"]},{"dataType":"enum","enums":["CLONE_LIMIT_REACHED"]},{"dataType":"enum","enums":["SNAPSHOT_NOT_FOUND"]},{"dataType":"enum","enums":["SNAPSHOT_ALREADY_EXISTS"]},{"dataType":"enum","enums":["SNAPSHOT_IN_USE"]},{"dataType":"enum","enums":["DATABASE_NOT_FOUND"]},{"dataType":"enum","enums":["USERNAME_NOT_ALLOWED"]},{"dataType":"enum","enums":["IDEMPOTENCY_KEY_REUSED"]},{"dataType":"enum","enums":["TOKEN_NOT_FOUND"]},{"dataType":"enum","enums":["TOKEN_ALREADY_EXISTS"]},{"dataType":"enum","enums":["NOT_ENOUGH_DISK_SPACE"]},{"dataType":"enum","enums":["TOO_BUSY"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["CATALOGUE_UNREADABLE"]},{"dataType":"enum","enums":["STORAGE_UNAVAILABLE"]},{"dataType":"enum","enums":["SHUTTING_DOWN"]},{"dataType":"enum","enums":["INTERNAL_ERROR"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["INVALID_REQUEST"]},{"dataType":"enum","enums":["INVALID_JSON"]},{"dataType":"enum","enums":["BODY_TOO_LARGE"]},{"dataType":"enum","enums":["UNSUPPORTED_MEDIA_TYPE"]},{"dataType":"enum","enums":["UNAUTHORIZED"]},{"dataType":"enum","enums":["FORBIDDEN"]},{"dataType":"enum","enums":["TOO_MANY_ATTEMPTS"]},{"dataType":"enum","enums":["PATH_NOT_FOUND"]},{"dataType":"enum","enums":["METHOD_NOT_ALLOWED"]},{"dataType":"enum","enums":["CLONE_NOT_FOUND"]},{"dataType":"enum","enums":["CLONE_ALREADY_EXISTS"]},{"dataType":"enum","enums":["CLONE_PROTECTED"]},{"dataType":"enum","enums":["CLONE_NOT_READY"]},{"dataType":"enum","enums":["CLONE_LIMIT_REACHED"]},{"dataType":"enum","enums":["SNAPSHOT_NOT_FOUND"]},{"dataType":"enum","enums":["SNAPSHOT_ALREADY_EXISTS"]},{"dataType":"enum","enums":["SNAPSHOT_IN_USE"]},{"dataType":"enum","enums":["SNAPSHOT_PROTECTED"]},{"dataType":"enum","enums":["DATABASE_NOT_FOUND"]},{"dataType":"enum","enums":["USERNAME_NOT_ALLOWED"]},{"dataType":"enum","enums":["IDEMPOTENCY_KEY_REUSED"]},{"dataType":"enum","enums":["NO_SOURCE"]},{"dataType":"enum","enums":["REFRESH_RUNNING"]},{"dataType":"enum","enums":["REFRESH_NOT_RUNNING"]},{"dataType":"enum","enums":["TOKEN_NOT_FOUND"]},{"dataType":"enum","enums":["TOKEN_ALREADY_EXISTS"]},{"dataType":"enum","enums":["NOT_ENOUGH_DISK_SPACE"]},{"dataType":"enum","enums":["TOO_BUSY"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["CATALOGUE_UNREADABLE"]},{"dataType":"enum","enums":["STORAGE_UNAVAILABLE"]},{"dataType":"enum","enums":["SHUTTING_DOWN"]},{"dataType":"enum","enums":["INTERNAL_ERROR"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Error": {
@@ -109,7 +111,7 @@ const models: TsoaRoute.Models = {
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "WarningCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["LIMIT_NOT_ENFORCED"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]},{"dataType":"enum","enums":["AUDIT_LOG_FAILED"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["LIMIT_NOT_ENFORCED"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]},{"dataType":"enum","enums":["AUDIT_LOG_FAILED"]},{"dataType":"enum","enums":["DATA_OLD"]},{"dataType":"enum","enums":["RETRIEVAL_FAILED"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Warning": {
@@ -219,6 +221,8 @@ const models: TsoaRoute.Models = {
             "numClones": {"dataType":"double","required":true},
             "cloneId": {"dataType":"string","required":true},
             "message": {"dataType":"string","required":true},
+            "protected": {"dataType":"boolean","required":true},
+            "maskVersion": {"dataType":"string","required":true},
         },
         "additionalProperties": false,
     },
@@ -259,6 +263,120 @@ const models: TsoaRoute.Models = {
         "additionalProperties": false,
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "UpdateSnapshotRequest": {
+        "dataType": "refObject",
+        "properties": {
+            "protected": {"dataType":"boolean"},
+            "message": {"dataType":"string","validators":{"maxLength":{"value":500},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalStatusCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["OK"]},{"dataType":"enum","enums":["RUNNING"]},{"dataType":"enum","enums":["FAILED"]},{"dataType":"enum","enums":["NOT_CONFIGURED"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalStatus": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"ref":"RetrievalStatusCode","required":true},
+            "message": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalSource": {
+        "dataType": "refObject",
+        "properties": {
+            "kind": {"dataType":"string","required":true},
+            "description": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalTrigger": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["START"]},{"dataType":"enum","enums":["SCHEDULE"]},{"dataType":"enum","enums":["REQUEST"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalOutcome": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["RUNNING"]},{"dataType":"enum","enums":["DONE"]},{"dataType":"enum","enums":["FAILED"]},{"dataType":"enum","enums":["CANCELLED"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalStep": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["CHECK"]},{"dataType":"enum","enums":["DUMP"]},{"dataType":"enum","enums":["RESTORE"]},{"dataType":"enum","enums":["COPY"]},{"dataType":"enum","enums":["RECOVER"]},{"dataType":"enum","enums":["MASK"]},{"dataType":"enum","enums":["FINISH"]},{"dataType":"enum","enums":["PUBLISH"]},{"dataType":"enum","enums":["WAIT"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalProgress": {
+        "dataType": "refObject",
+        "properties": {
+            "step": {"ref":"RetrievalStep","required":true},
+            "tablesDone": {"dataType":"double","required":true},
+            "tablesTotal": {"dataType":"double","required":true},
+            "bytesDone": {"dataType":"double","required":true},
+            "bytesTotal": {"dataType":"double","required":true},
+            "bytesPerSecond": {"dataType":"double","required":true},
+            "secondsLeft": {"dataType":"double","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalFailure": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"dataType":"string","required":true},
+            "message": {"dataType":"string","required":true},
+            "hint": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalLogEntry": {
+        "dataType": "refObject",
+        "properties": {
+            "at": {"dataType":"string","required":true},
+            "level": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["info"]},{"dataType":"enum","enums":["warn"]},{"dataType":"enum","enums":["error"]}],"required":true},
+            "message": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalRun": {
+        "dataType": "refObject",
+        "properties": {
+            "id": {"dataType":"string","required":true},
+            "trigger": {"ref":"RetrievalTrigger","required":true},
+            "outcome": {"ref":"RetrievalOutcome","required":true},
+            "source": {"dataType":"string","required":true},
+            "attempt": {"dataType":"double","required":true},
+            "startedAt": {"dataType":"string","required":true},
+            "endedAt": {"dataType":"string","required":true},
+            "progress": {"ref":"RetrievalProgress","required":true},
+            "snapshot": {"dataType":"string","required":true},
+            "error": {"ref":"RetrievalFailure"},
+            "log": {"dataType":"array","array":{"dataType":"refObject","ref":"RetrievalLogEntry"},"required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "Retrieval": {
+        "dataType": "refObject",
+        "properties": {
+            "status": {"ref":"RetrievalStatus","required":true},
+            "sources": {"dataType":"array","array":{"dataType":"refObject","ref":"RetrievalSource"},"required":true},
+            "schedule": {"dataType":"string","required":true},
+            "timeZone": {"dataType":"string","required":true},
+            "nextRunAt": {"dataType":"string","required":true},
+            "dataStateAt": {"dataType":"string","required":true},
+            "current": {"ref":"RetrievalRun"},
+            "runs": {"dataType":"array","array":{"dataType":"refObject","ref":"RetrievalRun"},"required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "LabEventType": {
         "dataType": "refAlias",
         "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["clone"]},{"dataType":"enum","enums":["snapshot"]},{"dataType":"enum","enums":["retrieval"]},{"dataType":"enum","enums":["resync"]}],"validators":{}},
@@ -279,6 +397,7 @@ const models: TsoaRoute.Models = {
             "subject": {"dataType":"string","required":true},
             "clone": {"ref":"Clone"},
             "snapshot": {"ref":"Snapshot"},
+            "retrieval": {"ref":"RetrievalRun"},
         },
         "additionalProperties": false,
     },
@@ -612,6 +731,43 @@ export function RegisterRoutes(app: Router) {
             }
         });
         // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsSnapshotController_update: Record<string, TsoaRoute.ParameterSchema> = {
+                id: {"in":"path","name":"id","required":true,"dataType":"string"},
+                body: {"in":"body","name":"body","required":true,"ref":"UpdateSnapshotRequest"},
+        };
+        app.patch('/snapshot/:id',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController)),
+            ...(fetchMiddlewares<RequestHandler>(SnapshotController.prototype.update)),
+
+            async function SnapshotController_update(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsSnapshotController_update, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<SnapshotController>(SnapshotController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'update',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
         const argsSnapshotController_delete: Record<string, TsoaRoute.ParameterSchema> = {
                 id: {"in":"path","name":"id","required":true,"dataType":"string"},
         };
@@ -642,6 +798,111 @@ export function RegisterRoutes(app: Router) {
                 next,
                 validatedArgs,
                 successStatus: 204,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsRetrievalController_get: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.get('/retrieval',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(RetrievalController)),
+            ...(fetchMiddlewares<RequestHandler>(RetrievalController.prototype.get)),
+
+            async function RetrievalController_get(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsRetrievalController_get, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<RetrievalController>(RetrievalController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'get',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsRetrievalController_refresh: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.post('/refresh',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(RetrievalController)),
+            ...(fetchMiddlewares<RequestHandler>(RetrievalController.prototype.refresh)),
+
+            async function RetrievalController_refresh(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsRetrievalController_refresh, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<RetrievalController>(RetrievalController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'refresh',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: 202,
+              });
+            } catch (err) {
+                return next(err);
+            }
+        });
+        // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+        const argsRetrievalController_cancel: Record<string, TsoaRoute.ParameterSchema> = {
+        };
+        app.delete('/refresh',
+            authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
+            ...(fetchMiddlewares<RequestHandler>(RetrievalController)),
+            ...(fetchMiddlewares<RequestHandler>(RetrievalController.prototype.cancel)),
+
+            async function RetrievalController_cancel(request: ExRequest, response: ExResponse, next: any) {
+
+            // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+
+            let validatedArgs: any[] = [];
+            try {
+                validatedArgs = templateService.getValidatedArgs({ args: argsRetrievalController_cancel, request, response });
+
+                const container: IocContainer = typeof iocContainer === 'function' ? (iocContainer as IocContainerFactory)(request) : iocContainer;
+
+                const controller: any = await container.get<RetrievalController>(RetrievalController);
+                if (typeof controller['setStatus'] === 'function') {
+                controller.setStatus(undefined);
+                }
+
+              await templateService.apiHandler({
+                methodName: 'cancel',
+                controller,
+                response,
+                next,
+                validatedArgs,
+                successStatus: undefined,
               });
             } catch (err) {
                 return next(err);

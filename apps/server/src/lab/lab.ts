@@ -64,8 +64,7 @@ export async function openLab({ config, token, environment, version, log }: LabO
   else await checkPostgres(runtime, catalogue, config, log)
   const access = stack.use(openAccess({ config, catalogue, lost, firstToken: kept.token, log }))
   const core = await makeCore({ config, foundations, catalogue, lost, audit: access.audit, log })
-  const { clones, snapshots, disk, jobs, monitor, provisioner } = core
-  const { clones, snapshots, disk, jobs, monitor, ports, provisioner, hub } = core
+  const { clones, snapshots, disk, jobs, monitor, provisioner, hub } = core
   stack.use(core.changes)
   await disk.refresh()
   // For what the end of the jobs has changed.
@@ -113,8 +112,7 @@ export async function openLab({ config, token, environment, version, log }: LabO
   })
   const whole = stack.move()
   return {
-    services: { clones, snapshots, retrieval, status, access, catalogue },
-    services: { clones, snapshots, status, events: { hub, streams: new OpenStreams() }, access, catalogue },
+    services: { clones, snapshots, retrieval, status, events: { hub, streams: new OpenStreams() }, access, catalogue },
     firstToken: kept.token,
     ...{ foundations, catalogue, provisioner, core },
     readOnly: lost !== undefined,

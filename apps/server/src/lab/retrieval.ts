@@ -36,6 +36,9 @@ export async function generationOptions({
   return { catalogue, provisioner, ports, log, requireBytes, embedded }
 }
 
+/** Of a run's log, in each event. */
+const TOLD_WORDS = 5
+
 /** The service that brings data in, by the configured sources. Nothing has begun yet. */
 export function makeRetrieval(options: RetrievalOptions): RetrievalService {
   const { config, foundations, core, catalogue, lost, environment, log } = options
@@ -56,6 +59,10 @@ export function makeRetrieval(options: RetrievalOptions): RetrievalService {
     // A lab that is filled by hand is emptied by hand.
     retention: sources.length > 0 ? { count: keep.count, days: keep.days } : undefined,
     maxAgeMs: maxAgeHours === undefined ? undefined : maxAgeHours * 3_600_000,
+    onChange: ({ log: words, ...run }) => {
+      const retrieval = { ...run, log: words.slice(-TOLD_WORDS) }
+      core.hub.publish({ type: 'retrieval', action: 'changed', subject: run.id, retrieval })
+    },
     requireWritable: () => {
       if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
     },
