@@ -1,3 +1,5 @@
+import type { PrimaryConnection } from './primary.ts'
+
 /** An instance is known by the id of the volume that holds its data. */
 export type InstanceId = string
 
@@ -43,6 +45,8 @@ export interface InstanceSpec {
   limits?: InstanceLimits | undefined
   /** The role that the lab comes over the socket as, in data that has no role of the lab's and can't be given one. */
   superuser?: string | undefined
+  /** For a standby: the server that it follows. Its password is kept in a file of its own, which nobody else reads, while it runs. */
+  primary?: PrimaryConnection | undefined
   /** Nobody is let in, the lab neither: for data that is only to recover. It is up when it has. */
   closed?: boolean | undefined
 }

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
 import { serverArguments } from './arguments.ts'
 
-const files = { hba: '/s/hba.conf', ident: '/s/ident.conf', config: undefined, socketDir: '/s/so, "ck' }
+const files = {
+  hba: '/s/hba.conf',
+  ident: '/s/ident.conf',
+  config: undefined,
+  socketDir: '/s/so, "ck',
+  passfile: '/s/pass',
+}
 const spec = { id: 'a', dataDir: '/d', host: '127.0.0.1', port: 6000, users: [], settings: {} }
 
 test("puts the runtime's own settings after the given ones, so that they win", () => {
@@ -16,6 +22,13 @@ test("puts the runtime's own settings after the given ones, so that they win", (
 test('names the certificate where there is one', () => {
   const args = serverArguments({ ...spec, tls: { certFile: '/c', keyFile: '/k' } }, files)
   expect(args).toEqual(expect.arrayContaining(['ssl=on', 'ssl_cert_file=/c', 'ssl_key_file=/k']))
+})
+
+test('tells a standby whom it follows, and where the password for that is', () => {
+  const primary = { host: 'db', port: 1, username: 'rep', sslMode: 'disable', password: 'secret' } as const
+  const args = serverArguments({ ...spec, primary }, files)
+  expect(args.find((arg) => arg.startsWith('primary_conninfo='))).toContain("passfile='/s/pass'")
+  expect(args.join(' ')).not.toContain('secret')
 })
 
 test('brings a configuration file where the data has none', () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
+import { primaryConninfo } from '../primary.ts'
 import type { InstanceSpec } from '../runtime.ts'
 
 /** Where the files of an instance are, for its command line. */
@@ -9,6 +10,7 @@ export interface ServerFiles {
   /** Given when the data directory has no postgresql.conf of its own, as with Debian's clusters. */
   config: string | undefined
   socketDir: string
+  passfile: string
 }
 
 /** Settings that the runtime decides: its own view of the server, and its safety, hang on them. */
@@ -31,6 +33,7 @@ const OWN_SETTINGS = new Set([
   'log_line_prefix',
   'logging_collector',
   'port',
+  'primary_conninfo',
   'restart_after_crash',
   'ssl',
   'ssl_ca_file',
@@ -77,6 +80,7 @@ export function serverArguments(spec: InstanceSpec, files: ServerFiles): string[
     // Whoever looks after the instance starts it again, and can say why. By itself, it says nothing; and a server of PostgreSQL 18 whose
     // own recovery finds the disk full is left without the process that recovers, refuses logins and never ends.
     restart_after_crash: 'off',
+    ...(spec.primary && { primary_conninfo: primaryConninfo(spec.primary, files.passfile) }),
     ssl: spec.tls === undefined ? 'off' : 'on',
     ...(spec.tls && {
       ssl_cert_file: spec.tls.certFile,

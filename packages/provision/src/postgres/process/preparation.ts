@@ -1,3 +1,4 @@
+import { passwordFile } from '../primary.ts'
 import type { Account, InstanceSpec } from '../runtime.ts'
 import { hbaRules, identMap } from './access-rules.ts'
 import { serverArguments } from './arguments.ts'
@@ -34,13 +35,15 @@ export async function prepareStart(
 ): Promise<Preparation> {
   const { id, dataDir, port } = spec
   const config = (await hasConfigFile(dataDir)) ? undefined : directory.file('postgresql.conf')
-  const files = { hba: directory.file('hba.conf'), ident: directory.file('ident.conf'), config, socketDir }
+  const [hbaFile, identFile] = [directory.file('hba.conf'), directory.file('ident.conf')]
+  const files = { hba: hbaFile, ident: identFile, config, socketDir, passfile: directory.file('passfile') }
   const own = { certFile: directory.file('server.crt'), keyFile: directory.file('server.key') }
   const args = serverArguments({ ...spec, tls: spec.tls && own }, files)
   const certificate = spec.tls && (await readCertificate(spec.tls))
   const access = { major, tls: spec.tls !== undefined, superuser: spec.superuser, closed: spec.closed }
   const hba = hbaRules(spec.users, access)
   const ident = identMap(labUser, access)
+  const password = spec.primary && passwordFile(spec.primary.password)
   await assertDataDir(dataDir, account)
   return {
     args,
@@ -51,6 +54,7 @@ export async function prepareStart(
         directory.writeForServer('ident.conf', ident, account),
         config !== undefined && directory.writeForServer('postgresql.conf', '', account),
         placeCertificate(directory, certificate, account),
+        password !== undefined && directory.writeForServer('passfile', password, account),
         makeSocketDir(socketDir, account),
         directory.writeRecord({ version: 1, id, dataDir, port, socketDir }),
       ])

@@ -257,6 +257,7 @@ export class ProcessRuntime implements PostgresRuntime {
       mode,
       this.#deadlines,
     )
+    await directory.removePassfile()
     if (mode === 'clean' && wasRunning && !(asAsked && (await isShutDownCleanly(record.dataDir)))) {
       const log = await tailLines(directory.file('postgres.log'), 20)
       throw new ProvisionError('FAILED', `Postgres is stopped, but did not shut down cleanly${lastWords(log)}`, {

@@ -29,7 +29,7 @@ export interface ProcessRecord extends ProcessIdentity {
 const RECORD = 'record.json'
 const PROCESS = 'process.json'
 
-type ServerFile = 'hba.conf' | 'ident.conf' | 'postgresql.conf' | 'server.crt' | 'server.key'
+type ServerFile = 'hba.conf' | 'ident.conf' | 'postgresql.conf' | 'server.crt' | 'server.key' | 'passfile'
 
 /** The directory of one instance: its record, its access rules, its certificate and its log. The account of the servers reads it, and cannot write. */
 export class InstanceDirectory {
@@ -58,17 +58,23 @@ export class InstanceDirectory {
   /** A file that the server reads. */
   async writeForServer(name: ServerFile, text: string, account: Account): Promise<void> {
     const path = this.file(name)
-    // Postgres takes a key of its own that nobody else may read (be-secure-common.c): others may be in the account's group.
-    const isKey = name === 'server.key'
-    const mode = isKey ? 0o600 : 0o640
+    // Postgres takes a key of its own that nobody else may read (be-secure-common.c), and libpq such a password file (fe-connect.c): others
+    // may be in the account's group.
+    const isSecret = name === 'server.key' || name === 'passfile'
+    const mode = isSecret ? 0o600 : 0o640
     await writeFile(path, text, { mode })
     await chmod(path, mode)
-    if (isRoot()) await chown(path, isKey ? account.uid : 0, account.gid)
+    if (isRoot()) await chown(path, isSecret ? account.uid : 0, account.gid)
   }
 
   async removeCertificate(): Promise<void> {
     await rm(this.file('server.key'), { force: true })
     await rm(this.file('server.crt'), { force: true })
+  }
+
+  /** A standby that does not run needs it no more: each start brings it. */
+  async removePassfile(): Promise<void> {
+    await rm(this.file('passfile'), { force: true })
   }
 
   /** Replaces the record, whole or not at all, on disk when this resolves. What was known of an earlier process is forgotten first. */
