@@ -4,6 +4,7 @@ import { ClusterVolumes, dataDirOf, type StartDeadlines } from './cluster-volume
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { type AdoptedFacts, Adoptions, type AdoptSpec, type AdoptSteps } from './physical/adoption.ts'
+import { Standbys } from './physical/standby.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { makeFirstCheckpoint } from './postgres/first-checkpoint.ts'
@@ -71,6 +72,7 @@ export class Provisioner {
   readonly #volumes: ClusterVolumes
   readonly #bases: Bases
   readonly #adoptions: Adoptions
+  readonly standbys: Standbys
 
   constructor(options: ProvisionerOptions) {
     this.storage = options.storage
@@ -79,6 +81,7 @@ export class Provisioner {
     this.#volumes = new ClusterVolumes(options)
     this.#bases = new Bases(this.#volumes, options.allowSuperusers)
     this.#adoptions = new Adoptions(this.#volumes, options.allowSuperusers)
+    this.standbys = new Standbys(this.#volumes)
   }
 
   /** A new volume of the snapshot with a running Postgres that takes the login. Ready when this resolves. */
@@ -221,6 +224,15 @@ export class Provisioner {
   /** See `Adoptions.adopt`. */
   adoptBase(spec: AdoptSpec, steps: AdoptSteps): Promise<AdoptedFacts> {
     return this.#adoptions.adopt(spec, steps)
+  }
+
+  /** See `Adoptions.adoptSnapshot`. */
+  adoptSnapshot(
+    from: SnapshotRef,
+    spec: AdoptSpec & { snapshotId: string },
+    steps?: Omit<AdoptSteps, 'bring'>,
+  ): Promise<AdoptedFacts> {
+    return this.#adoptions.adoptSnapshot(from, spec, steps)
   }
 
   /** See `Bases.snapshot`. */

@@ -97,6 +97,7 @@ const POOL = [
 /** Data that comes in as the files of a cluster. */
 const ADOPT = [
   'adopt.volume-made',
+  'adopt.cloned',
   'adopt.brought',
   'adopt.quarantined',
   'adopt.replayed',
@@ -106,6 +107,15 @@ const ADOPT = [
   'adopt.disarmed',
   'adopt.prepared',
   'adopt.shut-down',
+] as const
+
+/** A standby of a source. */
+const STANDBY = [
+  'standby.volume-made',
+  'standby.brought',
+  'standby.quarantined',
+  'standby.started',
+  'standby.snapshot-begun',
 ] as const
 
 type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
@@ -118,6 +128,7 @@ export type FailPoint =
   | (typeof ROOT)[number]
   | (typeof POOL)[number]
   | (typeof ADOPT)[number]
+  | (typeof STANDBY)[number]
 
 const BTRFS_COMMANDS = [
   'btrfs --version',
@@ -157,13 +168,13 @@ const ZFS_COMMANDS = [
 const around = (commands: readonly string[]) => commands.flatMap((command) => [`before ${command}`, `after ${command}`])
 
 /**
- * Those of an adoption, since no lab of the torture test has a source of files; and around what drivers only run when something else has
+ * Those of adoptions and standbys, since no lab of the torture test has a source of files; and around what drivers only run when something else has
  * been refused, which no test can count on:
  *
  * - `btrfs property set`: for a volume that can't be deleted as it is, since users of a clone have made subvolumes in it.
  * - `zfs list`: to name who keeps a dataset from being destroyed. The lab knows whose data stands on whose, and destroys the last first.
  */
-export const RARE_POINTS: readonly string[] = [...ADOPT, ...around(['btrfs property set', 'zfs list'])]
+export const RARE_POINTS: readonly string[] = [...ADOPT, ...STANDBY, ...around(['btrfs property set', 'zfs list'])]
 
 /** The points that only labs on this driver come to. */
 export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {

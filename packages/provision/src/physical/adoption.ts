@@ -13,15 +13,15 @@ import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
 import type { ControlData, SourceSettings } from '../postgres/control-file.ts'
 import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
 import { vacuumSystemCatalogs } from '../postgres/system-catalogs.ts'
-import type { Labels, Volume, VolumeId } from '../storage/driver.ts'
+import type { Labels, SnapshotRef, Volume, VolumeId } from '../storage/driver.ts'
 import { AccountFiles } from './account-files.ts'
-import { type ArrivedCluster, findCluster } from './arrival.ts'
+import { type ArrivedCluster, type Bringing, bringInto, takeIn } from './arrival.ts'
 import { type CollationMismatch, collationMismatches } from './collations.ts'
 import { databasesOf, restoreFlags } from './databases.ts'
-import { gatherLinked, verifyTablespaceLinks } from './links.ts'
+import { verifyTablespaceLinks } from './links.ts'
 import { type MovedIn, moveIn } from './moving-in.ts'
 import { type Places, placesIn } from './places.ts'
-import { quarantine, removeTracesOfRecovery } from './quarantine.ts'
+import { removeTracesOfRecovery } from './quarantine.ts'
 import {
   explainRecovery,
   notBelow,
@@ -33,7 +33,6 @@ import {
   recoverySettings,
   roomForOrigins,
 } from './recovery.ts'
-import { checkTree } from './tree-check.ts'
 
 /** More than a server writes while it starts; the words that tell where it has ended are among its last. */
 const LOG_LINES = 1000
@@ -47,16 +46,13 @@ export interface AdoptSpec {
   settings?: Readonly<Record<string, string>>
 }
 
-export interface AdoptSteps {
-  /** Puts the cluster where `places` say: files of the account's own, on which no server runs. */
-  bring: (places: Places, signal: AbortSignal | undefined) => Promise<unknown>
+export interface AdoptSteps extends Bringing {
   /**
    * Work on the recovered data before anybody can clone it. Nothing of the data runs by itself any more: no event triggers, no superusers
    * and no logins of its own. What this makes is handed over to the owner role afterwards.
    */
   prepare?: ((instance: Instance, databases: readonly string[]) => Promise<void>) | undefined
   onProgress?: ((progress: RecoveryProgress) => void) | undefined
-  signal?: AbortSignal | undefined
 }
 
 /** What was adopted, as far as a caller may have to tell somebody. */
@@ -93,33 +89,39 @@ export class Adoptions {
     const volume = await this.#volumes.storage.createVolume(spec.volumeId, spec.labels)
     undo.defer(() => this.#volumes.destroy(spec.volumeId))
     await failPoint('adopt.volume-made')
-    const places = placesIn(volume)
-    await this.#files.makeDirectories([places.dataDir, places.tablespacesDir])
-    await steps.bring(places, steps.signal)
+    await bringInto(placesIn(volume), this.#files, steps)
     await failPoint('adopt.brought')
-    steps.signal?.throwIfAborted()
-    const facts = await this.takeOver(volume, spec, steps)
+    const facts = await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
+    await this.#volumes.runtime.remove(volume.id)
     undo.move()
     return facts
   }
 
-  /** The same for a cluster that is in a volume already, which stays whatever happens; nothing runs on it when this ends. */
-  async takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {
-    const { runtime } = this.#volumes
-    try {
-      return await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
-    } finally {
-      await runtime.remove(volume.id)
-    }
+  /**
+   * The same of what a snapshot holds of a standby, in a new volume, of which a snapshot is made in turn. The timeline is a new one. Both go
+   * if anything fails; the standby is not touched.
+   */
+  async adoptSnapshot(
+    from: SnapshotRef,
+    spec: AdoptSpec & { snapshotId: string },
+    steps: Omit<AdoptSteps, 'bring'> = {},
+  ): Promise<AdoptedFacts> {
+    await using undo = new AsyncDisposableStack()
+    const { storage, runtime } = this.#volumes
+    const volume = await storage.clone(from, spec.volumeId, spec.labels)
+    undo.defer(() => this.#volumes.destroy(spec.volumeId))
+    await failPoint('adopt.cloned')
+    const facts = await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
+    await runtime.remove(volume.id)
+    await storage.snapshot(volume.id, spec.snapshotId, spec.labels)
+    undo.move()
+    return facts
   }
 
   async #takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {
     const { runtime, settings } = this.#volumes
     const places = placesIn(volume)
-    const cluster = await findCluster(places, runtime, settings, this.#files)
-    await gatherLinked(places, this.#files)
-    const removed = await quarantine(places.dataDir, cluster.control.walSegmentBytes, this.#files)
-    await checkTree(places.volumePath, runtime.account)
+    const { removed, ...cluster } = await takeIn(places, this.#volumes, this.#files)
     await failPoint('adopt.quarantined')
     const recovery = await this.#recover(volume.id, places, cluster, spec, steps)
     await failPoint('adopt.recovered')

@@ -1,5 +1,6 @@
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ClusterVolumes } from '../cluster-volumes.ts'
 import { ProvisionError } from '../errors.ts'
 import { exists } from '../files.ts'
 import { SUPPORTED_MAJORS } from '../postgres/binaries.ts'
@@ -7,7 +8,10 @@ import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
 import type { ControlData } from '../postgres/control-file.ts'
 import type { Account, PostgresRuntime } from '../postgres/runtime.ts'
 import type { AccountFiles } from './account-files.ts'
+import { gatherLinked } from './links.ts'
 import type { Places } from './places.ts'
+import { quarantine } from './quarantine.ts'
+import { checkTree } from './tree-check.ts'
 
 /** A cluster that came from elsewhere, as it says itself what it is. */
 export interface ArrivedCluster {
@@ -20,6 +24,35 @@ export interface ArrivedCluster {
 /** Without one of these a copy is no cluster. */
 const REQUIRED = ['PG_VERSION', join('global', 'pg_control'), 'base', 'pg_wal'] as const
 
+export interface Bringing {
+  /** Puts the cluster where `places` say: files of the account's own, on which no server runs. */
+  bring: (places: Places, signal: AbortSignal | undefined) => Promise<unknown>
+  signal?: AbortSignal | undefined
+}
+
+export async function bringInto(places: Places, files: AccountFiles, { bring, signal }: Bringing): Promise<void> {
+  await files.makeDirectories([places.dataDir, places.tablespacesDir])
+  await bring(places, signal)
+  signal?.throwIfAborted()
+}
+
+/**
+ * Leaves of what was brought the data, all of it in the volume, with which a server can start.
+ *
+ * @throws as `findCluster`; INVALID for what lies elsewhere
+ */
+export async function takeIn(
+  places: Places,
+  { runtime, settings }: ClusterVolumes,
+  files: AccountFiles,
+): Promise<ArrivedCluster & { removed: string[] }> {
+  const cluster = await findCluster(places, runtime, settings, files)
+  await gatherLinked(places, files)
+  const removed = await quarantine(places.dataDir, cluster.control.walSegmentBytes, files)
+  await checkTree(places.volumePath, runtime.account)
+  return { ...cluster, removed }
+}
+
 /**
  * Looks at what was brought before anything of it is changed but the mode of its directory, and the postmaster.pid that it carries.
  *
@@ -27,7 +60,7 @@ const REQUIRED = ['PG_VERSION', join('global', 'pg_control'), 'base', 'pg_wal'] 
  * @throws ProvisionError NOT_FOUND where nothing is, INVALID where it is no whole cluster of the account's, ALREADY_EXISTS where a server
  * runs on it, UNAVAILABLE without binaries of its major
  */
-export async function findCluster(
+async function findCluster(
   { dataDir }: Places,
   runtime: PostgresRuntime,
   settings: Readonly<Record<string, string>>,

@@ -9,6 +9,8 @@ export interface Source extends AsyncDisposable {
   root: string
   dataDir: string
   port: number
+  /** Of its socket. */
+  sockets: string
   binaries: PostgresBinaries
   account: Account
   /** A directory of the account's, beside the data. */
@@ -73,6 +75,7 @@ export async function openSource(
     root,
     dataDir,
     port,
+    sockets,
     binaries,
     account,
     directory,
