@@ -1,9 +1,10 @@
+import type { ClusterVolumes } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { prepareBase } from './postgres/base.ts'
 import { clusterMajor, clusterState } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
-import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
+import type { Instance } from './postgres/runtime.ts'
 import type { VolumeId } from './storage/driver.ts'
 
 /** A database of the cluster, and what the lab must know of a snapshot before it hands out clones. */
@@ -52,9 +53,16 @@ export async function prepareAll(
   }
 }
 
-/** @throws ProvisionError FAILED where a copy of it would have to be recovered */
-export async function stopCleanly(runtime: PostgresRuntime, id: VolumeId, dataDir: string): Promise<void> {
-  await runtime.stop(id, 'clean')
+/**
+ * Whatever was loaded or replayed is written out by then, which may be more than a server that ran has to write: as long as a recovery.
+ * @throws ProvisionError FAILED where a copy of it would have to be recovered
+ */
+export async function stopCleanly(
+  { runtime, deadlines }: ClusterVolumes,
+  id: VolumeId,
+  dataDir: string,
+): Promise<void> {
+  await runtime.stop(id, 'clean', deadlines.recoveryMs)
   if ((await clusterState(dataDir)) === 'shut down') return
   throw new ProvisionError('FAILED', `Postgres on volume ${id} did not shut down cleanly`, {
     hint: "Its log's last lines say why; a full disk is the usual reason",

@@ -103,7 +103,7 @@ export class Bases {
     await vacuumSystemCatalogs(instance, signal)
     await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)
-    await stopCleanly(this.#runtime, spec.volumeId, dataDir)
+    await stopCleanly(this.#volumes, spec.volumeId, dataDir)
     await failPoint('import.shut-down')
     return facts
   }
@@ -144,7 +144,7 @@ export class Bases {
     const facts = await readFacts(instance, dataDir)
     await prepareAll(instance, facts.databases, { ...this.#preparing, signal })
     await failPoint('snapshot.scratch-prepared')
-    await stopCleanly(this.#runtime, id, dataDir)
+    await stopCleanly(this.#volumes, id, dataDir)
     await failPoint('snapshot.scratch-shut-down')
     return facts
   }

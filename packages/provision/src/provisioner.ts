@@ -231,7 +231,7 @@ export class Provisioner {
     from: SnapshotRef,
     spec: AdoptSpec & { snapshotId: string },
     steps?: Omit<AdoptSteps, 'bring'>,
-  ): Promise<AdoptedFacts> {
+  ): Promise<AdoptedFacts & { sizeBytes: number }> {
     return this.#adoptions.adoptSnapshot(from, spec, steps)
   }
 

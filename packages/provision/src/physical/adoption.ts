@@ -17,7 +17,7 @@ import type { Labels, SnapshotRef, Volume, VolumeId } from '../storage/driver.ts
 import { AccountFiles } from './account-files.ts'
 import { type ArrivedCluster, type Bringing, bringInto, takeIn } from './arrival.ts'
 import { type CollationMismatch, collationMismatches } from './collations.ts'
-import { databasesOf, restoreFlags } from './databases.ts'
+import { databasesOf, resetPreloads, restoreFlags } from './databases.ts'
 import { verifyTablespaceLinks } from './links.ts'
 import { type MovedIn, moveIn } from './moving-in.ts'
 import { type Places, placesIn } from './places.ts'
@@ -105,7 +105,7 @@ export class Adoptions {
     from: SnapshotRef,
     spec: AdoptSpec & { snapshotId: string },
     steps: Omit<AdoptSteps, 'bring'> = {},
-  ): Promise<AdoptedFacts> {
+  ): Promise<AdoptedFacts & { sizeBytes: number }> {
     await using undo = new AsyncDisposableStack()
     const { storage, runtime } = this.#volumes
     const volume = await storage.clone(from, spec.volumeId, spec.labels)
@@ -114,8 +114,10 @@ export class Adoptions {
     const facts = await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
     await runtime.remove(volume.id)
     await storage.snapshot(volume.id, spec.snapshotId, spec.labels)
+    undo.defer(() => storage.destroySnapshot({ volumeId: volume.id, snapshotId: spec.snapshotId }))
+    const { logicalBytes } = await storage.volumeUsage(volume.id)
     undo.move()
-    return facts
+    return { ...facts, sizeBytes: logicalBytes }
   }
 
   async #takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {
@@ -156,7 +158,7 @@ export class Adoptions {
     }
     await failPoint('adopt.replayed')
     const log = await runtime.logs(id, LOG_LINES)
-    await stopCleanly(runtime, id, dataDir)
+    await stopCleanly(this.#volumes, id, dataDir)
     await removeTracesOfRecovery(dataDir, this.#files)
     await verifyTablespaceLinks(places)
     return { kind, ...recoveryOutcome(log, before, await clusterControl(dataDir)) }
@@ -177,6 +179,7 @@ export class Adoptions {
       { signal, timeoutMs: deadlines.startMs },
     )
     await failPoint('adopt.started')
+    await resetPreloads(instance)
     const databases = await databasesOf(instance)
     const names = databases.map(({ name }) => name)
     await prepareAll(instance, names, { ...this.#preparing, signal })
@@ -194,7 +197,7 @@ export class Adoptions {
     await restoreFlags(instance, databases)
     await failPoint('adopt.prepared')
     const facts = await readFacts(instance, dataDir)
-    await stopCleanly(runtime, id, dataDir)
+    await stopCleanly(this.#volumes, id, dataDir)
     await failPoint('adopt.shut-down')
     return { ...facts, collations }
   }

@@ -1,6 +1,7 @@
 import { escapeIdentifier } from 'pg'
 import { type LabAddress, withLabConnection } from '../postgres/connect.ts'
 import { LAB_DATABASE, LAB_ROLE } from '../postgres/names.ts'
+import { runEach } from '../postgres/statements.ts'
 
 export interface DatabaseOfData {
   name: string
@@ -46,3 +47,20 @@ function closeTemplate(database: string): string[] {
     `revoke all on database ${database} from public`,
   ]
 }
+
+/** Libraries that sessions load as they begin, by settings of databases and roles: of the source's machine, and not of this one. */
+export async function resetPreloads(instance: LabAddress): Promise<void> {
+  await withLabConnection(instance, LAB_DATABASE, (client) => runEach(client, PRELOADS))
+}
+
+const PRELOADS = `
+  select format('alter %s reset %s', case
+    when s.setrole = 0 and s.setdatabase = 0 then 'role all'
+    when s.setrole = 0 then format('database %I', d.datname)
+    when s.setdatabase = 0 then format('role %I', r.rolname)
+    else format('role %I in database %I', r.rolname, d.datname) end, name) as statement
+  from pg_db_role_setting s
+  left join pg_database d on d.oid = s.setdatabase
+  left join pg_authid r on r.oid = s.setrole
+  cross join unnest(array['session_preload_libraries', 'local_preload_libraries']) name
+  where exists (select from unnest(s.setconfig) setting where lower(split_part(setting, '=', 1)) = name)`

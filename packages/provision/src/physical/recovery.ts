@@ -50,6 +50,8 @@ export function recoverySettings(spec: RecoverySpec, major: number): Record<stri
     log_min_messages: 'warning',
     timezone: 'UTC',
     checkpoint_timeout: '5min',
+    // What was replayed is not kept for WAL to come: each clone would have it.
+    wal_recycle: 'off',
     // Background workers of the source's extensions would begin as soon as it has recovered.
     shared_preload_libraries: '',
     session_preload_libraries: '',

@@ -94,9 +94,19 @@ async function look(client: Client): Promise<StandbyView> {
 }
 
 const AMISS = /\b(?:FATAL|ERROR|WARNING|PANIC): /
-/** What libpqrcv_receive says of a source that has no such WAL any more, and walreceiver.c of one that is another cluster. */
-const LOST =
-  /requested WAL segment \S+ has already been removed|database system identifier differs|highest timeline \d+ of the primary is behind recovery timeline|requested timeline \d+ (?:is not a child of|does not contain)/
+/**
+ * What a source says that has no such WAL any more (walsender.c, slot.c), or whose history is another by now, and a receiver of one that is
+ * another cluster (walreceiver.c).
+ */
+const LOST = new RegExp(
+  [
+    'requested WAL segment \\S+ has already been removed',
+    'can no longer (?:get changes from|access) replication slot',
+    "is not in this server's history",
+    'database system identifier differs',
+    'highest timeline \\d+ of the primary is behind recovery timeline',
+  ].join('|'),
+)
 
 /** Why nothing is received, by the end of the log. */
 export function standbyProblem(log: readonly string[], hasArchive: boolean): Pick<StandbyHealth, 'problem' | 'isLost'> {

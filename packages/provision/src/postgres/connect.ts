@@ -40,6 +40,7 @@ const SESSION = {
   idle_session_timeout: '0',
   // A library that is not there would end the session as it begins.
   local_preload_libraries: '',
+  session_preload_libraries: '',
   // Verifiers of passwords pass through: neither the log nor the extensions that note statements may see them.
   log_statement: 'none',
   log_min_error_statement: 'panic',

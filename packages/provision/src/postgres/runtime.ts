@@ -133,9 +133,10 @@ export interface PostgresRuntime {
   /**
    * Stopped and gone when this resolves, its shared memory too; absent or dead already is fine. `clean` writes a shutdown checkpoint,
    * `immediate` is for data about to be thrown away.
+   * @param cleanMs how long its checkpoint may take; as long as the runtime is set to, if left out
    * @throws ProvisionError FAILED when it was running and `clean` could not be had: it is gone all the same, and must be recovered.
    */
-  stop(id: InstanceId, mode: 'clean' | 'immediate'): Promise<void>
+  stop(id: InstanceId, mode: 'clean' | 'immediate', cleanMs?: number): Promise<void>
   /** Stopped (immediately), and everything the runtime kept of it (socket directory, log, its record) gone. Never touches the data. */
   remove(id: InstanceId): Promise<void>
   /**

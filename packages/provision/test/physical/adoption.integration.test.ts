@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { dataDirOf } from '../../src/index.ts'
+import { dataDirOf, type Places, withLabConnection } from '../../src/index.ts'
 import { describeDriver } from '../../testbed/index.ts'
 import { asUser } from '../postgres/cluster.ts'
 import { baseBackup, fillAsProduction, GID, SECOND, WATCHER } from './production.ts'
@@ -33,11 +33,12 @@ async function digestOf(lab: Lab, id: string): Promise<string> {
 }
 
 /** Adopts what the source has, and makes a clone of it. */
-async function adoptAndClone(lab: Lab, source: Source, tablespace: string) {
-  const facts = await lab.provisioner.adoptBase(
-    { volumeId: FIRST.volumeId },
-    { bring: (places) => baseBackup(source, places, tablespace) },
-  )
+async function adoptAndClone(lab: Lab, source: Source, tablespace: string, walElsewhere = false) {
+  const bring = (places: Places) => {
+    const more = walElsewhere ? [`--waldir=${join(places.tablespacesDir, 'wal')}`] : []
+    return baseBackup(source, places, tablespace, ...more)
+  }
+  const facts = await lab.provisioner.adoptBase({ volumeId: FIRST.volumeId }, { bring })
   await lab.provisioner.snapshotStopped(FIRST.volumeId, FIRST.snapshotId)
   await lab.provisioner.createClone(await lab.cloneSpec('clone', FIRST))
   return facts
@@ -112,18 +113,13 @@ describeDriver('btrfs', missing, () => {
     await using lab = await openLab()
     await using source = await openSource(lab.world.account, await lab.world.binaries(15), { settings: SETTINGS })
     const { tablespace } = await fillAsProduction(source)
-    await adoptAndClone(lab, source, tablespace)
+    await adoptAndClone(lab, source, tablespace, true)
     const [sums, digest] = [
       await checksums((sql) => source.query(sql, 'postgres', WATCHER)),
       await digestOf(lab, FIRST.volumeId),
     ]
     await inClone(lab, (query) =>
-      query(
-        `update public.faraway set i = -i; create table public.more tablespace far as select 1 as one; checkpoint`.replace(
-          '; checkpoint',
-          '',
-        ),
-      ),
+      query('update public.faraway set i = -i; create table public.more tablespace far as select 1 as one'),
     )
     await lab.query('clone', 'checkpoint')
     expect(await digestOf(lab, FIRST.volumeId)).toBe(digest)
@@ -136,4 +132,60 @@ describeDriver('btrfs', missing, () => {
       expect(await readdir(join(volume?.path ?? '', 'tablespaces'))).toEqual([oid])
     }
   })
+
+  test('work on the data comes when nothing of it is alive, and what it makes is handed over', async () => {
+    await using lab = await openLab()
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15), { settings: SETTINGS })
+    const { tablespace } = await fillAsProduction(source)
+    const seen: unknown[] = []
+    await lab.provisioner.adoptBase(
+      { volumeId: FIRST.volumeId, settings: { wal_recycle: 'off' } },
+      {
+        bring: (places) => baseBackup(source, places, tablespace),
+        prepare: async (instance, databases) => {
+          seen.push(databases)
+          const work = `create table public.made as select 1 as one; update public.kept set text = 'masked'`
+          await withLabConnection(instance, 'postgres', (client) => client.query(work), { dataSession: true })
+          const { rows } = await withLabConnection(instance, 'postgres', (client) => client.query(FACTS))
+          seen.push(...rows)
+        },
+      },
+    )
+    expect(seen).toEqual([[SECOND, 'postgres'], { wal_recycle: 'off', triggers: 0, logins: ['dblab'] }])
+    await lab.provisioner.snapshotStopped(FIRST.volumeId, FIRST.snapshotId)
+    await lab.provisioner.createClone(await lab.cloneSpec('clone', FIRST))
+    const [row] = await inClone(lab, (query) => query('select count(distinct text)::int as texts from public.kept'))
+    expect(row).toEqual({ texts: 1 })
+    await inClone(lab, (query) => query('alter table public.made add note text'))
+  })
+
+  test('text that another version of a locale has sorted is told of, and libraries of the source are not asked for', async () => {
+    await using lab = await openLab()
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15))
+    for (const sql of [
+      `create collation public.words (provider = icu, locale = 'de', version = '1.0')`,
+      `create collation public.unused (provider = icu, locale = 'de', version = '1.0')`,
+      'create table public.t (word text collate public.words)',
+      `update pg_database set datcollversion = '0' where datname = 'postgres'`,
+      `alter role all set local_preload_libraries = 'nothing'; alter database postgres set session_preload_libraries = 'nothing'`,
+    ])
+      await source.query(sql)
+    await source.stop()
+    const facts = await lab.provisioner.adoptBase(
+      { volumeId: FIRST.volumeId },
+      { bring: ({ dataDir }) => source.run('/bin/cp', '-a', `${source.dataDir}/.`, dataDir) },
+    )
+    expect(facts.collations).toEqual([
+      { database: 'postgres', collation: undefined, recorded: '0', actual: undefined },
+      { database: 'postgres', collation: 'public.words', recorded: '1.0', actual: expect.stringMatching(/^\d/) },
+    ])
+    await lab.provisioner.snapshotStopped(FIRST.volumeId, FIRST.snapshotId)
+    await lab.provisioner.createClone(await lab.cloneSpec('clone', FIRST))
+    expect(await inClone(lab, (query) => query('select 1 as one'))).toEqual([{ one: 1 }])
+    expect(await lab.query('clone', `select 1 from pg_db_role_setting where setconfig::text ~ 'preload'`)).toEqual([])
+  })
 })
+
+const FACTS = `select current_setting('wal_recycle') as wal_recycle,
+  (select count(*)::int from pg_event_trigger where evtenabled <> 'D') as triggers,
+  array(select rolname::text from pg_authid where rolcanlogin) as logins`

@@ -76,3 +76,27 @@ export async function baseBackup(
   const at = ['-h', join(source.root, 'sockets'), '-p', `${source.port}`, '-U', 'postgres']
   await source.run('pg_basebackup', '-D', dataDir, ...at, '-c', 'fast', ...mapping, ...more)
 }
+
+/** By the functions of the low-level API (manual, "Making a Base Backup Using the Low Level API"), which each major has. */
+export async function copyRunning(
+  source: Source,
+  { dataDir, tablespacesDir }: Places,
+  major: number,
+  tablespace: string,
+) {
+  const [begin, end] =
+    major >= 15
+      ? ['pg_backup_start($$b$$, true)', 'pg_backup_stop(false)']
+      : [`pg_start_backup($$b$$, true, false)`, 'pg_stop_backup(false, false)']
+  await source.session(async (query) => {
+    await query(`select ${begin}`)
+    await query('insert into public.t select i from generate_series(1, 500) i')
+    await source.run('/bin/cp', '-a', `${source.dataDir}/.`, dataDir)
+    const [ended] = await query(`select labelfile, spcmapfile from ${end}`)
+    await source.run('/bin/cp', '-a', `${join(source.dataDir, 'pg_wal')}/.`, join(dataDir, 'pg_wal'))
+    await source.write(join(dataDir, 'backup_label'), String(ended?.labelfile))
+    await source.write(join(dataDir, 'tablespace_map'), String(ended?.spcmapfile))
+    const oid = /^(\d+) /.exec(String(ended?.spcmapfile))?.[1] ?? ''
+    await source.run('/bin/cp', '-a', tablespace, join(tablespacesDir, oid))
+  })
+}

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clusterControl, type Places, type RecoverySpec, run } from '../../src/index.ts'
 import { describeDriver, isRoot } from '../../testbed/index.ts'
 import { npmBinaries } from '../postgres/world.ts'
-import { baseBackup } from './production.ts'
+import { baseBackup, copyRunning } from './production.ts'
 import { openSource, type Source } from './source.ts'
 import { type Lab, missing, openLab } from './world.ts'
 
@@ -216,23 +216,4 @@ const ODD_SETTINGS = {
   max_wal_senders: 19,
   max_prepared_transactions: 23,
   max_locks_per_transaction: 77,
-}
-
-/** By the functions of the low-level API (manual, "Making a Base Backup Using the Low Level API"), which each major has. */
-async function copyRunning(source: Source, { dataDir, tablespacesDir }: Places, major: number, tablespace: string) {
-  const [begin, end] =
-    major >= 15
-      ? ['pg_backup_start($$b$$, true)', 'pg_backup_stop(false)']
-      : [`pg_start_backup($$b$$, true, false)`, 'pg_stop_backup(false, false)']
-  await source.session(async (query) => {
-    await query(`select ${begin}`)
-    await query('insert into public.t select i from generate_series(1, 500) i')
-    await asAccount('cp', '-a', `${source.dataDir}/.`, dataDir)
-    const [ended] = await query(`select labelfile, spcmapfile from ${end}`)
-    await asAccount('cp', '-a', `${join(source.dataDir, 'pg_wal')}/.`, join(dataDir, 'pg_wal'))
-    await source.write(join(dataDir, 'backup_label'), String(ended?.labelfile))
-    await source.write(join(dataDir, 'tablespace_map'), String(ended?.spcmapfile))
-    const oid = /^(\d+) /.exec(String(ended?.spcmapfile))?.[1] ?? ''
-    await asAccount('cp', '-a', tablespace, join(tablespacesDir, oid))
-  })
 }

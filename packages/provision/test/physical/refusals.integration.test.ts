@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +16,9 @@ import {
 import { describeDriver, isRoot } from '../../testbed/index.ts'
 import { openSource, type Source } from './source.ts'
 import { type Lab, missing, openLab } from './world.ts'
+
+const ADOPTION = RARE_POINTS.filter((point) => /^adopt\.(?!cloned)/.test(point))
+const ADOPTER = join(import.meta.dirname, 'adopter.ts')
 
 interface Case {
   what: string
@@ -137,18 +142,26 @@ describeDriver('btrfs', missing, () => {
     await expectNothingLeft()
   })
 
-  test.each(RARE_POINTS.filter((point) => point.startsWith('adopt.')))(
-    'a fault at %s leaves nothing',
-    async (point) => {
-      const bring = async (places: Places) => {
-        await asAccount('cp', '-a', `${killed}/.`, places.dataDir)
-      }
-      armFaults({ faults: [{ point, action: 'throw' }] })
-      await expect(lab.provisioner.adoptBase({ volumeId: 'base' }, { bring })).rejects.toThrow(point)
-      armFaults(undefined)
-      await expectNothingLeft()
-    },
-  )
+  test.each(ADOPTION)('a fault at %s leaves nothing', async (point) => {
+    const bring = async (places: Places) => {
+      await asAccount('cp', '-a', `${killed}/.`, places.dataDir)
+    }
+    armFaults({ faults: [{ point, action: 'throw' }] })
+    await expect(lab.provisioner.adoptBase({ volumeId: 'base' }, { bring })).rejects.toThrow(point)
+    armFaults(undefined)
+    await expectNothingLeft()
+  })
+
+  test.each(ADOPTION)('killed at %s it is taken away by whoever comes next', async (point) => {
+    const directories = [lab.world.stateDir, join(lab.world.root, 'binaries'), lab.root, killed]
+    const child = spawn(process.execPath, ['--conditions=source', ADOPTER, ...directories, point], { stdio: 'inherit' })
+    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
+    const path = (await lab.storage.findVolume('base'))?.path ?? ''
+    for (const { id } of await lab.world.runtime.list()) await lab.world.runtime.remove(id)
+    await lab.provisioner.destroyVolume('base')
+    await expectNothingLeft()
+    expect(await openProcessTable().inDirectory(join(path, 'data'))).toEqual([])
+  })
 
   test('a cluster on which a server runs is refused', async () => {
     let pid = 0

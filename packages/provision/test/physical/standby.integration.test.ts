@@ -2,10 +2,11 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { armFaults, clusterState, type Instance, RARE_POINTS, withLabConnection } from '../../src/index.ts'
+import { armFaults, clusterState, type Instance, type Places, RARE_POINTS, withLabConnection } from '../../src/index.ts'
 import { describeDriver } from '../../testbed/index.ts'
-import { follow, openPrimary, PASSWORD, standbySpec, until, untilCaughtUp } from './following.ts'
-import { baseBackup } from './production.ts'
+import { follow, lsnNumber, openPrimary, PASSWORD, standbySpec, until, untilCaughtUp } from './following.ts'
+import { baseBackup, copyRunning } from './production.ts'
+import { openSource } from './source.ts'
 import { type Lab, missing, openLab } from './world.ts'
 
 async function instanceOf(lab: Lab): Promise<Instance> {
@@ -218,5 +219,30 @@ describeDriver('btrfs', missing, () => {
       armFaults(undefined)
       expect([await lab.storage.listVolumes(), await lab.world.runtime.list()]).toEqual([[], []])
     }
+  })
+
+  test.each([14, 16, 17, 18] as const)('PostgreSQL %i follows, and a base is made of its snapshot', async (major) => {
+    await using lab = await openLab()
+    const binaries = await lab.world.binaries(major)
+    await using source = await openSource(lab.world.account, binaries, { settings: 'max_connections = 150' })
+    const tablespace = await source.directory('elsewhere')
+    await source.query(`create tablespace far location '${tablespace}'`)
+    await source.query('create table public.t tablespace far as select i from generate_series(1, 1000) i')
+    const { port, sockets } = source
+    const primary = { host: sockets, port, username: 'postgres', sslMode: 'disable' } as const
+    const spec = standbySpec(source, { primary })
+    const bring = (places: Places) => copyRunning(source, places, major, tablespace)
+    await lab.provisioner.standbys.create(spec, { bring })
+    await source.query('insert into public.t values (0)')
+    const { replayedLsn } = await untilCaughtUp(lab, spec, source)
+    await lab.provisioner.standbys.snapshot(spec, 'raw')
+    const raw = { volumeId: spec.volumeId, snapshotId: 'raw' }
+    const base = { volumeId: 'base', snapshotId: 'ready' }
+    const facts = await lab.provisioner.adoptSnapshot(raw, base)
+    expect(facts).toMatchObject({ postgresVersion: major, recovery: { kind: 'archive', timeline: 2 } })
+    expect(facts.sizeBytes).toBeGreaterThan(2 ** 20)
+    expect(lsnNumber(facts.recovery.lsn)).toBeLessThanOrEqual(lsnNumber(replayedLsn))
+    await lab.provisioner.createClone(await lab.cloneSpec('clone', base))
+    expect(await lab.query('clone', 'select count(*)::int as rows from public.t')).toEqual([{ rows: 1501 }])
   })
 })

@@ -18,6 +18,8 @@ export const USER = { username: 'ann', password: 'pass word' }
 /** A pool on btrfs and a runtime, joined. */
 export interface Lab extends AsyncDisposable {
   world: World
+  /** Of the pool. */
+  root: string
   storage: StorageDriver
   provisioner: Provisioner
   /** As it would be after a restart of the lab. */
@@ -44,6 +46,7 @@ export async function openLab(driver: 'btrfs' | 'copy' = 'btrfs'): Promise<Lab> 
   const kept = stack.move()
   return {
     world,
+    root,
     storage,
     provisioner: provisionerOf(world.runtime),
     anotherProvisioner: () => provisionerOf(world.anotherRuntime()),

@@ -116,9 +116,9 @@ export class ProcessRuntime implements PostgresRuntime {
     return this.#turns.take(spec.id, () => this.#start(directory, spec, options))
   }
 
-  async stop(id: InstanceId, mode: 'clean' | 'immediate'): Promise<void> {
+  async stop(id: InstanceId, mode: 'clean' | 'immediate', cleanMs?: number): Promise<void> {
     const directory = new InstanceDirectory(this.#instancesDir, id)
-    await this.#turns.take(id, () => this.#stop(directory, mode))
+    await this.#turns.take(id, () => this.#stop(directory, mode, cleanMs))
   }
 
   async remove(id: InstanceId): Promise<void> {
@@ -236,7 +236,11 @@ export class ProcessRuntime implements PostgresRuntime {
     })
   }
 
-  async #stop(directory: InstanceDirectory, asked: 'clean' | 'immediate'): Promise<InstanceRecord | undefined> {
+  async #stop(
+    directory: InstanceDirectory,
+    asked: 'clean' | 'immediate',
+    cleanMs = this.#deadlines.fastMs,
+  ): Promise<InstanceRecord | undefined> {
     const record = await directory.readRecord()
     // Without a record nothing has been started.
     if (record === undefined) return undefined
@@ -255,7 +259,7 @@ export class ProcessRuntime implements PostgresRuntime {
         note: async (memory) => process && noteEnd(directory, process, memory),
       },
       mode,
-      this.#deadlines,
+      { ...this.#deadlines, fastMs: cleanMs },
     )
     await directory.removePassfile()
     if (mode === 'clean' && wasRunning && !(asAsked && (await isShutDownCleanly(record.dataDir)))) {
