@@ -10,7 +10,6 @@ const DATA = [
   'global',
   'pg_commit_ts',
   'pg_multixact',
-  'pg_stat',
   'pg_tblspc',
   'pg_twophase',
   'pg_wal',
@@ -19,8 +18,9 @@ const DATA = [
 
 /**
  * What is of the server that ran on it, and is begun anew by the next one: all that a base backup leaves empty (manual, "Base Backup";
- * basebackup.c, excludeDirContents), replication slots, and what logical decoding and replication origins have kept. A slot would keep
- * a server with `wal_level=minimal` from starting, and so would more origins than it has room for.
+ * basebackup.c, excludeDirContents), replication slots, what logical decoding and replication origins have kept, and counters, among
+ * which pg_stat_statements keeps the texts of statements. A slot would keep a server with `wal_level=minimal` from starting, and so would
+ * more origins than it has room for.
  */
 const BEGUN_ANEW = [
   'pg_dynshmem',
@@ -28,6 +28,7 @@ const BEGUN_ANEW = [
   'pg_replslot',
   'pg_serial',
   'pg_snapshots',
+  'pg_stat',
   'pg_stat_tmp',
   'pg_subtrans',
   'pg_logical',
@@ -41,7 +42,7 @@ const DIRECTORIES = [
   'pg_wal',
   'pg_wal/archive_status',
 ] as const
-const USUALLY_EMPTY = ['pg_commit_ts', 'pg_stat', 'pg_tblspc', 'pg_twophase'] as const
+const USUALLY_EMPTY = ['pg_commit_ts', 'pg_tblspc', 'pg_twophase'] as const
 
 /** The default of `min_wal_size`, of which two segments must be had; and of `max_wal_size`. */
 const MIN_WAL_BYTES = 80 * 2 ** 20
@@ -60,6 +61,8 @@ export async function quarantine(dataDir: string, walSegmentBytes: number, files
   await files.remove(paths([...removed, ...BEGUN_ANEW, 'pg_wal/archive_status']))
   await files.makeDirectories(paths([...DIRECTORIES, ...USUALLY_EMPTY]))
   await files.write(join(dataDir, 'postgresql.conf'), ownConfiguration(walSegmentBytes))
+  // Each start would log that it misses this one.
+  await files.write(join(dataDir, 'postgresql.auto.conf'), '')
   return removed
 }
 

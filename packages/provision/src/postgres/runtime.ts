@@ -56,8 +56,8 @@ export interface StartOptions {
   /** 60 seconds if left out. Whoever starts what must be recovered first gives it longer. */
   timeoutMs?: number | undefined
   /**
-   * In place of a time for the whole start: how long it may go without a sign that it gets on, which is a line in its log or another
-   * segment of WAL. For data that may have hours of WAL to replay.
+   * In place of a time for the whole start: how long it may go without a sign that it gets on, which is a step in its log or another file
+   * of WAL. For data that may have hours of WAL to replay.
    */
   stallMs?: number | undefined
   onProgress?: ((progress: RecoveryProgress) => void) | undefined

@@ -56,6 +56,25 @@ describeDriver('btrfs', missing, () => {
     expect(await rowsOf('stopped')).toBe(1)
   })
 
+  test('more origins of replication than a clone has room for stand in no way', async () => {
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15), {
+      settings: 'max_replication_slots = 40',
+    })
+    await source.query('create table public.t as select 1 as i')
+    for (let number = 0; number < 20; number++) {
+      await source.query(`select pg_replication_origin_create('origin-${number}')`)
+      // Committed, so that WAL names it.
+      await source.session(async (query) => {
+        await query(`select pg_replication_origin_session_setup('origin-${number}')`)
+        await query(`begin; select pg_replication_origin_xact_setup('0/${number + 1}', now())`)
+        await query('insert into public.t values (2); commit')
+      })
+    }
+    await source.stop('immediate')
+    await lab.provisioner.adoptBase({ volumeId: 'origins' }, { bring: copyOf(source) })
+    expect(await rowsOf('origins')).toBe(21)
+  })
+
   test('a backup without its WAL is refused, and says what it lacks', async () => {
     await using source = await openSource(lab.world.account, await lab.world.binaries(15))
     const bring = (places: Places) => baseBackup(source, places, undefined, '-X', 'none')

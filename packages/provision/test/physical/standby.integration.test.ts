@@ -179,6 +179,27 @@ describeDriver('btrfs', missing, () => {
     await expect(lab.provisioner.standbys.start(spec)).rejects.toMatchObject({ code: 'INVALID' })
   })
 
+  test('a copy without WAL that its source does not give is given up in time, with the reason', async () => {
+    await using lab = await openLab()
+    await using source = await openPrimary(lab)
+    const spec = standbySpec(source)
+    const provisioner = lab.withDeadlines({ startMs: 10_000, recoveryMs: 5000 })
+    const creating = provisioner.standbys.create(
+      { ...spec, primary: { ...spec.primary, password: 'wrong' } },
+      { bring: (places) => baseBackup(source, places, undefined, '-X', 'none') },
+    )
+    await expect(creating).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: expect.stringContaining('password authentication failed'),
+    })
+    expect(await lab.storage.listVolumes()).toEqual([])
+    // With the right one it comes by streaming.
+    await provisioner.standbys.create(spec, {
+      bring: (places) => baseBackup(source, places, undefined, '-X', 'none'),
+    })
+    await untilCaughtUp(lab, spec, source)
+  })
+
   test('data that would start as a server of its own is never started as one', async () => {
     await using lab = await openLab()
     await using source = await openPrimary(lab)

@@ -9,7 +9,8 @@ export interface Deadline extends Disposable {
 
 /** What is seen of a server that starts: when nothing of it is another, it does not get on. */
 export interface Signs extends RecoveryProgress {
-  logBytes: number
+  /** The last line of its log that is of a step forward. Not any line: one that waits for what never comes complains again and again. */
+  step?: string | undefined
 }
 
 const LOOK_EVERY_MS = 500
@@ -25,15 +26,12 @@ export function progressDeadline(
   onProgress: (progress: RecoveryProgress) => void = () => undefined,
 ): Deadline {
   const controller = new AbortController()
-  let last: { signs: Signs; at: number } | undefined
+  let last: { signs: Signs; at: number } = { signs: {}, at: Date.now() }
   const take = (signs: Signs) => {
-    const { walFile, lsn, logBytes } = signs
-    const moved = walFile !== last?.signs.walFile || lsn !== last?.signs.lsn
-    if (!moved && logBytes === last?.signs.logBytes) {
-      if (Date.now() - last.at >= stallMs) controller.abort(new Error(`no progress for ${stallMs} ms`))
-      return
-    }
-    last = { signs, at: Date.now() }
+    const { walFile, lsn, step } = signs
+    const moved = walFile !== last.signs.walFile || lsn !== last.signs.lsn
+    if (moved || step !== last.signs.step) last = { signs, at: Date.now() }
+    else if (Date.now() - last.at >= stallMs) controller.abort(new Error(`no progress for ${stallMs} ms`))
     if (moved && (walFile ?? lsn) !== undefined) onProgress({ walFile, lsn })
   }
   const timer = setInterval(() => {

@@ -5,7 +5,7 @@ import { type Deadline, fixedDeadline, progressDeadline } from './deadline.ts'
 import { lastWords, portIsTaken, portTaken, startFailure, statusNotWritten } from './failure.ts'
 import { greet } from './greet.ts'
 import { untilReady } from './launch.ts'
-import { linesSince, logSize } from './log.ts'
+import { linesSince } from './log.ts'
 import type { ProcessTable } from './processes.ts'
 
 /** Recovery of a large cluster takes longer: whoever starts one says so. */
@@ -45,6 +45,9 @@ export async function untilServing(
 /** As Postgres names what its startup process is at (xlogrecovery.c), and says in its log now and then (`log_startup_progress_interval`). */
 const TITLE = /^postgres: (?:.*: )?startup +(?:recovering|waiting for) ([0-9A-F]{24})/
 const PROGRESS = /^\S+ \S+ \S+ \[\d+\] LOG: {2}redo in progress, .*current LSN: ([0-9A-F]+\/[0-9A-F]+)/
+/** What recovery goes through one after the other, and says of the longer ones again and again (xlogrecovery.c, xlog.c, fd.c, reinit.c). */
+const STEP =
+  /^\S+ \S+ \S+ \[\d+\] LOG: {2}(?:starting|database system was|entering|redo |restored log file|syncing data directory|resetting unlogged|consistent|selected new timeline|archive recovery complete|checkpoint |restartpoint )/
 
 function deadlineOf(
   child: ChildProcess,
@@ -53,14 +56,13 @@ function deadlineOf(
 ): Deadline {
   if (stallMs === undefined) return fixedDeadline(timeoutMs ?? START_TIMEOUT_MS)
   const look = async () => {
-    const [children, lines, logBytes] = await Promise.all([
+    const [children, lines] = await Promise.all([
       at.table.childrenOf(child.pid ?? 0),
       linesSince(at.logFile, at.logOffset),
-      logSize(at.logFile),
     ])
     const walFile = children.map(({ title }) => TITLE.exec(title)?.[1]).find(Boolean)
     const lsn = lines.map((line) => PROGRESS.exec(line)?.[1]).findLast(Boolean)
-    return { walFile, lsn, logBytes }
+    return { walFile, lsn, step: lines.findLast((line) => STEP.test(line)) }
   }
   return progressDeadline(stallMs, look, onProgress)
 }
