@@ -1,13 +1,13 @@
 import type { Labels } from '@dblab/provision'
 import type { CloneRecord } from './catalogue/clones.ts'
 import type { SnapshotRecord } from './catalogue/snapshots.ts'
-import type { BaseData, VolumeState } from './catalogue/volumes.ts'
+import type { BaseData, StandbyData, VolumeState } from './catalogue/volumes.ts'
 
 /**
  * What the storage itself is told of a volume or a snapshot, so that the catalogue can be made anew of it. Whoever may look at the storage
  * can read it (the properties of a ZFS dataset are open to every account), so it never holds a verifier, nor words of a log.
  */
-export type Role = 'base' | 'clone' | 'scratch' | 'internal'
+export type Role = 'base' | 'clone' | 'scratch' | 'internal' | 'standby'
 
 /** Every label that the lab gives. `role` says which of the others there are. */
 type Key =
@@ -21,6 +21,7 @@ type Key =
   | 'sample'
   | 'mask-version'
   | 'superuser'
+  | 'source'
   | 'message'
   | 'size'
   | 'clone'
@@ -93,6 +94,12 @@ export function snapshotLabels(
 /** Of a base, once what is in it is known. */
 export function baseLabels(data: BaseData, volume: { state: VolumeState; createdAt: string }): Labels {
   return toLabels({ ...dataTexts(data), role: 'base', state: volume.state, 'made-at': volume.createdAt })
+}
+
+/** Of a standby that follows. */
+export function standbyLabels(standby: StandbyData, volume: { state: VolumeState; createdAt: string }): Labels {
+  const { source, superuser } = standby
+  return toLabels({ role: 'standby', state: volume.state, 'made-at': volume.createdAt, source, superuser })
 }
 
 function dataTexts({

@@ -30,10 +30,13 @@ export type {
   RetrievalProgress,
   RetrievalRun,
   RetrievalSource,
+  RetrievalStandby,
   RetrievalStatus,
   RetrievalStatusCode,
   RetrievalStep,
   RetrievalTrigger,
+  StandbyStatus,
+  StandbyStatusCode,
 } from './retrieval.ts'
 export type { CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest } from './snapshot.ts'
 export type { CreatedToken, CreateTokenRequest, Role, Token, TokenStatusCode } from './token.ts'

@@ -22,6 +22,7 @@ export type WarningCode =
   | 'AUDIT_LOG_FAILED'
   | 'DATA_OLD'
   | 'RETRIEVAL_FAILED'
+  | 'STANDBY_NOT_FOLLOWING'
 
 /** One reason for an instance's WARNING. */
 export interface Warning {

@@ -81,6 +81,29 @@ export interface RetrievalSource {
   description: string
 }
 
+export type StandbyStatusCode = 'FOLLOWING' | 'BROKEN'
+
+export interface StandbyStatus {
+  /** FOLLOWING: it receives what its source writes. BROKEN: it does not; the message says why. */
+  code: StandbyStatusCode
+  message: string
+}
+
+/** A copy of a source in the lab, which follows it and which generations are taken of. */
+export interface RetrievalStandby {
+  status: StandbyStatus
+  /** 0 while it has all that its source has told of. */
+  lagSeconds: number
+  /** Bytes of its source's log. */
+  lagBytes: number
+  /** How far it is in its source's log. */
+  replayedLsn: string
+  /** When it was last known to have all that its source had, by the source's clock, ISO 8601 in UTC; empty where that is not known. */
+  caughtUpAt: string
+  /** When it was last looked at, ISO 8601 in UTC; empty before the first time. */
+  updatedAt: string
+}
+
 /** How data comes into the lab. */
 export interface Retrieval {
   status: RetrievalStatus
@@ -94,6 +117,8 @@ export interface Retrieval {
   nextRunAt: string
   /** When the newest data of the lab's own was true, ISO 8601 in UTC; empty where there is none. */
   dataStateAt: string
+  /** Where a source is followed. */
+  standby?: RetrievalStandby
   /** The run under way. */
   current?: RetrievalRun
   /** The last runs that ended, newest first. */

@@ -229,7 +229,7 @@ export class Provisioner {
   /** See `Adoptions.adoptSnapshot`. */
   adoptSnapshot(
     from: SnapshotRef,
-    spec: AdoptSpec & { snapshotId: string },
+    spec: AdoptSpec & { snapshotId?: string },
     steps?: Omit<AdoptSteps, 'bring'>,
   ): Promise<AdoptedFacts & { sizeBytes: number }> {
     return this.#adoptions.adoptSnapshot(from, spec, steps)

@@ -434,7 +434,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED";
+        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED" | "STANDBY_NOT_FOLLOWING";
         /** @description One reason for an instance's WARNING. */
         Warning: {
             code: components["schemas"]["WarningCode"];
@@ -649,6 +649,33 @@ export interface components {
             /** @description Where it is, without secrets. */
             description: string;
         };
+        /** @enum {string} */
+        StandbyStatusCode: "FOLLOWING" | "BROKEN";
+        StandbyStatus: {
+            /** @description FOLLOWING: it receives what its source writes. BROKEN: it does not; the message says why. */
+            code: components["schemas"]["StandbyStatusCode"];
+            message: string;
+        };
+        /** @description A copy of a source in the lab, which follows it and which generations are taken of. */
+        RetrievalStandby: {
+            status: components["schemas"]["StandbyStatus"];
+            /**
+             * Format: double
+             * @description 0 while it has all that its source has told of.
+             */
+            lagSeconds: number;
+            /**
+             * Format: double
+             * @description Bytes of its source's log.
+             */
+            lagBytes: number;
+            /** @description How far it is in its source's log. */
+            replayedLsn: string;
+            /** @description When it was last known to have all that its source had, by the source's clock, ISO 8601 in UTC; empty where that is not known. */
+            caughtUpAt: string;
+            /** @description When it was last looked at, ISO 8601 in UTC; empty before the first time. */
+            updatedAt: string;
+        };
         /**
          * @description START: the lab had no data. SCHEDULE: it was time. REQUEST: somebody asked for it.
          * @enum {string}
@@ -738,6 +765,8 @@ export interface components {
             nextRunAt: string;
             /** @description When the newest data of the lab's own was true, ISO 8601 in UTC; empty where there is none. */
             dataStateAt: string;
+            /** @description Where a source is followed. */
+            standby?: components["schemas"]["RetrievalStandby"];
             /** @description The run under way. */
             current?: components["schemas"]["RetrievalRun"];
             /** @description The last runs that ended, newest first. */
@@ -895,6 +924,9 @@ export type UpdateSnapshotRequest = components['schemas']['UpdateSnapshotRequest
 export type RetrievalStatusCode = components['schemas']['RetrievalStatusCode'];
 export type RetrievalStatus = components['schemas']['RetrievalStatus'];
 export type RetrievalSource = components['schemas']['RetrievalSource'];
+export type StandbyStatusCode = components['schemas']['StandbyStatusCode'];
+export type StandbyStatus = components['schemas']['StandbyStatus'];
+export type RetrievalStandby = components['schemas']['RetrievalStandby'];
 export type RetrievalTrigger = components['schemas']['RetrievalTrigger'];
 export type RetrievalOutcome = components['schemas']['RetrievalOutcome'];
 export type RetrievalStep = components['schemas']['RetrievalStep'];
@@ -2088,11 +2120,12 @@ export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["s
 export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["admin", "member", "viewer"];
 export const tokenStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenStatusCode"]> = ["ACTIVE", "EXPIRED", "REVOKED"];
 export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["InstanceStatusCode"]> = ["OK", "WARNING"];
-export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED"];
+export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED", "STANDBY_NOT_FOLLOWING"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];
 export const retrievalStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalStatusCode"]> = ["OK", "RUNNING", "FAILED", "NOT_CONFIGURED"];
+export const standbyStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["StandbyStatusCode"]> = ["FOLLOWING", "BROKEN"];
 export const retrievalTriggerValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalTrigger"]> = ["START", "SCHEDULE", "REQUEST"];
 export const retrievalOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalOutcome"]> = ["RUNNING", "DONE", "FAILED", "CANCELLED"];
 export const retrievalStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalStep"]> = ["CHECK", "DUMP", "RESTORE", "COPY", "RECOVER", "MASK", "FINISH", "PUBLISH", "WAIT"];

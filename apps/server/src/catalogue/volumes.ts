@@ -18,6 +18,14 @@ export interface BaseData {
   superuser?: string | undefined
 }
 
+/** What a standby follows: what is to be known of it to start it again. */
+export interface StandbyData {
+  /** Where its source is, as the configuration names it. */
+  source: string
+  /** The source's bootstrap superuser, as which the lab looks at it. */
+  superuser: string
+}
+
 export interface VolumeRecord {
   id: string
   role: VolumeRole
@@ -27,6 +35,8 @@ export interface VolumeRecord {
   origin: string | null
   /** Of a base that is whole. */
   data: BaseData | null
+  /** Of a standby that follows. */
+  standby: StandbyData | null
 }
 
 /** The volumes that the lab asked the storage for. */
@@ -51,9 +61,10 @@ export class VolumeStore {
   }
 
   /** As it was, in a catalogue that is made anew. */
-  restore({ id, role, state, createdAt, origin, data }: VolumeRecord): void {
+  restore({ id, role, state, createdAt, origin, data, standby }: VolumeRecord): void {
     this.#insert.run(id, role, state, createdAt, origin)
-    if (data) this.#setData.run(JSON.stringify(data), id)
+    const known = data ?? standby
+    if (known) this.#setData.run(JSON.stringify(known), id)
     // Data makes it live.
     this.#setState.run(state, id)
   }
@@ -67,23 +78,40 @@ export class VolumeStore {
     this.#setData.run(JSON.stringify(data), id)
   }
 
+  /** A standby that follows its source. */
+  setFollowing(id: string, standby: StandbyData): void {
+    this.#setData.run(JSON.stringify(standby), id)
+  }
+
   delete(id: string): void {
     this.#delete.run(id)
   }
 
   list(): VolumeRecord[] {
-    return this.#list.all().map((row) => ({
-      id: String(row.id),
-      role: row.role as VolumeRole,
-      state: row.state as VolumeState,
-      createdAt: String(row.created_at),
-      origin: row.origin === null ? null : String(row.origin),
-      data: row.data === null ? null : (JSON.parse(String(row.data)) as BaseData),
-    }))
+    return this.#list.all().map(toRecord)
   }
 
   /** The volume that snapshots of the lab's own data are taken of: the newest base. */
   base(): VolumeRecord | undefined {
     return this.list().findLast((volume) => volume.role === 'base' && volume.state === 'live')
+  }
+
+  /** The one that follows a source. */
+  standby(): VolumeRecord | undefined {
+    return this.list().findLast((volume) => volume.role === 'standby' && volume.state === 'live')
+  }
+}
+
+function toRecord(row: Record<string, unknown>): VolumeRecord {
+  const role = row.role as VolumeRole
+  const data: unknown = row.data === null ? null : JSON.parse(String(row.data))
+  return {
+    id: String(row.id),
+    role,
+    state: row.state as VolumeState,
+    createdAt: String(row.created_at),
+    origin: row.origin === null ? null : String(row.origin),
+    data: role === 'standby' ? null : (data as BaseData | null),
+    standby: role === 'standby' ? (data as StandbyData | null) : null,
   }
 }

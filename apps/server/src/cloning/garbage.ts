@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { refOf } from '../catalogue/snapshots.ts'
+import type { VolumeRecord } from '../catalogue/volumes.ts'
 import { isOutOfSpace } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
@@ -76,7 +77,7 @@ export class GarbageCollector {
     const used = new Set(snapshots.list().map((snapshot) => snapshot.volumeId))
     const base = volumes.base()?.id
     for (const volume of volumes.list()) {
-      if (volume.state !== 'live' || volume.role === 'clone' || volume.id === base || used.has(volume.id)) continue
+      if (volume.state !== 'live' || !standsForSnapshots(volume) || volume.id === base || used.has(volume.id)) continue
       try {
         this.#catalogue.evenIfFull(() => volumes.setState(volume.id, 'retired'))
       } catch (error) {
@@ -124,4 +125,9 @@ export class GarbageCollector {
     }
     return removed
   }
+}
+
+/** A clone has its user, and a standby its source to follow. */
+function standsForSnapshots({ role }: VolumeRecord): boolean {
+  return role === 'base' || role === 'scratch'
 }

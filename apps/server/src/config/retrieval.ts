@@ -63,6 +63,24 @@ const physicalSource = z
       'Its address, as `postgresql://USER@HOST:PORT/DATABASE?sslmode=require`, without the password; the role needs REPLICATION, the database is the main one',
     ),
     ...password,
+    follow: z
+      .union(
+        [
+          z.boolean(),
+          z.strictObject({
+            slot: z
+              .string()
+              .regex(/^[a-z0-9_]{1,63}$/)
+              .optional(),
+            restoreCommand: z.array(z.string()).min(1).optional(),
+          }),
+        ],
+        { error: 'must be true, false, or a map with slot and restoreCommand' },
+      )
+      .default(false)
+      .describe(
+        'Keep a standby in the lab that follows the source, so that a refresh takes seconds. As a map: `slot`, a physical slot that is there and that `max_slot_wal_keep_size` bounds; `restoreCommand`, a list of arguments that fetches what the source has thrown away (`%f` the file, `%p` where it goes)',
+      ),
     maxRate: bytes.optional().describe('Bytes a second at most, such as `50MB`; left out: no bound'),
     anyLocale: z
       .boolean()

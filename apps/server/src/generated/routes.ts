@@ -111,7 +111,7 @@ const models: TsoaRoute.Models = {
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "WarningCode": {
         "dataType": "refAlias",
-        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["LIMIT_NOT_ENFORCED"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]},{"dataType":"enum","enums":["AUDIT_LOG_FAILED"]},{"dataType":"enum","enums":["DATA_OLD"]},{"dataType":"enum","enums":["RETRIEVAL_FAILED"]}],"validators":{}},
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["DISK_SPACE_LOW"]},{"dataType":"enum","enums":["DISK_SPACE_CRITICAL"]},{"dataType":"enum","enums":["INSECURE_CONNECTION"]},{"dataType":"enum","enums":["CATALOGUE_LOST"]},{"dataType":"enum","enums":["POOL_DEGRADED"]},{"dataType":"enum","enums":["NO_SNAPSHOT"]},{"dataType":"enum","enums":["NO_FREE_PORT"]},{"dataType":"enum","enums":["LIMIT_NOT_ENFORCED"]},{"dataType":"enum","enums":["RECONCILE_FAILED"]},{"dataType":"enum","enums":["AUDIT_LOG_FAILED"]},{"dataType":"enum","enums":["DATA_OLD"]},{"dataType":"enum","enums":["RETRIEVAL_FAILED"]},{"dataType":"enum","enums":["STANDBY_NOT_FOLLOWING"]}],"validators":{}},
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Warning": {
@@ -295,6 +295,33 @@ const models: TsoaRoute.Models = {
         "additionalProperties": false,
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "StandbyStatusCode": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["FOLLOWING"]},{"dataType":"enum","enums":["BROKEN"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "StandbyStatus": {
+        "dataType": "refObject",
+        "properties": {
+            "code": {"ref":"StandbyStatusCode","required":true},
+            "message": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "RetrievalStandby": {
+        "dataType": "refObject",
+        "properties": {
+            "status": {"ref":"StandbyStatus","required":true},
+            "lagSeconds": {"dataType":"double","required":true},
+            "lagBytes": {"dataType":"double","required":true},
+            "replayedLsn": {"dataType":"string","required":true},
+            "caughtUpAt": {"dataType":"string","required":true},
+            "updatedAt": {"dataType":"string","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "RetrievalTrigger": {
         "dataType": "refAlias",
         "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["START"]},{"dataType":"enum","enums":["SCHEDULE"]},{"dataType":"enum","enums":["REQUEST"]}],"validators":{}},
@@ -371,6 +398,7 @@ const models: TsoaRoute.Models = {
             "timeZone": {"dataType":"string","required":true},
             "nextRunAt": {"dataType":"string","required":true},
             "dataStateAt": {"dataType":"string","required":true},
+            "standby": {"ref":"RetrievalStandby"},
             "current": {"ref":"RetrievalRun"},
             "runs": {"dataType":"array","array":{"dataType":"refObject","ref":"RetrievalRun"},"required":true},
         },

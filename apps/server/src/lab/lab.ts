@@ -13,7 +13,7 @@ import { makeCore } from './core.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { openCatalogue } from './open-catalogue.ts'
-import { makeRetrieval, startSchedule } from './retrieval.ts'
+import { keepFollowing, makeRetrieval, startSchedule } from './retrieval.ts'
 import { checkPostgres } from './settings.ts'
 import { unenforcedLimits } from './unenforced.ts'
 
@@ -93,9 +93,11 @@ export async function openLab({ config, token, environment, version, log }: LabO
   // Cut off before the round, which waits for it, is to end.
   stack.use(core.sizes)
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
-  const retrieval = stack.use(makeRetrieval({ config, foundations, core, catalogue, lost, environment, log }))
+  const { retrieval, follower } = makeRetrieval({ config, foundations, core, catalogue, lost, environment, log })
+  stack.use(retrieval)
   if (lost === undefined) {
     retrieval.closeAbandonedRuns()
+    stack.use(await keepFollowing(follower, { catalogue, core, log }))
     stack.use(startSchedule(retrieval, config, log))
     stack.use(repeat('applying retention', LOOK_EVERY_MS, () => retrieval.applyRetention(), log))
   }

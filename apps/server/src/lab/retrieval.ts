@@ -4,9 +4,12 @@ import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { toSource } from '../retrieval/configured-sources.ts'
+import { type PhysicalConfig, readPassword, slotOf, toSource } from '../retrieval/configured-sources.ts'
 import { type GenerationOptions, makeGeneration } from '../retrieval/generation.ts'
+import { describeAddress, parseSourceUrl } from '../retrieval/live/address.ts'
+import { Follower, retireStandby } from '../retrieval/physical/follower.ts'
 import { RetrievalService } from '../retrieval/retrieval-service.ts'
+import { repeat } from './background.ts'
 import type { makeCore } from './core.ts'
 import type { Foundations } from './foundations.ts'
 import { places } from './places.ts'
@@ -39,8 +42,11 @@ export async function generationOptions({
 /** Of a run's log, in each event. */
 const TOLD_WORDS = 5
 
-/** The service that brings data in, by the configured sources. Nothing has begun yet. */
-export function makeRetrieval(options: RetrievalOptions): RetrievalService {
+/** What brings data in, by the configured sources. Nothing has begun yet. */
+export function makeRetrieval(options: RetrievalOptions): {
+  retrieval: RetrievalService
+  follower: Follower | undefined
+} {
   const { config, foundations, core, catalogue, lost, environment, log } = options
   const { sources, attempts, retrySeconds, keep, maxAgeHours } = config.retrieval
   const { stateDir } = foundations.identity
@@ -51,9 +57,13 @@ export function makeRetrieval(options: RetrievalOptions): RetrievalService {
     requireMajor: foundations.binaries,
     environment,
   }
-  return new RetrievalService({
-    ...{ catalogue, log, collectGarbage: core.collectGarbage },
-    sources: sources.map((source) => toSource(source, world)),
+  const followed = sources.find((source) => source.kind === 'physical' && source.follow !== false)
+  const follower = followed?.kind === 'physical' ? makeFollower(followed, options) : undefined
+  const retrieval = new RetrievalService({
+    ...{ catalogue, log, follower, collectGarbage: core.collectGarbage },
+    sources: sources.map((source) =>
+      toSource(source, { ...world, follower: (config) => (config === followed ? follower : undefined) }),
+    ),
     generate: async (source, reporter) => makeGeneration(await generationOptions(options), source, reporter),
     attempts: { max: attempts, firstPauseMs: retrySeconds * 1000 },
     // A lab that is filled by hand is emptied by hand.
@@ -67,6 +77,54 @@ export function makeRetrieval(options: RetrievalOptions): RetrievalService {
       if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
     },
   })
+  return { retrieval, follower }
+}
+
+function makeFollower(config: PhysicalConfig, { catalogue, core, environment, log }: RetrievalOptions): Follower {
+  const address = parseSourceUrl(config.url)
+  const { host, port, user: username, sslMode, sslRootCert } = address
+  const restoreCommand = typeof config.follow === 'object' ? config.follow.restoreCommand : undefined
+  return new Follower({
+    ...{ catalogue, log, restoreCommand, provisioner: core.provisioner, collectGarbage: core.collectGarbage },
+    source: `postgresql://${describeAddress(address)}`,
+    slot: slotOf(config),
+    primary: async () => ({
+      ...{ host, port, username, sslMode, password: await readPassword(config, environment) },
+      parameters: { ...KEEPALIVES, ...(sslRootCert !== undefined && { sslrootcert: sslRootCert }) },
+    }),
+  })
+}
+
+/** A source that is gone without a word is noticed within half a minute: https://www.postgresql.org/docs/current/libpq-connect.html */
+const KEEPALIVES = {
+  connect_timeout: '10',
+  keepalives_idle: '10',
+  keepalives_interval: '5',
+  keepalives_count: '3',
+  tcp_user_timeout: '30000',
+}
+
+/** How often a standby is looked at. */
+const TEND_EVERY_MS = 5000
+
+/** Looks after the standby, and lets it go on by itself when this is disposed. What followed another source goes. */
+export async function keepFollowing(
+  follower: Follower | undefined,
+  { catalogue, core, log }: Pick<RetrievalOptions, 'catalogue' | 'core' | 'log'>,
+): Promise<AsyncDisposable> {
+  const standby = catalogue.volumes.standby()
+  if (standby && standby.standby?.source !== follower?.source) {
+    log.info('the standby of a source that is not followed any more goes', { source: standby.standby?.source })
+    await retireStandby(standby.id, { ...core, catalogue })
+  }
+  const closing = new AbortController()
+  const tending = follower && repeat('following the source', TEND_EVERY_MS, () => follower.tend(closing.signal), log)
+  return {
+    [Symbol.asyncDispose]: async () => {
+      closing.abort()
+      await tending?.[Symbol.asyncDispose]()
+    },
+  }
 }
 
 /** Refreshes at the configured times. What is due while one runs, or while the server is down, is left out. */

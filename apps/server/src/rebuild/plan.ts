@@ -1,5 +1,5 @@
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
-import type { BaseData, VolumeRecord, VolumeState } from '../catalogue/volumes.ts'
+import type { BaseData, StandbyData, VolumeRecord, VolumeState } from '../catalogue/volumes.ts'
 import { readDatabases, readLabel } from '../labels.ts'
 import type { Found, FoundSnapshot, FoundVolume } from './find.ts'
 import { type PlannedClone, planClones } from './plan-clones.ts'
@@ -44,6 +44,7 @@ function stateOf(volume: FoundVolume, snapshots: FoundSnapshot[]): VolumeState |
   const role = labelsRole(volume)
   const state = readLabel(volume.labels, 'state')
   const hasSnapshots = snapshots.some(({ volumeId }) => volumeId === volume.id)
+  if (role === 'standby') return state === 'live' && standbyOf(volume) ? 'live' : 'retired'
   if (role !== 'base' && role !== 'scratch') return undefined
   if (state === 'retired') return 'retired'
   if (hasSnapshots || state === 'live') return 'live'
@@ -56,12 +57,18 @@ function volumeRecord(volume: FoundVolume, state: VolumeState, snapshots: FoundS
   const own = snapshots.find(({ volumeId }) => volumeId === id)
   return {
     id,
-    role: role === 'base' || role === 'scratch' ? role : 'clone',
+    role: role === 'base' || role === 'scratch' || role === 'standby' ? role : 'clone',
     state,
     createdAt: readLabel(labels, 'made-at') ?? (own && readLabel(own.labels, 'created-at')) ?? LONG_AGO,
     origin: origin?.snapshotId ?? null,
     data: role === 'base' ? (dataOf(volume, labels) ?? (own && dataOf(volume, own.labels)) ?? null) : null,
+    standby: role === 'standby' ? (standbyOf(volume) ?? null) : null,
   }
+}
+
+function standbyOf({ labels }: FoundVolume): StandbyData | undefined {
+  const [source, superuser] = [readLabel(labels, 'source'), readLabel(labels, 'superuser')]
+  return source === undefined || superuser === undefined ? undefined : { source, superuser }
 }
 
 function dataOf({ postgresVersion }: FoundVolume, labels: FoundVolume['labels']): BaseData | undefined {
@@ -132,7 +139,7 @@ function withMissing({ volumes, snapshots, clones, notes }: Plan, now: string): 
   const present = new Set(volumes.map(({ id }) => id))
   const lost = new Set([...known.values()].map(({ volumeId }) => volumeId).filter((id) => !present.has(id)))
   const placeholders = [...lost].map((id): VolumeRecord => {
-    return { id, role: 'base', state: 'retired', createdAt: LONG_AGO, origin: null, data: null }
+    return { id, role: 'base', state: 'retired', createdAt: LONG_AGO, origin: null, data: null, standby: null }
   })
   return { volumes: [...volumes, ...placeholders], snapshots: [...known.values()], clones, notes }
 }

@@ -3,7 +3,7 @@ import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
 import type { VolumeRecord } from '../catalogue/volumes.ts'
-import { baseLabels, cloneLabels, retiredLabels, snapshotLabels } from '../labels.ts'
+import { baseLabels, cloneLabels, retiredLabels, snapshotLabels, standbyLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 
 export interface LabelKeeperOptions {
@@ -102,8 +102,9 @@ function labelsOfVolume(
   source: SnapshotRecord | undefined,
 ): Wanted['labels'] {
   if (volume.state === 'retired') return retiredLabels
-  const { data } = volume
+  const { data, standby } = volume
   if (data) return () => baseLabels(data, volume)
+  if (standby) return () => standbyLabels(standby, volume)
   if (owner && source) return () => cloneLabels(owner, source, volume)
   return (now) => ({ ...now, state: volume.state })
 }

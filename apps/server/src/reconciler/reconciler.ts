@@ -50,10 +50,12 @@ export class Reconciler {
     return problems
   }
 
-  /** A Postgres that no clone owns, of a volume that the catalogue knows: half made, retired, or scratch. */
+  /** A Postgres that neither a clone owns nor follows a source, of a volume that the catalogue knows: half made, retired, or scratch. */
   async #removeStrayInstances(): Promise<string[]> {
     const { catalogue, provisioner, log } = this.#options
     const owned = new Set(catalogue.clones.list().map((clone) => clone.volumeId))
+    // It has followed its source meanwhile.
+    owned.add(catalogue.volumes.standby()?.id ?? null)
     const known = new Set(catalogue.volumes.list().map(({ id }) => id))
     const unknown: string[] = []
     for (const { id } of await provisioner.runtime.list()) {

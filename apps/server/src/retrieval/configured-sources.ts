@@ -4,6 +4,7 @@ import type { SourceConfig } from '../config/retrieval.ts'
 import { FileSource } from './file-source.ts'
 import { parseSourceUrl } from './live/address.ts'
 import { LogicalSource } from './logical/logical-source.ts'
+import type { Follower } from './physical/follower.ts'
 import { PhysicalSource } from './physical/physical-source.ts'
 import type { Source } from './source.ts'
 
@@ -14,21 +15,38 @@ export interface SourceWorld {
   labMajor: () => Promise<number>
   /** Rejects where the lab has no Postgres of that major. */
   requireMajor: (major: number) => Promise<unknown>
+  /** What follows a source for which that is configured. */
+  follower?: ((config: PhysicalConfig) => Follower | undefined) | undefined
   /** A variable of the server's environment. */
   environment: (name: string) => string | undefined
 }
 
+export type PhysicalConfig = Extract<SourceConfig, { kind: 'physical' }>
+
+export function slotOf({ follow }: PhysicalConfig): string | undefined {
+  return typeof follow === 'object' ? follow.slot : undefined
+}
+
 /** What a configured source is. */
 export function toSource(config: SourceConfig, world: SourceWorld): Source {
-  const { account, loginDirectories, labMajor, requireMajor, environment } = world
+  const { account, loginDirectories, labMajor, requireMajor, environment, follower } = world
   if (config.kind === 'file') {
     return new FileSource({ path: config.path, account, loginDirectory: loginDirectories.import })
   }
   if (config.kind === 'physical') {
     const { anyLocale, maxRate: maxRateBytes } = config
+    const slot = slotOf(config)
     return new PhysicalSource({
       login: { address: parseSourceUrl(config.url), password: () => readPassword(config, environment) },
-      ...{ anyLocale, maxRateBytes, account, loginDirectory: loginDirectories.source, requireMajor },
+      ...{
+        anyLocale,
+        maxRateBytes,
+        slot,
+        follower: follower?.(config),
+        account,
+        loginDirectory: loginDirectories.source,
+        requireMajor,
+      },
     })
   }
   const { schemas, tables, excludeSchemas, excludeTables, excludeTableData } = config
@@ -44,7 +62,7 @@ export function toSource(config: SourceConfig, world: SourceWorld): Source {
 /** gzip's quickest: a dump is read once, on the machine that wrote it. */
 const DUMP_COMPRESSION = '1'
 
-async function readPassword(
+export async function readPassword(
   { passwordEnv, passwordFile }: { passwordEnv?: string | undefined; passwordFile?: string | undefined },
   environment: SourceWorld['environment'],
 ): Promise<string | undefined> {

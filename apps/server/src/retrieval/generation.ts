@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import {
   type AdoptedFacts,
+  type AdoptSteps,
   type ClusterFacts,
   failPoint,
   type Instance,
@@ -13,7 +14,7 @@ import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 import { eventTriggers, quarantine } from './import-finish.ts'
-import type { CheckedCluster, CheckedRows, CheckedSource, Reporter } from './source.ts'
+import type { CheckedCluster, CheckedRows, CheckedSource, CheckedStandby, Reporter } from './source.ts'
 
 export interface GenerationOptions {
   catalogue: Catalogue
@@ -25,6 +26,8 @@ export interface GenerationOptions {
   /** The server that bases run on is npm's, which the system's packages don't extend. */
   embedded: boolean
 }
+
+type Adopted = CheckedCluster | CheckedStandby
 
 /** A base that is whole, and shut down cleanly. */
 interface MadeBase {
@@ -51,12 +54,7 @@ export async function makeGeneration(
   await options.requireBytes(source.neededBytes)
   const volumeId = randomId()
   try {
-    catalogue.volumes.add(volumeId, 'base')
-    await failPoint('import.volume-noted')
-    const base =
-      source.brings === 'rows'
-        ? await fillBase(options, volumeId, source, reporter)
-        : await adoptBase(options, volumeId, source, reporter)
+    const base = await makeBase(options, volumeId, source, reporter)
     reporter.progress({ step: 'PUBLISH' })
     return await publish(options, volumeId, base, source)
   } catch (error) {
@@ -69,6 +67,32 @@ export async function makeGeneration(
     })
     throw error
   }
+}
+
+async function makeBase(
+  options: GenerationOptions,
+  volumeId: string,
+  source: CheckedSource,
+  reporter: Reporter,
+): Promise<MadeBase> {
+  const { volumes } = options.catalogue
+  if (source.brings === 'standby') {
+    const { ref, caughtUpAt } = await source.snapshot(reporter)
+    try {
+      volumes.add(volumeId, 'base', ref.snapshotId)
+      await failPoint('import.volume-noted')
+      const steps = adoptionSteps(reporter)
+      const facts = await options.provisioner.adoptSnapshot(ref, { volumeId, labels: LABELS }, steps)
+      return adoptedBase(facts, source, reporter, caughtUpAt)
+    } finally {
+      source.release(ref)
+    }
+  }
+  volumes.add(volumeId, 'base')
+  await failPoint('import.volume-noted')
+  return source.brings === 'rows'
+    ? fillBase(options, volumeId, source, reporter)
+    : adoptBase(options, volumeId, source, reporter)
 }
 
 const LABELS = { role: 'base', state: 'pending' }
@@ -105,19 +129,31 @@ async function adoptBase(
   const facts = await provisioner.adoptBase(
     { volumeId, labels: LABELS, ...(source.recovery && { recovery: source.recovery }) },
     {
+      ...adoptionSteps(reporter),
       bring: async (places) => {
         reporter.progress({ step: 'COPY' })
         await source.copy(places, reporter)
         reporter.progress({ step: 'RECOVER' })
       },
-      prepare: async (instance, databases) => {
-        reporter.progress({ step: 'FINISH' })
-        for (const database of databases) await disconnect(instance, database, reporter)
-      },
-      onProgress: () => reporter.progress({ step: 'RECOVER' }),
-      signal: reporter.signal,
     },
   )
+  return adoptedBase(facts, source, reporter)
+}
+
+/** What is done with a cluster that comes from elsewhere once it is in the lab. */
+function adoptionSteps(reporter: Reporter): Omit<AdoptSteps, 'bring'> {
+  return {
+    prepare: async (instance, databases) => {
+      reporter.progress({ step: 'FINISH' })
+      for (const database of databases) await disconnect(instance, database, reporter)
+    },
+    onProgress: () => reporter.progress({ step: 'RECOVER' }),
+    signal: reporter.signal,
+  }
+}
+
+/** @param caughtUpAt when it was last known to have all that its source had */
+function adoptedBase(facts: AdoptedFacts, source: Adopted, reporter: Reporter, caughtUpAt?: Date): MadeBase {
   tellAdopted(facts, source, reporter)
   const database = source.database ?? facts.databases.find((name) => name !== 'postgres') ?? 'postgres'
   if (!facts.databases.includes(database)) {
@@ -125,7 +161,9 @@ async function adoptBase(
       hint: `Name one of those that it has as the main one: ${facts.databases.join(', ')}.`,
     })
   }
-  return { facts, database, superuser: facts.superuser, dataStateAt: facts.recovery.at }
+  const { at } = facts.recovery
+  const dataStateAt = caughtUpAt !== undefined && caughtUpAt > at ? caughtUpAt : at
+  return { facts, database, superuser: facts.superuser, dataStateAt }
 }
 
 /** What would make a clone reach for another server goes, and what fires by itself is told. */
@@ -138,7 +176,7 @@ async function disconnect(instance: Instance, database: string, reporter: Report
 
 function tellAdopted(
   { recovery, removed, rolledBack, collations }: AdoptedFacts,
-  { anyLocale }: CheckedCluster,
+  { anyLocale }: Adopted,
   reporter: Reporter,
 ): void {
   reporter.info(`recovered to log ${recovery.lsn} on timeline ${recovery.timeline}, as of ${recovery.at.toISOString()}`)

@@ -7,6 +7,7 @@ import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { toFailure } from './failure.ts'
 import { InterruptedError } from './interrupted.ts'
+import type { Follower } from './physical/follower.ts'
 import { applyRetention, type Retention } from './retention.ts'
 import { RunRecorder } from './run-recorder.ts'
 import type { CheckedSource, Reporter, Source } from './source.ts'
@@ -27,6 +28,8 @@ export interface RetrievalServiceOptions {
   /** LabError when the catalogue is lost. */
   requireWritable: () => void
   collectGarbage: () => Promise<void>
+  /** Keeps a standby, where a source is followed. */
+  follower?: Pick<Follower, 'view' | 'warnings'> | undefined
   /** A run has changed. */
   onChange?: ((run: RetrievalRun) => void) | undefined
 }
@@ -45,6 +48,8 @@ interface Running {
 export class RetrievalService implements AsyncDisposable {
   readonly #options: RetrievalServiceOptions
   #running: Running | undefined
+  /** The last run with all that comes after it. */
+  #settled: Promise<void> = Promise.resolve()
   #closed = false
   #schedule: { expression: string; timeZone: string; nextRun: () => Date | null } | undefined
 
@@ -79,6 +84,7 @@ export class RetrievalService implements AsyncDisposable {
     const { catalogue, sources } = this.#options
     const runs = catalogue.runs.list().filter(({ outcome }) => outcome !== 'RUNNING')
     const current = this.#running?.recorder.run
+    const standby = this.#options.follower?.view()
     const [newest] = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
     return {
       status: this.#status(current, runs[0]),
@@ -87,6 +93,7 @@ export class RetrievalService implements AsyncDisposable {
       timeZone: this.#schedule?.timeZone ?? '',
       nextRunAt: this.#schedule?.nextRun()?.toISOString() ?? '',
       dataStateAt: newest?.timestamp ?? '',
+      ...(standby && { standby }),
       ...(current && { current }),
       runs: runs.slice(0, SHOWN_RUNS),
     }
@@ -109,7 +116,7 @@ export class RetrievalService implements AsyncDisposable {
    * @throws LabError NO_SOURCE, REFRESH_RUNNING, SHUTTING_DOWN, CATALOGUE_UNREADABLE
    */
   refresh(trigger: RetrievalTrigger): RetrievalRun {
-    const { log, sources, requireWritable, catalogue, onChange } = this.#options
+    const { log, sources, requireWritable, onChange } = this.#options
     requireWritable()
     if (!this.isConfigured) throw new LabError('NO_SOURCE', 'the lab has no source that data could be brought in from')
     if (this.#running) throw new LabError('REFRESH_RUNNING', 'one refresh runs at a time, and one is running')
@@ -119,14 +126,13 @@ export class RetrievalService implements AsyncDisposable {
       ...{ trigger, log, signal: controller.signal },
       source: sources.map(({ description }) => description).join('; '),
       onChange: (run, lasting) => {
-        if (lasting) catalogue.evenIfFull(() => catalogue.runs.put(run))
+        if (lasting) this.#keep(run)
         onChange?.(run)
       },
     })
-    const ended = this.#run(recorder).finally(() => {
-      this.#running = undefined
-    })
+    const ended = this.#run(recorder)
     this.#running = { recorder, controller, ended }
+    this.#settled = ended
     return recorder.run
   }
 
@@ -169,14 +175,14 @@ export class RetrievalService implements AsyncDisposable {
       const hint = 'GET /retrieval has the reason and the log; POST /refresh tries again'
       warnings.push({ code: 'RETRIEVAL_FAILED', message: 'The last refresh failed', hint })
     }
-    return warnings
+    return [...warnings, ...(this.#options.follower?.warnings(now) ?? [])]
   }
 
   /** Stops what is under way, and begins nothing more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#running?.controller.abort(new ProvisionError('ABORTED', 'the server was stopped'))
-    await this.#running?.ended
+    await this.#settled
   }
 
   #status(current: RetrievalRun | undefined, last: RetrievalRun | undefined): RetrievalStatus {
@@ -187,21 +193,40 @@ export class RetrievalService implements AsyncDisposable {
     return { code: 'OK', message: last ? 'The last refresh succeeded' : 'Nothing was brought in yet' }
   }
 
+  /** What can't be written down is in the log, and must not end what is under way. */
+  #keep(run: RetrievalRun): void {
+    const { catalogue, log } = this.#options
+    try {
+      catalogue.evenIfFull(() => catalogue.runs.put(run))
+    } catch (error) {
+      log.error('how far a refresh is could not be written down', { run: run.id, error })
+    }
+  }
+
   async #run(recorder: RunRecorder): Promise<void> {
     const { log } = this.#options
     try {
       const snapshot = await this.#attempts(recorder)
       recorder.info(`the new generation is ready: snapshot ${snapshot}`)
-      recorder.end('DONE', { snapshot })
-      await this.applyRetention()
+      this.#end(recorder, 'DONE', { snapshot })
     } catch (error) {
       const outcome = recorder.signal.aborted ? 'CANCELLED' : 'FAILED'
       const failure = recorder.signal.aborted ? toFailure(recorder.signal.reason) : toFailure(error)
       if (failure.code === 'INTERNAL_ERROR') log.error('a refresh ended in a defect', { error })
-      recorder.end(outcome, { error: failure })
-    } finally {
-      await this.#options.collectGarbage()
+      this.#end(recorder, outcome, { error: failure })
     }
+    try {
+      await this.applyRetention()
+      await this.#options.collectGarbage()
+    } catch (error) {
+      log.error('what a refresh has left could not be removed; it will be tried again', { error })
+    }
+  }
+
+  /** Whoever hears of it may begin the next one. */
+  #end(recorder: RunRecorder, ...how: Parameters<RunRecorder['end']>): void {
+    this.#running = undefined
+    recorder.end(...how)
   }
 
   async #attempts(recorder: RunRecorder): Promise<string> {

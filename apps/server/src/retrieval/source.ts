@@ -1,5 +1,5 @@
 import type { RetrievalProgress, RetrievalStep } from '@dblab/models'
-import type { Instance, Places, RecoverySpec } from '@dblab/provision'
+import type { Instance, Places, RecoverySpec, SnapshotRef } from '@dblab/provision'
 
 /** What a source tells while it works, and by what it is stopped. */
 export interface Reporter {
@@ -67,4 +67,20 @@ export interface CheckedCluster extends Checked {
   copy(places: Places, reporter: Reporter): Promise<void>
 }
 
-export type CheckedSource = CheckedRows | CheckedCluster
+/** One that is followed by a standby in the lab, of which a generation is a snapshot. */
+export interface CheckedStandby extends Omit<CheckedCluster, 'brings' | 'copy' | 'recovery'> {
+  brings: 'standby'
+  /** A state of the standby, which goes on following. */
+  snapshot(reporter: Reporter): Promise<StandbySnapshot>
+  /** To be called once what was made of it is there, or failed. */
+  release(ref: SnapshotRef): void
+}
+
+/** A state of a standby, which nobody but the lab is to clone. */
+export interface StandbySnapshot {
+  ref: SnapshotRef
+  /** When the standby was last known to have all that its source had; the data is no older. */
+  caughtUpAt: Date | undefined
+}
+
+export type CheckedSource = CheckedRows | CheckedCluster | CheckedStandby

@@ -67,7 +67,13 @@ const POINTS = {
 } as const
 
 /** Of data that comes from a live server, which the labs of the torture test have not: test/retrieval kills at these. */
-export const RETRIEVAL_POINTS = ['retrieval.snapshots-held', 'retrieval.dumped', 'retrieval.copied'] as const
+export const RETRIEVAL_POINTS = [
+  'retrieval.snapshots-held',
+  'retrieval.dumped',
+  'retrieval.copied',
+  'retrieval.standby-made',
+  'retrieval.standby-snapshot-noted',
+] as const
 
 /** Of the drivers that keep trees in directories: how one is made, and how it goes. */
 const SHELF = [

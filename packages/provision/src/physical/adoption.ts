@@ -98,12 +98,12 @@ export class Adoptions {
   }
 
   /**
-   * The same of what a snapshot holds of a standby, in a new volume, of which a snapshot is made in turn. The timeline is a new one. Both go
+   * The same of what a snapshot holds of a standby, in a new volume, of which a snapshot is made in turn where it is named. The timeline is a new one. Both go
    * if anything fails; the standby is not touched.
    */
   async adoptSnapshot(
     from: SnapshotRef,
-    spec: AdoptSpec & { snapshotId: string },
+    spec: AdoptSpec & { snapshotId?: string },
     steps: Omit<AdoptSteps, 'bring'> = {},
   ): Promise<AdoptedFacts & { sizeBytes: number }> {
     await using undo = new AsyncDisposableStack()
@@ -113,8 +113,11 @@ export class Adoptions {
     await failPoint('adopt.cloned')
     const facts = await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
     await runtime.remove(volume.id)
-    await storage.snapshot(volume.id, spec.snapshotId, spec.labels)
-    undo.defer(() => storage.destroySnapshot({ volumeId: volume.id, snapshotId: spec.snapshotId }))
+    const { snapshotId } = spec
+    if (snapshotId !== undefined) {
+      await storage.snapshot(volume.id, snapshotId, spec.labels)
+      undo.defer(() => storage.destroySnapshot({ volumeId: volume.id, snapshotId }))
+    }
     const { logicalBytes } = await storage.volumeUsage(volume.id)
     undo.move()
     return { ...facts, sizeBytes: logicalBytes }

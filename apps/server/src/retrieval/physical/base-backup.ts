@@ -14,6 +14,8 @@ export interface BaseBackupOptions {
   passFile: string | undefined
   account: Account
   maxRateBytes: number | undefined
+  /** Keeps the log for the standby that the copy is to be; undefined for none. */
+  slot: string | undefined
   tablespaces: readonly { oid: number; location: string }[]
 }
 
@@ -39,7 +41,7 @@ export async function takeBaseBackup(places: Places, options: BaseBackupOptions,
 
 function backupArguments(
   { dataDir, tablespacesDir }: Places,
-  { program, address, maxRateBytes, tablespaces }: BaseBackupOptions,
+  { program, address, maxRateBytes, slot, tablespaces }: BaseBackupOptions,
 ): [string, ...string[]] {
   return [
     program,
@@ -47,8 +49,8 @@ function backupArguments(
     `--pgdata=${dataDir}`,
     '--format=plain',
     '--wal-method=stream',
-    // The source forgets the copy as soon as its connections are gone.
-    '--no-slot',
+    // Else a temporary one keeps the log for the copy alone, and is gone with its connection.
+    ...(slot === undefined ? [] : [`--slot=${slot}`]),
     '--checkpoint=fast',
     '--no-password',
     // What is in the volume goes to the disk with its snapshot.

@@ -4,6 +4,7 @@ import type { SourceLogin } from '../live/session.ts'
 import { writePassFile } from '../pass-file.ts'
 import type { CheckedSource, Reporter, Source } from '../source.ts'
 import { takeBaseBackup } from './base-backup.ts'
+import type { Follower } from './follower.ts'
 import { examineCluster, needBaseBackup } from './preflight.ts'
 
 export interface PhysicalOptions {
@@ -18,9 +19,12 @@ export interface PhysicalOptions {
   loginDirectory: string
   /** Rejects where the lab has no Postgres of that major. */
   requireMajor: (major: number) => Promise<unknown>
+  /** Where it is followed. */
+  follower: Follower | undefined
+  slot: string | undefined
 }
 
-/** The files of a live server or standby, by pg_basebackup. No slot is made there. */
+/** The files of a live server or standby, by pg_basebackup. Nothing is left there: the slot of the copy ends with its connection. */
 export class PhysicalSource implements Source {
   readonly kind = 'physical'
   readonly description: string
@@ -32,22 +36,29 @@ export class PhysicalSource implements Source {
   }
 
   async check(reporter: Reporter): Promise<CheckedSource> {
-    const { login, anyLocale, requireMajor } = this.#options
-    const facts = await examineCluster(login, anyLocale)
+    const { login, anyLocale, requireMajor, follower, slot } = this.#options
+    const facts = await examineCluster(login, { anyLocale, slot })
     await requireMajor(facts.serverMajor)
     const tool = await needBaseBackup(facts.serverMajor)
     const what = facts.isStandby ? 'a standby' : 'a primary'
     reporter.info(
       `${this.description} is ${what} of PostgreSQL ${facts.serverMajor}, ${Math.ceil(facts.sizeBytes / 1e6)} MB`,
     )
-    return {
-      brings: 'cluster',
+    const copy = (places: Places, told: Reporter) => this.#copy(places, tool.path, facts.tablespaces, told)
+    const common = {
       database: login.address.database,
       sample: false,
       message: `From ${login.address.host.startsWith('/') ? 'a server of this machine' : login.address.host}`,
-      neededBytes: facts.sizeBytes,
       anyLocale,
-      copy: (places, told) => this.#copy(places, tool.path, facts.tablespaces, told),
+    }
+    if (!follower) return { ...common, brings: 'cluster', neededBytes: facts.sizeBytes, copy }
+    const { bootstrapRole: superuser } = facts
+    return {
+      ...common,
+      brings: 'standby',
+      neededBytes: follower.view() ? 0 : facts.sizeBytes,
+      snapshot: (told) => follower.snapshot({ superuser, copy: (places) => copy(places, told) }, told),
+      release: (ref) => follower.release(ref),
     }
   }
 
@@ -57,14 +68,14 @@ export class PhysicalSource implements Source {
     tablespaces: readonly { oid: number; location: string }[],
     reporter: Reporter,
   ): Promise<void> {
-    const { login, account, loginDirectory, maxRateBytes } = this.#options
+    const { login, account, loginDirectory, maxRateBytes, slot } = this.#options
     const { address } = login
     const password = await login.password()
     await using passFile =
       password === undefined
         ? undefined
         : await writePassFile(loginDirectory, account, { user: address.user, password })
-    const options = { program, address, account, maxRateBytes, tablespaces, passFile: passFile?.path }
+    const options = { program, address, account, maxRateBytes, slot, tablespaces, passFile: passFile?.path }
     await takeBaseBackup(places, options, reporter)
     await failPoint('retrieval.copied')
   }

@@ -17,13 +17,18 @@ export interface ClusterFacts {
 /**
  * Looks at a server whose files are wanted: whether this role may have them, and whether the lab could run them.
  *
- * @param anyLocale that its text is sorted by another version of a locale is no reason to refuse
+ * @param options.anyLocale that its text is sorted by another version of a locale is no reason to refuse
+ * @param options.slot one that is to be used
  * @throws ProvisionError INVALID with what to run; InterruptedError
  */
-export async function examineCluster(login: SourceLogin, anyLocale: boolean): Promise<ClusterFacts> {
+export async function examineCluster(
+  login: SourceLogin,
+  { anyLocale, slot }: { anyLocale: boolean; slot: string | undefined },
+): Promise<ClusterFacts> {
   const facts = await withSource(login, login.address.database, async (client) => {
     const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
     await requireReplication(client, login)
+    if (slot !== undefined) await requireSlot(client, slot)
     if (!anyLocale) await requireSameLibc(client, serverMajor)
     const { rows } = await client.query<ClusterFacts>(`
       SELECT pg_is_in_recovery() AS "isStandby",
@@ -70,12 +75,40 @@ async function requireReplication(client: Client, { address: { user } }: SourceL
       'Set wal_level to replica there, and restart it.',
     )
   }
+  const slots = Number(await value(client, 'SHOW max_replication_slots'))
+  const taken = Number(await value(client, 'SELECT count(*) FROM pg_replication_slots'))
+  if (slots <= taken) {
+    throw invalid(
+      `the source has no slot left for the time of a copy (max_replication_slots=${slots}, ${taken} in use)`,
+      'Raise max_replication_slots there, and restart it.',
+    )
+  }
   const senders = Number(await value(client, 'SHOW max_wal_senders'))
   const busy = Number(await value(client, 'SELECT count(*) FROM pg_stat_replication'))
   if (senders - busy < 2) {
     throw invalid(
       `the source has no two connections left for copies (max_wal_senders=${senders}, ${busy} in use)`,
       'Raise max_wal_senders there, and restart it.',
+    )
+  }
+}
+
+/** One without a bound would fill the source's disk, should the lab be away: https://www.postgresql.org/docs/current/runtime-config-replication.html */
+async function requireSlot(client: Client, slot: string): Promise<void> {
+  const { rowCount } = await client.query(
+    `SELECT FROM pg_replication_slots WHERE slot_name = $1 AND slot_type = 'physical'`,
+    [slot],
+  )
+  if (rowCount === 0) {
+    throw invalid(
+      'the source has no physical slot of the configured name',
+      `Run there: SELECT pg_create_physical_replication_slot('${slot}').`,
+    )
+  }
+  if ((await value(client, `SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size'`)) === '-1') {
+    throw invalid(
+      'the source keeps its log for slots without a bound, so that the lab could fill its disk',
+      `Run there: ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf(). Or follow without a slot.`,
     )
   }
 }
