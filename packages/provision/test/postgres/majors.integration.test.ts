@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { isShutDownCleanly, labSettings, probeLogin } from '../../src/postgres/index.ts'
+import { npmBinaries } from '../../testbed/index.ts'
 import { asUser, cloneWithUser, PASSWORD, preparedTemplate } from './cluster.ts'
 import { fillAsImport } from './production.ts'
-import { makeWorld, npmBinaries } from './world.ts'
+import { makeWorld } from './world.ts'
 
 describe.each([14, 15, 16, 17] as const)('PostgreSQL %i', (major) => {
   const directory = npmBinaries(major)

