@@ -24,6 +24,10 @@ export const BULK_LOAD_SETTINGS = {
   checkpoint_timeout: '30min',
   wal_level: 'minimal',
   max_wal_senders: '0',
+  // Masking leaves WAL behind that holds what was masked: a segment that was used is removed, and a new one is empty.
+  wal_recycle: 'off',
+  wal_init_zero: 'on',
+  wal_keep_size: '0',
   full_page_writes: 'off',
   fsync: 'on',
   synchronous_commit: 'off',
