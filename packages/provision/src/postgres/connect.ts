@@ -198,7 +198,8 @@ function translate(error: unknown, signal: AbortSignal | undefined, cut: AbortSi
     const noSpace = spaceError([error.message], error)
     return noSpace ?? new ProvisionError(code, `the database refused: ${error.message}`, { cause: error })
   }
-  const lost = error instanceof Error && /^Connection terminated/.test(error.message)
+  // The second is what the next query meets where the connection was lost between two.
+  const lost = error instanceof Error && /^(Connection terminated|Client has encountered)/.test(error.message)
   if (lost || isSystemError(error, ...UNREACHABLE)) {
     return new ProvisionError('UNAVAILABLE', 'the database does not answer on its socket', { cause: error })
   }
