@@ -25,6 +25,9 @@ export interface Cluster extends AsyncDisposable {
   directory: string
   query<Row extends object>(database: string, sql: string): Promise<Row[]>
   log(): Promise<string>
+  /** Shuts it down cleanly; the files stay until it is disposed of. */
+  stop(): Promise<void>
+  restart(): Promise<void>
 }
 
 /** The npm package's binaries, and the system's where it has some. */
@@ -64,7 +67,10 @@ async function makeTemplate(runtime: ProcessRuntime): Promise<string> {
   return directory
 }
 
-export async function startCluster(binaries: PostgresBinaries): Promise<Cluster> {
+export async function startCluster(
+  binaries: PostgresBinaries,
+  settings: Record<string, string> = {},
+): Promise<Cluster> {
   await using undo = new AsyncDisposableStack()
   const directory = await openDirectory()
   undo.defer(() => rm(directory, { recursive: true, force: true }))
@@ -87,9 +93,17 @@ export async function startCluster(binaries: PostgresBinaries): Promise<Cluster>
   await runtime.check()
   await run(['cp', '-Rp', await clusterTemplate(binaries, runtime), dataDir])
   undo.defer(() => runtime.remove('base'))
-  const settings = { fsync: 'off', wal_level: 'minimal', max_wal_senders: '0' }
   const port = await freePort()
-  const instance = await runtime.start({ id: 'base', dataDir, host: '127.0.0.1', port, users: [IMPORT_ROLE], settings })
+  const start = () =>
+    runtime.start({
+      id: 'base',
+      dataDir,
+      host: '127.0.0.1',
+      port,
+      users: [IMPORT_ROLE],
+      settings: { fsync: 'off', wal_level: 'minimal', max_wal_senders: '0', ...settings },
+    })
+  const instance = await start()
   const kept = undo.move()
   return {
     instance,
@@ -97,6 +111,11 @@ export async function startCluster(binaries: PostgresBinaries): Promise<Cluster>
     directory,
     query: <Row extends object>(database: string, sql: string) =>
       withLabConnection(instance, database, async (client) => (await client.query<Row>(sql)).rows),
+    stop: () => runtime.stop('base', 'clean'),
+    restart: async () => {
+      await runtime.stop('base', 'clean')
+      Object.assign(instance, await start())
+    },
     log: async () => (await runtime.logs('base', 1000)).join('\n'),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
