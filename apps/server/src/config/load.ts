@@ -12,6 +12,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
+/** A variable of the server's environment, which the configuration names. */
+export type Environment = (name: string) => string | undefined
+
 export interface LoadedConfig {
   config: Config
   /** The file that was read, or undefined where there is none. */
@@ -19,7 +22,7 @@ export interface LoadedConfig {
   /** From `DBLAB_TOKEN`. Never part of a file. */
   token: string | undefined
   /** Variables of the environment that the configuration names, such as those with passwords. */
-  environment: (name: string) => string | undefined
+  environment: Environment
   /** What is wrong with the configuration, where that does not matter. */
   ignored: string | undefined
 }

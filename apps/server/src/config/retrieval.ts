@@ -3,6 +3,7 @@ import { Cron } from 'croner'
 import { z } from 'zod'
 import { parseSourceUrl } from '../retrieval/live/address.ts'
 import { bytes } from './bytes.ts'
+import { maskingSchema } from './masking.ts'
 
 const patterns = z.array(z.string().min(1)).default([])
 
@@ -40,6 +41,7 @@ export const logicalSource = z
     excludeSchemas: patterns.describe('Schemas that stay out'),
     excludeTables: patterns.describe('Tables that stay out'),
     excludeTableData: patterns.describe('Tables that come without their rows'),
+    excludeLargeObjects: z.boolean().default(false).describe('Large objects stay out'),
     jobs: z.int().min(1).max(64).default(2).describe('Tables read at once, each over a connection of its own'),
     maxSnapshotMinutes: z
       .number()
@@ -147,6 +149,9 @@ export const retrieval = z
           .describe('Generations whose data is older go too, but for the newest; left out: no bound'),
       })
       .prefault({}),
+    masking: maskingSchema
+      .optional()
+      .describe('What becomes of data before anybody sees it: docs/masking.md; left out: nothing'),
     maxAgeHours: z.number().positive().optional().describe('Data that is older makes the lab WARNING; left out: never'),
   })
   .prefault({})

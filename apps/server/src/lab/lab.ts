@@ -1,9 +1,11 @@
 import { failPoint, type Provisioner } from '@dblab/provision'
 import { openAccess } from '../access/access.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Environment } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { OpenStreams } from '../events/open-streams.ts'
 import type { Logger } from '../log.ts'
+import type { GenerationOptions } from '../retrieval/make-base.ts'
 import type { Services } from '../services.ts'
 import { standingWarnings } from '../status/standing-warnings.ts'
 import { StatusService } from '../status/status-service.ts'
@@ -13,7 +15,7 @@ import { makeCore } from './core.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
 import { readOrMakeToken } from './identity.ts'
 import { openCatalogue } from './open-catalogue.ts'
-import { keepFollowing, makeRetrieval, startSchedule } from './retrieval.ts'
+import { generationOptions, keepFollowing, makeRetrieval, startSchedule } from './retrieval.ts'
 import { checkPostgres } from './settings.ts'
 import { unenforcedLimits } from './unenforced.ts'
 
@@ -34,7 +36,8 @@ export interface Lab extends AsyncDisposable {
   provisioner: Provisioner
   /** True when the lab's catalogue is lost: then nothing is made or removed. */
   readOnly: boolean
-  core: Awaited<ReturnType<typeof makeCore>>
+  /** What data is brought in with. */
+  generationOptions: () => Promise<GenerationOptions>
   firstToken: string
   /** True when the token was made by this start, so that its owner has not seen it. */
   tokenIsNew: boolean
@@ -44,8 +47,7 @@ export interface LabOptions {
   config: Config
   /** Instead of the one in the data directory. */
   token: string | undefined
-  /** A variable of the server's environment. */
-  environment: (name: string) => string | undefined
+  environment: Environment
   version: string
   log: Logger
 }
@@ -93,7 +95,8 @@ export async function openLab({ config, token, environment, version, log }: LabO
   // Cut off before the round, which waits for it, is to end.
   stack.use(core.sizes)
   stack.use(repeat('trimming logs', LOOK_EVERY_MS, () => runtime.trimLogs(), log))
-  const { retrieval, follower } = makeRetrieval({ config, foundations, core, catalogue, lost, environment, log })
+  const world = { config, foundations, core, catalogue, lost, environment, log }
+  const { retrieval, follower } = makeRetrieval(world)
   stack.use(retrieval)
   if (lost === undefined) {
     retrieval.closeAbandonedRuns()
@@ -116,7 +119,8 @@ export async function openLab({ config, token, environment, version, log }: LabO
   return {
     services: { clones, snapshots, retrieval, status, events: { hub, streams: new OpenStreams() }, access, catalogue },
     firstToken: kept.token,
-    ...{ foundations, catalogue, provisioner, core },
+    ...{ foundations, catalogue, provisioner },
+    generationOptions: () => generationOptions(world),
     readOnly: lost !== undefined,
     tokenIsNew: kept.made,
     [Symbol.asyncDispose]: () => whole.disposeAsync(),

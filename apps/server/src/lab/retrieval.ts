@@ -1,12 +1,15 @@
 import { isProvisionError } from '@dblab/provision'
 import { Cron } from 'croner'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Environment } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { type PhysicalConfig, readPassword, slotOf, toSource } from '../retrieval/configured-sources.ts'
-import { type GenerationOptions, makeGeneration } from '../retrieval/generation.ts'
+import { makeGeneration } from '../retrieval/generation.ts'
 import { describeAddress, parseSourceUrl } from '../retrieval/live/address.ts'
+import type { GenerationOptions } from '../retrieval/make-base.ts'
+import { prepareMasking } from '../retrieval/masking/prepare.ts'
 import { Follower, retireStandby } from '../retrieval/physical/follower.ts'
 import { RetrievalService } from '../retrieval/retrieval-service.ts'
 import { repeat } from './background.ts'
@@ -21,22 +24,25 @@ export interface RetrievalOptions {
   catalogue: Catalogue
   /** Why the catalogue can't be trusted. */
   lost: string | undefined
-  /** A variable of the server's environment. */
-  environment: (name: string) => string | undefined
+  environment: Environment
   log: Logger
 }
 
 /** What generations are made with. */
 export async function generationOptions({
+  config,
+  environment,
   foundations,
   core,
   catalogue,
   log,
-}: Omit<RetrievalOptions, 'config' | 'lost' | 'environment'>): Promise<GenerationOptions> {
+}: Omit<RetrievalOptions, 'lost'>): Promise<GenerationOptions> {
   const { provisioner, ports, disk } = core
+  const { masking: rules } = config.retrieval
+  const masking = rules && (await prepareMasking(rules, environment))
   const requireBytes = async (bytes: number) => (await disk.takeSpace(bytes))[Symbol.dispose]()
   const embedded = (await foundations.binaries()).source === 'embedded'
-  return { catalogue, provisioner, ports, log, requireBytes, embedded }
+  return { catalogue, provisioner, ports, log, requireBytes, masking, embedded }
 }
 
 /** Of a run's log, in each event. */

@@ -2,7 +2,6 @@ import { resolve } from 'node:path'
 import { LabError } from '../errors.ts'
 import type { Lab } from '../lab/lab.ts'
 import { places } from '../lab/places.ts'
-import { generationOptions } from '../lab/retrieval.ts'
 import type { Logger } from '../log.ts'
 import { FileSource } from './file-source.ts'
 import { makeGeneration } from './generation.ts'
@@ -61,5 +60,5 @@ async function importNow(lab: Lab, path: string, signal: AbortSignal, log: Logge
 async function bringInNow(lab: Lab, source: Source, signal: AbortSignal, log: Logger): Promise<string> {
   const onChange = () => undefined
   const recorder = new RunRecorder({ trigger: 'REQUEST', source: source.description, log, signal, onChange })
-  return makeGeneration(await generationOptions({ ...lab, log }), await source.check(recorder), recorder)
+  return makeGeneration(await lab.generationOptions(), await source.check(recorder), recorder)
 }

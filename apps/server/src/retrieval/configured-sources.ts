@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { type Account, isSystemError, ProvisionError } from '@dblab/provision'
+import type { Environment } from '../config/load.ts'
 import type { SourceConfig } from '../config/retrieval.ts'
 import { FileSource } from './file-source.ts'
 import { parseSourceUrl } from './live/address.ts'
@@ -17,8 +18,7 @@ export interface SourceWorld {
   requireMajor: (major: number) => Promise<unknown>
   /** What follows a source for which that is configured. */
   follower?: ((config: PhysicalConfig) => Follower | undefined) | undefined
-  /** A variable of the server's environment. */
-  environment: (name: string) => string | undefined
+  environment: Environment
 }
 
 export type PhysicalConfig = Extract<SourceConfig, { kind: 'physical' }>
@@ -49,11 +49,11 @@ export function toSource(config: SourceConfig, world: SourceWorld): Source {
       },
     })
   }
-  const { schemas, tables, excludeSchemas, excludeTables, excludeTableData } = config
+  const { schemas, tables, excludeSchemas, excludeTables, excludeTableData, excludeLargeObjects } = config
   return new LogicalSource({
     login: { address: parseSourceUrl(config.url), password: () => readPassword(config, environment) },
     databases: config.databases ?? [],
-    selection: { schemas, tables, excludeSchemas, excludeTables, excludeTableData },
+    selection: { schemas, tables, excludeSchemas, excludeTables, excludeTableData, excludeLargeObjects },
     ...{ jobs: config.jobs, compress: DUMP_COMPRESSION, maxSnapshotMs: config.maxSnapshotMinutes * 60_000 },
     ...{ anyLocale: config.anyLocale, account, loginDirectories, labMajor },
   })

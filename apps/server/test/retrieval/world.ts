@@ -22,11 +22,15 @@ export function needSource(): PostgresBinaries {
 type Retrieval = Record<string, unknown>
 
 /** A lab with these sources, on its own pool where that can be made. */
-export function labOf(retrieval: Retrieval, config: Record<string, unknown> = {}): Promise<TestLab> {
+export function labOf(
+  retrieval: Retrieval,
+  config: Record<string, unknown> = {},
+  env: Record<string, string> = {},
+): Promise<TestLab> {
   return TestLab.make({
     driver: isRoot ? 'btrfs' : 'copy',
     config: { retrieval: { retrySeconds: 0.1, ...retrieval }, ...config },
-    env: { DUMP_PASSWORD },
+    env: { DUMP_PASSWORD, ...env },
   })
 }
 

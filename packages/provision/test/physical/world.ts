@@ -10,8 +10,8 @@ import {
   type VolumeId,
   withLabConnection,
 } from '../../src/index.ts'
-import { freePort, isRoot, mountedImage } from '../../testbed/index.ts'
-import { makeWorld, npmBinaries, type World } from '../postgres/world.ts'
+import { freePort, isRoot, mountedImage, npmBinaries } from '../../testbed/index.ts'
+import { makeWorld, type World } from '../postgres/world.ts'
 
 export const USER = { username: 'ann', password: 'pass word' }
 

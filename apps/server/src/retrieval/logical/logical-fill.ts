@@ -49,8 +49,8 @@ export class LogicalFill {
     try {
       const takenAt = await this.#dumpAll(root)
       const parts = this.#parts('RESTORE')
-      for (const [index, { name }] of this.#work.facts.entries()) {
-        await this.#restore(name, directoryOf(root, index), partOf(parts, index))
+      for (const [index, database] of this.#work.facts.entries()) {
+        await this.#restore(database, directoryOf(root, index), partOf(parts, index))
         // Its room is the next one's.
         await rm(directoryOf(root, index), { recursive: true })
       }
@@ -105,7 +105,7 @@ export class LogicalFill {
     await dumpDatabase(snapshot, directory, dump, reporter.signal)
   }
 
-  async #restore(database: string, directory: string, { progress, tell }: Part): Promise<void> {
+  async #restore({ name, roles }: DatabaseFacts, directory: string, { progress, tell }: Part): Promise<void> {
     const { account, loginDirectories } = this.#options
     const { tools, staging, reporter } = this.#work
     const { instance, embedded } = staging
@@ -117,12 +117,13 @@ export class LogicalFill {
       progress.copied(Number(rows[0]?.bytes ?? 0))
       tell()
     })
-    const { notes } = await importDump({ ...plan, database }, instance, {
+    const facts = { ...plan.facts, otherRoles: new Set([...plan.facts.otherRoles, ...roles]) }
+    const { notes } = await importDump({ ...plan, facts }, instance, {
       ...{ account, embedded, signal, loginDirectory: loginDirectories.import },
       onToolLine: (line) => progress.line(line) && tell(),
       onProgress: ({ step }) => step === 'finish' && reporter.progress({ step: 'FINISH' }),
     })
-    for (const note of notes) reporter.warn(`${JSON.stringify(database)}: ${note}`)
+    for (const note of notes) reporter.warn(`${JSON.stringify(name)}: ${note}`)
   }
 
   #parts(step: 'DUMP' | 'RESTORE'): Part[] {

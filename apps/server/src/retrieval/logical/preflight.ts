@@ -2,7 +2,7 @@ import { ProvisionError, run } from '@dblab/provision'
 import type { Client } from 'pg'
 import { type SourceLogin, withSource } from '../live/session.ts'
 import type { TableSizes } from '../table-progress.ts'
-import { isWhole, type Selection } from './selection.ts'
+import { hasLargeObjects, isWhole, type Selection } from './selection.ts'
 
 /** What is known of a database before it is dumped. */
 export interface DatabaseFacts {
@@ -12,6 +12,8 @@ export interface DatabaseFacts {
   sizeBytes: number
   tables: TableSizes
   extensions: string[]
+  /** That something in it belongs to, or is granted to. */
+  roles: string[]
 }
 
 /** pg_dump of today reads no older one: https://www.postgresql.org/docs/current/app-pgdump.html#PG-DUMP-NOTES */
@@ -39,18 +41,25 @@ export async function examine(
     const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
     requireVersion(serverMajor, labMajor)
     if (isWhole(selection)) await requireRights(client, database, serverMajor, login.address.user)
+    if (hasLargeObjects(selection)) await requireLargeObjects(client, database, login.address.user)
     if (!anyLocale) await requireLocales(client, database, serverMajor)
     return {
       name: database,
       serverMajor,
       sizeBytes: Number(await value(client, 'SELECT pg_database_size(current_database())')),
       tables: await tableSizes(client),
+      roles: await texts(client, ROLES),
       extensions: await texts(client, `SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`),
     }
   })
 }
 
 /** As the catalogue estimates them, since asking for the files waits for whoever alters a table. */
+/** Large objects' among them, of which a dump's script says nothing. */
+const ROLES = `
+  SELECT DISTINCT r.rolname FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid JOIN pg_database d ON d.datname = current_database()
+  WHERE s.refclassid = 'pg_authid'::regclass AND (s.dbid = d.oid OR (s.classid = 'pg_database'::regclass AND s.objid = d.oid))`
+
 async function tableSizes(client: Client): Promise<TableSizes> {
   const { rows } = await client.query<[string, string]>({
     text: `SELECT n.nspname || '.' || c.relname, (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint
@@ -115,6 +124,24 @@ async function requireRights(client: Client, database: string, serverMajor: numb
       `Run there, as a superuser: ALTER ROLE "${user}" BYPASSRLS. Or leave them out: excludeTables, excludeTableData.`,
     )
   }
+}
+
+/** No role reads them all but a superuser: pg_read_all_data is about tables. */
+async function requireLargeObjects(client: Client, database: string, user: string): Promise<void> {
+  const closed = Number(
+    await value(
+      client,
+      `SELECT count(*) FROM pg_largeobject_metadata o
+       WHERE current_setting('lo_compat_privileges') = 'off' AND NOT pg_has_role(o.lomowner, 'USAGE') AND NOT EXISTS (
+         SELECT FROM aclexplode(o.lomacl) a WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+         AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)`,
+    ),
+  )
+  if (closed === 0) return
+  throw invalid(
+    `the role may not read ${closed} large objects of ${JSON.stringify(database)}`,
+    `Run there, as a superuser, for each of them: GRANT SELECT ON LARGE OBJECT … TO "${user}". Or leave them out: excludeLargeObjects: true.`,
+  )
 }
 
 /** Text sorts, and indexes work, by the machine's own locales. ICU's come with the server. */

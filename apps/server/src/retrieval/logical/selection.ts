@@ -7,6 +7,7 @@ export interface Selection {
   excludeTables: readonly string[]
   /** These come without rows. */
   excludeTableData: readonly string[]
+  excludeLargeObjects: boolean
 }
 
 /** Of pg_dump. A pattern that finds nothing is an error where it says what is wanted. */
@@ -18,11 +19,17 @@ export function selectionArguments(selection: Selection): string[] {
     ...selection.excludeSchemas.map((pattern) => `--exclude-schema=${pattern}`),
     ...selection.excludeTables.map((pattern) => `--exclude-table=${pattern}`),
     ...selection.excludeTableData.map((pattern) => `--exclude-table-data=${pattern}`),
+    ...(selection.excludeLargeObjects ? ['--no-blobs'] : []),
     ...(wanted.length > 0 ? ['--strict-names'] : []),
   ]
 }
 
 /** True where all of a database is wanted, so that what is known of all of it holds. */
-export function isWhole(selection: Selection): boolean {
-  return Object.values(selection).every((patterns) => patterns.length === 0)
+export function isWhole({ excludeLargeObjects: _, ...patterns }: Selection): boolean {
+  return Object.values(patterns).every((names) => names.length === 0)
+}
+
+/** They belong to no schema, and pg_dump leaves them out where some are named. */
+export function hasLargeObjects({ schemas, tables, excludeLargeObjects }: Selection): boolean {
+  return schemas.length === 0 && tables.length === 0 && !excludeLargeObjects
 }

@@ -22,9 +22,8 @@ export function codeOf({ code = '' }: DatabaseError): 'NO_SPACE' | 'UNAVAILABLE'
 
 /** The server's sentence where it can be told, else the state that it gave. */
 export function reason(error: DatabaseError): string {
-  const state = error.code ?? ''
-  if (speaksOfValues(state)) return `SQLSTATE ${state}, whose text may quote the data and is left out`
-  return error.message
+  if (!mayQuoteValues(error)) return error.message
+  return `SQLSTATE ${error.code}, whose text may quote the data and is left out`
 }
 
 export function databaseError(error: unknown): DatabaseError | undefined {
@@ -35,9 +34,9 @@ export function databaseError(error: unknown): DatabaseError | undefined {
 /** Classes whose sentences are Postgres' own, and name objects, limits or what a file itself says. */
 const SAFE_CLASSES = ['08', '0A', '23', '25', '28', '2B', '3D', '3F', '40', '42', '53', '54', '55', '57', '58', 'XX']
 
-function speaksOfValues(state: string): boolean {
-  // invalid_text_representation is in 22; 42804 and the like name types.
-  return !SAFE_CLASSES.includes(state.slice(0, 2))
+/** What comes out of a function may be raised with any state, or be about a statement that was made of values. A COPY has a context as well. */
+function mayQuoteValues({ code = '', where }: DatabaseError): boolean {
+  return !SAFE_CLASSES.includes(code.slice(0, 2)) || (where !== undefined && !where.startsWith('COPY '))
 }
 
 function hintFor(state: string): string {

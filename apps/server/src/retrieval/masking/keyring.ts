@@ -2,6 +2,7 @@ import { hkdfSync } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { isSystemError, ProvisionError } from '@dblab/provision'
+import type { Environment } from '../../config/load.ts'
 import type { MaskingConfig } from '../../config/masking.ts'
 
 /** What Postgres is given of the secret: what is made of it, for this use alone. It never leaves the lab's session. */
@@ -25,11 +26,11 @@ const HINT = 'Make one with `openssl rand -hex 32`, and keep it: another one cha
  */
 export async function readKeys(
   config: Pick<MaskingConfig, 'secretFile' | 'secretEnv'>,
-  env: NodeJS.ProcessEnv,
+  environment: Environment,
 ): Promise<MaskingKeys | undefined> {
   const { secretFile, secretEnv } = config
   if (secretFile === undefined && secretEnv === undefined) return undefined
-  const secret = secretFile === undefined ? env[secretEnv ?? ''] : await readSecretFile(secretFile)
+  const secret = secretFile === undefined ? environment(secretEnv ?? '') : await readSecretFile(secretFile)
   const where = secretFile ?? `the environment variable ${secretEnv}`
   if (secret === undefined) throw new ProvisionError('INVALID', `${where} for masking is not set`, { hint: HINT })
   if (secret.trim().length < SHORTEST_SECRET) {

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true }))
 
 function prepare(given: unknown, env: NodeJS.ProcessEnv = {}) {
-  return prepareMasking(maskingSchema.parse(given), env)
+  return prepareMasking(maskingSchema.parse(given), (name) => env[name])
 }
 
 test('the secret is the same from a file and from the environment', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { isSystemError, ProvisionError } from '@dblab/provision'
+import type { Environment } from '../../config/load.ts'
 import type { MaskingConfig } from '../../config/masking.ts'
 import type { MaskingFile } from './files.ts'
 import { type MaskingKeys, readKeys } from './keyring.ts'
@@ -31,13 +32,13 @@ const MOST_BYTES = 64 * 2 ** 20
  *
  * @throws ProvisionError INVALID
  */
-export async function prepareMasking(config: MaskingConfig, env: NodeJS.ProcessEnv): Promise<Masking> {
+export async function prepareMasking(config: MaskingConfig, environment: Environment): Promise<Masking> {
   const files: MaskingFile[] = []
   for (const { path, database } of config.files) files.push({ path, database, sql: await readScript(path) })
   return {
     files,
     rules: config.rules.map(compileRule),
-    keys: await readKeys(config, env),
+    keys: await readKeys(config, environment),
     largeObjects: config.largeObjects,
     coverage: { mode: config.coverage.mode, allow: config.coverage.allow.map(compilePattern) },
     timeoutSeconds: config.timeoutSeconds,

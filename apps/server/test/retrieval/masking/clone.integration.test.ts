@@ -81,7 +81,7 @@ describe.each(binaries)('a clone in PostgreSQL $version', ({ binDir }) => {
       await maskCluster({ instance, database: 'shop', masking: await masking({ rules, coverage }), account })
     }
     const loginRoles = [IMPORT_ROLE]
-    await provisioner.createBase({ volumeId: 'base', database: 'shop', port: await freePort(), loginRoles }, fill)
+    await provisioner.createBase({ volumeId: 'base', databases: ['shop'], port: await freePort(), loginRoles }, fill)
     await using undo = new AsyncDisposableStack()
     undo.defer(() => provisioner.destroyVolume('base'))
     await provisioner.snapshotStopped('base', 'first')

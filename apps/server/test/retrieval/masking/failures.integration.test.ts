@@ -54,6 +54,16 @@ describe.skipIf(!binaries)('a masking file', () => {
     ],
     ['breaks a constraint', `insert into t values ('secret-a');`, /mask\.sql: duplicate key/],
     ['quotes a value in its error', `select a::int from t;`, /mask\.sql: SQLSTATE 22P02/],
+    [
+      'makes a statement of a value',
+      `do $$ begin execute 'select ' || quote_ident((select a from t)); end $$`,
+      /SQLSTATE 42703/,
+    ],
+    [
+      'raises what it met',
+      `do $$ begin raise exception using errcode = '23505', message = (select a from t); end $$`,
+      /SQLSTATE 23505/,
+    ],
     ['ends inside a transaction', 'begin; update t set a = a;', /ends inside a transaction/],
     ['ends inside a text', `update t set a = 'x;`, /unterminated quoted string/],
     ['ends inside a body', `do $$ begin null; end`, /unterminated dollar-quoted string/],

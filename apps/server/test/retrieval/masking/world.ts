@@ -27,7 +27,7 @@ export type Written = Record<string, unknown>
 /** As the configuration has it, with the tests' secret; nothing is looked for unless `coverage` says so. */
 export function masking(given: Written): Promise<Masking> {
   const config = maskingSchema.parse({ secretEnv: 'MASKING_SECRET', coverage: { mode: 'off' }, ...given })
-  return prepareMasking(config, env)
+  return prepareMasking(config, (name) => (name === 'MASKING_SECRET' ? env.MASKING_SECRET : undefined))
 }
 
 export async function mask(
