@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { isSystemError } from '@dblab/provision'
 import { filesBelow } from '../../support/files-below.ts'
 
 /** A text that is nowhere else, that no compression shortens, and that can be found wherever its bytes are. */
@@ -17,10 +18,16 @@ export async function search(
 ): Promise<Map<string | Buffer, string[]>> {
   const found = new Map<string | Buffer, string[]>()
   for await (const path of filesBelow(directory)) {
-    const content = await readFile(path)
+    // A lab that lives writes labels, and removes what is deleted.
+    const content = await readFile(path).catch(ignoreGone)
+    if (!content) continue
     for (const text of texts) {
       if (content.includes(text)) found.set(text, [...(found.get(text) ?? []), path.slice(directory.length + 1)])
     }
   }
   return found
+}
+
+function ignoreGone(error: unknown): undefined {
+  if (!isSystemError(error, 'ENOENT')) throw error
 }
