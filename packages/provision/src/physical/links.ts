@@ -1,5 +1,5 @@
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
-import { join, resolve, sep } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import { ProvisionError } from '../errors.ts'
 import { readForeignFile } from '../files.ts'
 import { TABLESPACE_LINK } from '../postgres/names.ts'
@@ -27,17 +27,15 @@ const LINKED = [
  */
 export async function gatherLinked(places: Places, files: AccountFiles): Promise<void> {
   for (const name of LINKED) await bringHome(places, name, files)
-  const elsewhere: string[] = []
-  const found = await tablespaces(places)
-  for (const [oid, location] of found) {
-    if (!(await gatherTablespace(places, oid, location, files))) elsewhere.push(`${oid} at ${location}`)
+  const { inside, elsewhere } = await findTablespaces(places)
+  if (elsewhere.length > 0) {
+    throw new ProvisionError('INVALID', `tablespaces of the data lie outside of its volume: ${elsewhere.join(', ')}`, {
+      hint: `Have them brought below ${places.tablespacesDir}, such as with --tablespace-mapping of pg_basebackup, or --tablespace-map of pgbackrest.`,
+    })
   }
+  await gatherTablespaces(places, inside, files)
   // It would have recovery make the links anew, to where the source has its tablespaces (xlogrecovery.c, read_tablespace_map).
   await files.remove([join(places.dataDir, 'tablespace_map')])
-  if (elsewhere.length === 0) return
-  throw new ProvisionError('INVALID', `tablespaces of the data lie outside of its volume: ${elsewhere.join(', ')}`, {
-    hint: `Have them brought below ${places.tablespacesDir}, such as with --tablespace-mapping of pg_basebackup, or --tablespace-map of pgbackrest.`,
-  })
 }
 
 async function bringHome({ dataDir, volumePath }: Places, name: string, files: AccountFiles): Promise<void> {
@@ -54,46 +52,69 @@ async function bringHome({ dataDir, volumePath }: Places, name: string, files: A
   await files.move(target, path)
 }
 
-/** By number, with where each lies now: links, directories, what the map of a backup names, and what was put where it belongs. */
-async function tablespaces({ dataDir, tablespacesDir }: Places): Promise<Map<string, string>> {
-  const found = new Map<string, string>()
-  for (const [oid, location] of await mapped(dataDir)) found.set(oid, location)
-  for (const oid of await numbersIn(tablespacesDir)) found.set(oid, join(tablespacesDir, oid))
-  for (const oid of await numbersIn(join(dataDir, 'pg_tblspc'))) {
-    const path = join(dataDir, 'pg_tblspc', oid)
-    const stats = await lstat(path)
-    const own = found.get(oid) === join(tablespacesDir, oid)
-    if (stats.isSymbolicLink() && !own) found.set(oid, resolve(dataDir, 'pg_tblspc', await readlink(path)))
-    if (stats.isDirectory()) found.set(oid, path)
+interface Tablespaces {
+  /** By number, with where each lies now. */
+  inside: Map<string, string>
+  /** In words. */
+  elsewhere: string[]
+}
+
+/**
+ * What says where a tablespace is, is believed in this order, as far as it is in the volume: its entry in pg_tblspc, a directory of its
+ * number where it belongs, the map that came with a backup.
+ */
+async function findTablespaces({ dataDir, tablespacesDir, volumePath }: Places): Promise<Tablespaces> {
+  const [map, linked] = [await mapped(dataDir), await numbersIn(join(dataDir, 'pg_tblspc'))]
+  const found: Tablespaces = { inside: new Map(), elsewhere: [] }
+  for (const oid of new Set([...linked, ...map.keys()])) {
+    const own = linked.includes(oid) ? await entryOf(dataDir, oid) : undefined
+    const candidates = [own, join(tablespacesDir, oid), map.get(oid)].filter((path) => path !== undefined)
+    let location: string | undefined
+    for (const path of candidates) if (await isWithin(path, volumePath)) location ??= path
+    if (location === undefined) found.elsewhere.push(`${oid} at ${own ?? map.get(oid)}`)
+    else found.inside.set(oid, location)
+  }
+  const taken = [...found.inside.values()]
+  for (const oid of await numbersIn(tablespacesDir)) {
+    const path = join(tablespacesDir, oid)
+    if (!found.inside.has(oid) && !taken.includes(path)) found.inside.set(oid, path)
   }
   return found
 }
 
-/** Lines of `<number> <path>`, in which a backslash comes before a line break of the path. */
-async function mapped(dataDir: string): Promise<Array<[string, string]>> {
-  const content = await orGone(readForeignFile(join(dataDir, 'tablespace_map')))
-  const lines = (content?.toString() ?? '').split('\n')
-  return lines.flatMap((line) => {
-    const [, oid, path] = /^(\d+) (.+)$/.exec(line) ?? []
-    return oid !== undefined && path !== undefined ? [[oid, path] as [string, string]] : []
-  })
+/** Where the link leads; a directory, as since PostgreSQL 15 there may be, lies there itself. */
+async function entryOf(dataDir: string, oid: string): Promise<string> {
+  const path = join(dataDir, 'pg_tblspc', oid)
+  return (await lstat(path)).isSymbolicLink() ? resolve(dirname(path), await readlink(path)) : path
 }
 
-/** False where it lies elsewhere. */
-async function gatherTablespace(
-  { dataDir, tablespacesDir, volumePath }: Places,
-  oid: string,
-  location: string,
+/** Lines of `<number> <path>`, in which a backslash comes before a line break of the path. */
+async function mapped(dataDir: string): Promise<Map<string, string>> {
+  const content = await orGone(readForeignFile(join(dataDir, 'tablespace_map')))
+  const lines = (content?.toString() ?? '').split('\n')
+  return new Map(
+    lines.flatMap((line) => {
+      const [, oid, path] = /^(\d+) (.+)$/.exec(line) ?? []
+      return oid !== undefined && path !== undefined ? [[oid, path] as const] : []
+    }),
+  )
+}
+
+async function gatherTablespaces(
+  { dataDir, tablespacesDir }: Places,
+  inside: ReadonlyMap<string, string>,
   files: AccountFiles,
-): Promise<boolean> {
-  const [link, home] = [join(dataDir, 'pg_tblspc', oid), join(tablespacesDir, oid)]
-  if (location !== home) {
-    if (!(await isWithin(location, volumePath))) return false
-    await files.move(location, home)
+): Promise<void> {
+  const homeOf = (oid: string) => join(tablespacesDir, oid)
+  const moving = [...inside].filter(([oid, location]) => location !== homeOf(oid))
+  // One may lie where another belongs.
+  for (const [oid, location] of moving) await files.move(location, `${homeOf(oid)}.moving`)
+  for (const [oid] of moving) await files.move(`${homeOf(oid)}.moving`, homeOf(oid))
+  for (const oid of inside.keys()) {
+    const link = join(dataDir, 'pg_tblspc', oid)
+    await files.remove([link])
+    await files.link(`${TABLESPACE_LINK}${oid}`, link)
   }
-  await files.remove([link])
-  await files.link(`${TABLESPACE_LINK}${oid}`, link)
-  return true
 }
 
 async function isWithin(path: string, volumePath: string): Promise<boolean> {

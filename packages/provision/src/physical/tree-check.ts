@@ -4,34 +4,32 @@ import { join } from 'node:path'
 import { ProvisionError } from '../errors.ts'
 import { TABLESPACE_LINK } from '../postgres/names.ts'
 import type { Account } from '../postgres/runtime.ts'
-import { heldDirectoriesOf, orGone } from '../storage/tree.ts'
+import { heldDirectoriesOf } from '../storage/tree.ts'
 
 /** How many offending names a message has. */
 const MOST_NAMES = 5
 
+/** Not all that the storage may show at the top of a volume is of it, such as OpenZFS' `.zfs`. */
+const PARTS = ['data', 'tablespaces'] as const
+
 /**
- * Looks at every file of a volume once, so that a clone of it shares nothing with anything and Postgres can have all of it: no link leads
+ * Looks at every file of a cluster once, so that a clone of it shares nothing with anything and Postgres can have all of it: no link leads
  * out, no file has another name elsewhere, all is the account's.
  *
  * @throws ProvisionError INVALID with names
  */
 export async function checkTree(volumePath: string, account: Account): Promise<void> {
   const found = new Findings()
-  for await (const { directory, at } of heldDirectoriesOf(volumePath)) {
-    for (const entry of await directory.entries()) {
-      const path = join(at, entry.name)
-      const stats = await lstat(directory.entry(entry.name))
-      if (stats.uid !== account.uid) found.foreign.push(path)
-      if (stats.isSymbolicLink()) {
-        if (!isTablespaceLink(path, await orGone(readlink(directory.entry(entry.name))))) found.links.push(path)
-      } else if (stats.isFile()) found.take(path, stats)
-      else if (!stats.isDirectory()) found.special.push(path)
+  for (const part of PARTS) {
+    for await (const { directory, at } of heldDirectoriesOf(join(volumePath, part))) {
+      for (const { name } of await directory.entries())
+        await found.take(join(part, at, name), directory.entry(name), account)
     }
   }
   found.report(account)
 }
 
-function isTablespaceLink(path: string, target: string | undefined): boolean {
+function isTablespaceLink(path: string, target: string): boolean {
   const oid = /^data\/pg_tblspc\/(\d+)$/.exec(path)?.[1]
   return oid !== undefined && target === `${TABLESPACE_LINK}${oid}`
 }
@@ -42,8 +40,18 @@ class Findings {
   readonly special: string[] = []
   readonly #shared = new Map<string, { names: string[]; links: number }>()
 
-  /** A file with several names is fine when all of them are here: PostgreSQL 14 names a segment of WAL anew by a second link. */
-  take(path: string, { nlink, dev, ino }: Stats): void {
+  /** @param path of it in the volume; @param at where it can be looked at */
+  async take(path: string, at: string, account: Account): Promise<void> {
+    const stats = await lstat(at)
+    if (stats.uid !== account.uid) this.foreign.push(path)
+    if (stats.isSymbolicLink()) {
+      if (!isTablespaceLink(path, await readlink(at))) this.links.push(path)
+    } else if (stats.isFile()) this.#takeFile(path, stats)
+    else if (!stats.isDirectory()) this.special.push(path)
+  }
+
+  /** One with several names is fine when all of them are here: PostgreSQL 14 names a segment of WAL anew by a second link. */
+  #takeFile(path: string, { nlink, dev, ino }: Stats): void {
     if (nlink === 1) return
     const known = this.#shared.get(`${dev}:${ino}`)
     if (known) known.names.push(path)

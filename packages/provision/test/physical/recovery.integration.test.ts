@@ -1,8 +1,16 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { clusterControl, type Places, type RecoverySpec, run } from '../../src/index.ts'
+import {
+  clusterControl,
+  type Instance,
+  type Places,
+  type RecoverySpec,
+  run,
+  withLabConnection,
+} from '../../src/index.ts'
 import { describeDriver, isRoot, npmBinaries } from '../../testbed/index.ts'
+
 import { baseBackup, copyRunning } from './production.ts'
 import { openSource, type Source } from './source.ts'
 import { type Lab, missing, openLab } from './world.ts'
@@ -53,6 +61,33 @@ describeDriver('btrfs', missing, () => {
     expect(facts.recovery).toMatchObject({ kind: 'none', timeline: 1 })
     expect(Math.abs(Number(facts.recovery.at) - Date.now())).toBeLessThan(60_000)
     expect(await rowsOf('stopped')).toBe(1)
+  })
+
+  test('tablespaces that lie where others belong come to their own places', async () => {
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15))
+    const oids: string[] = []
+    for (const name of ['one', 'two']) {
+      await source.query(`create tablespace ${name} location '${await source.directory(name)}'`)
+      await source.query(`create table public.${name} tablespace ${name} as select '${name}' as name`)
+      const [row] = await source.query(`select oid::text from pg_tablespace where spcname = '${name}'`)
+      oids.push(String(row?.oid))
+    }
+    await source.query('create table public.t as select 1 as i')
+    const [first = '', second = ''] = oids
+    const bring = (places: Places) => {
+      const mappings = [`one=${second}`, `two=${first}`].map((mapping) => {
+        const [name, to] = mapping.split('=')
+        return `--tablespace-mapping=${join(source.root, name ?? '')}=${join(places.tablespacesDir, to ?? '')}`
+      })
+      return baseBackup(source, places, undefined, ...mappings)
+    }
+    const seen: unknown[] = []
+    const read = 'select one.name as one, two.name as two from public.one, public.two'
+    const prepare = (instance: Instance) =>
+      withLabConnection(instance, 'postgres', async (client) => void seen.push(...(await client.query(read)).rows))
+    await lab.provisioner.adoptBase({ volumeId: 'swapped' }, { bring, prepare })
+    expect(seen).toEqual([{ one: 'one', two: 'two' }])
+    expect(await rowsOf('swapped')).toBe(1)
   })
 
   test('more origins of replication than a clone has room for stand in no way', async () => {
