@@ -24,7 +24,13 @@ export type { AdoptedFacts, AdoptSpec, AdoptSteps } from './physical/adoption.ts
 export type { CollationMismatch } from './physical/collations.ts'
 export type { MovedIn, PreparedTransaction } from './physical/moving-in.ts'
 export type { Places } from './physical/places.ts'
-export type { RecoveryKind, RecoveryOutcome, RecoverySpec, RecoveryTarget } from './physical/recovery.ts'
+export type {
+  RecoveryKind,
+  RecoveryOutcome,
+  RecoverySpec,
+  RecoveryTarget,
+  RestoreCommand,
+} from './physical/recovery.ts'
 export type { StandbyOptions, StandbySpec, Standbys } from './physical/standby.ts'
 export type { StandbyHealth } from './physical/standby-health.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'

@@ -149,7 +149,7 @@ export class Adoptions {
     const kind = recoveryKind(before.state, hasBackupLabel, recovery)
     if (kind === 'none') return { kind, ...recoveryOutcome([], before, before) }
     if (kind === 'archive') await this.#files.write(join(dataDir, 'recovery.signal'), '')
-    const settings = { ...(await this.#settings(dataDir)), ...recoverySettings(recovery, major) }
+    const settings = { ...(await this.#settings(dataDir)), ...recoverySettings(recovery, dataDir, major) }
     const server = { id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], closed: true }
     try {
       await runtime.start(

@@ -20,8 +20,10 @@ const CONTROL: ControlData = {
 }
 
 test('an argument reaches the shell as one word, whatever is in it', () => {
-  expect(shellCommand(['/bin/cp', `a'b "c" $HOME`, '%f', '%p'])).toBe(`'/bin/cp' 'a'\\''b "c" $HOME' '%f' '%p'`)
-  expect(() => shellCommand([])).toThrow(expect.objectContaining({ code: 'INVALID' }))
+  expect(shellCommand((dataDir) => ['/bin/cp', `a'b "c" $HOME`, '%f', dataDir], '/d')).toBe(
+    `'/bin/cp' 'a'\\''b "c" $HOME' '%f' '/d'`,
+  )
+  expect(() => shellCommand([], '/d')).toThrow(expect.objectContaining({ code: 'INVALID' }))
 })
 
 test.each([
@@ -45,8 +47,10 @@ test('a server that replays has no less of anything than the one that wrote', ()
   expect([max_connections, max_worker_processes, max_prepared_transactions, jit]).toEqual(['500', '8', '5', 'off'])
 })
 
-test('a target that is no LSN is refused before anything is started', () => {
-  expect(() => recoverySettings({ target: { lsn: "0/0' or" } }, 15)).toThrow(
+test('a target that can be none is refused before anything is started', () => {
+  expect(recoverySettings({ timeline: 3 }, '/d', 15)).toMatchObject({ recovery_target_timeline: '3' })
+  expect(() => recoverySettings({ timeline: 0 }, '/d', 15)).toThrow(expect.objectContaining({ code: 'INVALID' }))
+  expect(() => recoverySettings({ target: { lsn: "0/0' or" } }, '/d', 15)).toThrow(
     expect.objectContaining({ code: 'INVALID' }),
   )
 })

@@ -1,16 +1,21 @@
 import { isProvisionError, ProvisionError } from '../errors.ts'
 import type { ClusterState, ControlData, SourceSettings } from '../postgres/control-file.ts'
 
+/**
+ * A program that fetches a file of WAL, as an argument list, or what makes one of the data directory that it is for (pgBackRest's
+ * `--pg1-path`), in which it runs. In it, `%f` is the file's name, `%p` where it goes, `%r` the oldest file that is still wanted, and `%%` a
+ * percent sign (manual, "restore_command"). Each argument reaches the program as it stands here, whatever is in it: Postgres has a shell
+ * run it, for which it is quoted. It is seen in the list of processes, so no secret belongs in it.
+ */
+export type RestoreCommand = readonly string[] | ((dataDir: string) => readonly string[])
+
 /** How far WAL is replayed, and where it comes from beside the cluster's own pg_wal. */
 export interface RecoverySpec {
-  /**
-   * A program that fetches a file of WAL, as an argument list. In it, `%f` is the file's name, `%p` where it goes, `%r` the oldest file that
-   * is still wanted, and `%%` a percent sign (manual, "restore_command"). Each argument reaches the program as it stands here, whatever
-   * is in it: Postgres has a shell run it, for which it is quoted. It is seen in the list of processes, so no secret belongs in it.
-   */
-  restoreCommand?: readonly string[] | undefined
+  restoreCommand?: RestoreCommand | undefined
   /** To the end of all WAL, if left out. */
   target?: RecoveryTarget | undefined
+  /** Whose WAL is replayed, where an archive has several; the last one that the archive knows, if left out. */
+  timeline?: number | undefined
 }
 
 /** The first consistent state; the record that begins at, or first after, an LSN, with it; the last commit up to a time. */
@@ -39,13 +44,14 @@ export function recoveryKind(state: ClusterState, hasBackupLabel: boolean, spec:
 }
 
 /** Settings of the server that recovers. Nobody connects to it: `hot_standby` is off. */
-export function recoverySettings(spec: RecoverySpec, major: number): Record<string, string> {
+export function recoverySettings(spec: RecoverySpec, dataDir: string, major: number): Record<string, string> {
   return {
     hot_standby: 'off',
     // Must be given, and `exit 1` is as good as an archive in which nothing is (xlogrecovery.c, validateRecoveryParameters).
-    restore_command: spec.restoreCommand ? shellCommand(spec.restoreCommand) : 'exit 1',
+    restore_command: spec.restoreCommand ? shellCommand(spec.restoreCommand, dataDir) : 'exit 1',
     recovery_target_action: 'promote',
     ...targetSettings(spec.target),
+    recovery_target_timeline: timelineSetting(spec.timeline),
     // Its log tells where it has ended: in English, since the command line sees to that, and in this time zone.
     log_min_messages: 'warning',
     timezone: 'UTC',
@@ -74,8 +80,15 @@ function targetSettings(target: RecoveryTarget | undefined): Record<string, stri
   return { recovery_target_lsn: target.lsn }
 }
 
+function timelineSetting(timeline: number | undefined): string {
+  if (timeline === undefined) return 'latest'
+  if (Number.isSafeInteger(timeline) && timeline > 0) return String(timeline)
+  throw new ProvisionError('INVALID', 'the timeline of the recovery is no number from 1 on')
+}
+
 /** For POSIX's shell, in which nothing within single quotes means anything (POSIX, "Shell Command Language", 2.2.2). */
-export function shellCommand(argv: readonly string[]): string {
+export function shellCommand(command: RestoreCommand, dataDir: string): string {
+  const argv = typeof command === 'function' ? command(dataDir) : command
   if (argv.length === 0) throw new ProvisionError('INVALID', 'the command that fetches WAL is empty')
   return argv.map((argument) => `'${argument.replaceAll("'", `'\\''`)}'`).join(' ')
 }

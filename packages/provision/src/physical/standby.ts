@@ -16,7 +16,7 @@ import { AccountFiles } from './account-files.ts'
 import { type Bringing, bringInto, takeIn } from './arrival.ts'
 import { verifyTablespaceLinks } from './links.ts'
 import { placesIn } from './places.ts'
-import { notBelow, roomForOrigins, shellCommand } from './recovery.ts'
+import { notBelow, type RestoreCommand, roomForOrigins, shellCommand } from './recovery.ts'
 import { type StandbyHealth, type StandbyView, standbyProblem, viewStandby } from './standby-health.ts'
 
 export interface StandbySpec {
@@ -27,8 +27,10 @@ export interface StandbySpec {
   superuser: string
   /** A physical slot of the source, which is not made here. Without one the source may throw WAL away that is still wanted. */
   slot?: string | undefined
-  /** Fetches WAL that the source has no more: see `RecoverySpec`. */
-  restoreCommand?: readonly string[] | undefined
+  /** Fetches WAL that the source has no more. */
+  restoreCommand?: RestoreCommand | undefined
+  /** Over the lab's, such as `shared_buffers`; those on which the following hangs win over these. */
+  settings?: Readonly<Record<string, string>> | undefined
 }
 
 export interface StandbyOptions {
@@ -214,6 +216,9 @@ export class Standbys {
   async #settings(spec: StandbySpec, dataDir: string, control: ControlData): Promise<Record<string, string>> {
     const own = {
       ...(await this.#volumes.settingsOf(dataDir)),
+      // One for all clones, and the pages that it changes are read again and again.
+      shared_buffers: '256MB',
+      ...spec.settings,
       hot_standby: 'on',
       // The source's vacuum is never held back by what the lab reads here.
       hot_standby_feedback: 'off',
@@ -223,7 +228,7 @@ export class Standbys {
       wal_level: 'replica',
       recovery_target_timeline: 'latest',
       primary_slot_name: spec.slot ?? '',
-      restore_command: spec.restoreCommand ? shellCommand(spec.restoreCommand) : '',
+      restore_command: spec.restoreCommand ? shellCommand(spec.restoreCommand, dataDir) : '',
       wal_retrieve_retry_interval: '1s',
       // At half of it a source that is silent is asked whether it is there, and tells how far it is.
       wal_receiver_timeout: '10s',

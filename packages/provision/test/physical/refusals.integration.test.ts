@@ -163,6 +163,33 @@ describeDriver('btrfs', missing, () => {
     expect(await openProcessTable().inDirectory(join(path, 'data'))).toEqual([])
   })
 
+  test.each([
+    ['is not there', false],
+    ['is there, and open to the account', true],
+  ])('a tablespace that the source makes while it is copied is refused where its directory %s', async (_, isThere) => {
+    await using busy = await openSource(lab.world.account, await lab.world.binaries(15))
+    const directory = await busy.directory('late')
+    const bring = async ({ dataDir }: Places) => {
+      await busy.session(async (query) => {
+        await query(`select pg_backup_start('b', true)`)
+        await asAccount('cp', '-a', `${busy.dataDir}/.`, dataDir)
+        await query(`create tablespace late location '${directory}'`)
+        await query('create table public.t tablespace late as select 1 as i')
+        const [ended] = await query('select labelfile from pg_backup_stop(false)')
+        await asAccount('cp', '-a', `${join(busy.dataDir, 'pg_wal')}/.`, join(dataDir, 'pg_wal'))
+        await busy.write(join(dataDir, 'backup_label'), String(ended?.labelfile))
+      })
+      await busy.stop('immediate')
+      if (!isThere) await rm(directory, { recursive: true })
+    }
+    await expect(lab.provisioner.adoptBase({ volumeId: 'base' }, { bring })).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringMatching(/tablespace.* while the copy was taken/),
+      hint: expect.stringContaining('Take the copy again'),
+    })
+    await expectNothingLeft()
+  })
+
   test('a cluster on which a server runs is refused', async () => {
     let pid = 0
     const bring = async (places: Places) => {
