@@ -21,7 +21,9 @@ export {
 export { COMMON_POINTS, DRIVER_POINTS, type FailPoint, RARE_POINTS, RETRIEVAL_POINTS } from './faults/points.ts'
 export { makeDirectory, syncPath, writeFileAtomically } from './files.ts'
 export type { AdoptedFacts, AdoptSpec, AdoptSteps } from './physical/adoption.ts'
+export type { SourceKnowledge } from './physical/arrival.ts'
 export type { CollationMismatch } from './physical/collations.ts'
+export type { KeptSettings } from './physical/kept-settings.ts'
 export type { MovedIn, PreparedTransaction } from './physical/moving-in.ts'
 export type { Places } from './physical/places.ts'
 export type {

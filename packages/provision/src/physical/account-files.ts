@@ -35,14 +35,19 @@ export class AccountFiles {
     await this.#run(['tee', '--', path], text)
   }
 
+  async read(path: string): Promise<string> {
+    return this.#run(['cat', '--', path])
+  }
+
   async makePrivate(directory: string): Promise<void> {
     await this.#run(['chmod', '0700', '--', directory])
   }
 
-  async #run(argv: [string, ...string[]], input?: string): Promise<void> {
-    await run(argv, {
+  async #run(argv: [string, ...string[]], input?: string): Promise<string> {
+    const { stdout } = await run(argv, {
       ...(process.getuid?.() === 0 && { account: this.#account }),
       ...(input !== undefined && { input }),
     })
+    return stdout
   }
 }

@@ -15,9 +15,10 @@ import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
 import { vacuumSystemCatalogs } from '../postgres/system-catalogs.ts'
 import type { Labels, SnapshotRef, Volume, VolumeId } from '../storage/driver.ts'
 import { AccountFiles } from './account-files.ts'
-import { type ArrivedCluster, type Bringing, bringInto, takeIn } from './arrival.ts'
+import { type ArrivedCluster, type Bringing, bringInto, type SourceKnowledge, takeIn } from './arrival.ts'
 import { type CollationMismatch, collationMismatches } from './collations.ts'
 import { databasesOf, resetPreloads, restoreFlags } from './databases.ts'
+import type { KeptSettings } from './kept-settings.ts'
 import { verifyTablespaceLinks } from './links.ts'
 import { type MovedIn, moveIn } from './moving-in.ts'
 import { type Places, placesIn } from './places.ts'
@@ -37,7 +38,7 @@ import {
 /** More than a server writes while it starts; the words that tell where it has ended are among its last. */
 const LOG_LINES = 1000
 
-export interface AdoptSpec {
+export interface AdoptSpec extends SourceKnowledge {
   /** Of the volume to be made. */
   volumeId: VolumeId
   labels?: Labels
@@ -56,7 +57,7 @@ export interface AdoptSteps extends Bringing {
 }
 
 /** What was adopted, as far as a caller may have to tell somebody. */
-export interface AdoptedFacts extends ClusterFacts, MovedIn {
+export interface AdoptedFacts extends ClusterFacts, MovedIn, KeptSettings {
   /** How it came to be consistent, and what it stands at. */
   recovery: RecoveryOutcome & { kind: RecoveryKind }
   /** Names at the top of the data directory that went: settings, logs, what is not known. */
@@ -126,7 +127,8 @@ export class Adoptions {
   async #takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {
     const { runtime, settings } = this.#volumes
     const places = placesIn(volume)
-    const { removed, ...cluster } = await takeIn(places, this.#volumes, this.#files)
+    const arrived = await takeIn(places, this.#volumes, this.#files, spec.settingsOfSource)
+    const { removed, kept, notKept, ...cluster } = arrived
     await failPoint('adopt.quarantined')
     const recovery = await this.#recover(volume.id, places, cluster, spec, steps)
     await failPoint('adopt.recovered')
@@ -134,7 +136,7 @@ export class Adoptions {
     const moved = await moveIn(runtime, places.dataDir, needed, steps.signal)
     await failPoint('adopt.moved-in')
     const ready = await this.#makeReady(volume.id, places.dataDir, spec, steps)
-    return { ...ready, ...moved, recovery, removed }
+    return { ...ready, ...moved, recovery, removed, kept, notKept }
   }
 
   async #recover(

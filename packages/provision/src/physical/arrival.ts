@@ -8,6 +8,7 @@ import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
 import type { ControlData } from '../postgres/control-file.ts'
 import type { Account, PostgresRuntime } from '../postgres/runtime.ts'
 import type { AccountFiles } from './account-files.ts'
+import { type KeptSettings, settingsToKeep } from './kept-settings.ts'
 import { gatherLinked } from './links.ts'
 import type { Places } from './places.ts'
 import { quarantine } from './quarantine.ts'
@@ -23,6 +24,15 @@ export interface ArrivedCluster {
 
 /** Without one of these a copy is no cluster. */
 const REQUIRED = ['PG_VERSION', join('global', 'pg_control'), 'base', 'pg_wal'] as const
+
+/** Of a source, beside what its copy has. */
+export interface SourceKnowledge {
+  /**
+   * Its settings as pg_settings has them, such as where a package keeps postgresql.conf outside of the data directory (Debian's). Only those
+   * that decide what statements mean are kept, for every clone.
+   */
+  settingsOfSource?: Readonly<Record<string, string>> | undefined
+}
 
 export interface Bringing {
   /** Puts the cluster where `places` say: files of the account's own, on which no server runs. */
@@ -45,12 +55,16 @@ export async function takeIn(
   places: Places,
   { runtime, settings }: ClusterVolumes,
   files: AccountFiles,
-): Promise<ArrivedCluster & { removed: string[] }> {
+  given: SourceKnowledge['settingsOfSource'],
+): Promise<ArrivedCluster & KeptSettings & { removed: string[] }> {
   const cluster = await findCluster(places, runtime, settings, files)
+  const { dataDir } = places
   await gatherLinked(places, files)
-  const removed = await quarantine(places.dataDir, cluster.control.walSegmentBytes, files)
+  const { kept, notKept } = await settingsToKeep(dataDir, cluster.major, { runtime, files, given })
+  const { walSegmentBytes } = cluster.control
+  const removed = await quarantine(dataDir, { walSegmentBytes, kept }, files)
   await checkTree(places.volumePath, runtime.account)
-  return { ...cluster, removed }
+  return { ...cluster, kept, notKept, removed }
 }
 
 /**

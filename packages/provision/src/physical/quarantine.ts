@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AccountFiles } from './account-files.ts'
+import { settingLine } from './kept-settings.ts'
 
 /** What of a data directory is the data (PostgreSQL manual, "Database File Layout"). */
 const DATA = [
@@ -52,15 +53,20 @@ const MAX_WAL_BYTES = 2 ** 30
  * Leaves of a data directory the data, and nothing that would have a server on it archive, connect, load, include, log or answer as the
  * source's did. Not by a list of what must go: what is not known goes.
  *
+ * @param kept settings that every clone is to have
  * @returns the names of what is gone, at the top
  */
-export async function quarantine(dataDir: string, walSegmentBytes: number, files: AccountFiles): Promise<string[]> {
-  const kept: readonly string[] = [...DATA, ...BEGUN_ANEW]
-  const removed = (await readdir(dataDir)).filter((name) => !kept.includes(name)).sort()
+export async function quarantine(
+  dataDir: string,
+  { walSegmentBytes, kept }: { walSegmentBytes: number; kept: Readonly<Record<string, string>> },
+  files: AccountFiles,
+): Promise<string[]> {
+  const data: readonly string[] = [...DATA, ...BEGUN_ANEW]
+  const removed = (await readdir(dataDir)).filter((name) => !data.includes(name)).sort()
   const paths = (names: readonly string[]) => names.map((name) => join(dataDir, name))
   await files.remove(paths([...removed, ...BEGUN_ANEW, 'pg_wal/archive_status']))
   await files.makeDirectories(paths([...DIRECTORIES, ...USUALLY_EMPTY]))
-  await files.write(join(dataDir, 'postgresql.conf'), ownConfiguration(walSegmentBytes))
+  await files.write(join(dataDir, 'postgresql.conf'), ownConfiguration(walSegmentBytes, kept))
   // Each start would log that it misses this one.
   await files.write(join(dataDir, 'postgresql.auto.conf'), '')
   return removed
@@ -73,8 +79,11 @@ export async function removeTracesOfRecovery(dataDir: string, files: AccountFile
 }
 
 /** A cluster with large segments of WAL starts with no less; every clone of it reads this. */
-function ownConfiguration(walSegmentBytes: number): string {
-  const lines = ["# The lab's own. Nothing is kept of the settings of the server that the data comes from."]
+function ownConfiguration(walSegmentBytes: number, kept: Readonly<Record<string, string>>): string {
+  const lines = [
+    "# The lab's own. Of the settings of the server that the data comes from, those that decide what statements mean.",
+  ]
+  for (const [name, value] of Object.entries(kept)) lines.push(settingLine(name, value))
   const least = 2 * walSegmentBytes
   if (least > MIN_WAL_BYTES) lines.push(`min_wal_size = ${megabytes(least)}`)
   if (2 * least > MAX_WAL_BYTES) lines.push(`max_wal_size = ${megabytes(2 * least)}`)

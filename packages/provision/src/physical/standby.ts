@@ -13,7 +13,7 @@ import { lastWords } from '../postgres/process/failure.ts'
 import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
 import type { Labels, VolumeId } from '../storage/driver.ts'
 import { AccountFiles } from './account-files.ts'
-import { type Bringing, bringInto, takeIn } from './arrival.ts'
+import { type Bringing, bringInto, type SourceKnowledge, takeIn } from './arrival.ts'
 import { verifyTablespaceLinks } from './links.ts'
 import { placesIn } from './places.ts'
 import { notBelow, type RestoreCommand, roomForOrigins, shellCommand } from './recovery.ts'
@@ -64,7 +64,10 @@ export class Standbys {
    * A standby of what `bring` puts into a new volume, such as a base backup with its WAL: quarantined like any copy, and following once
    * it is consistent. The volume goes if anything fails.
    */
-  async create(spec: StandbySpec & { labels?: Labels }, steps: Bringing & StandbyOptions): Promise<void> {
+  async create(
+    spec: StandbySpec & SourceKnowledge & { labels?: Labels },
+    steps: Bringing & StandbyOptions,
+  ): Promise<void> {
     await using undo = new AsyncDisposableStack()
     const volume = await this.#volumes.storage.createVolume(spec.volumeId, spec.labels)
     undo.defer(() => this.#volumes.destroy(spec.volumeId))
@@ -72,7 +75,7 @@ export class Standbys {
     const places = placesIn(volume)
     await bringInto(places, this.#files, steps)
     await failPoint('standby.brought')
-    await takeIn(places, this.#volumes, this.#files)
+    await takeIn(places, this.#volumes, this.#files, spec.settingsOfSource)
     await this.#files.write(signalFile(places.dataDir), '')
     await failPoint('standby.quarantined')
     await this.start(spec, steps)

@@ -159,6 +159,29 @@ describeDriver('btrfs', missing, () => {
     await inClone(lab, (query) => query('alter table public.made add note text'))
   })
 
+  test('a statement means in a clone what it means at the source, as far as the machine can', async () => {
+    await using lab = await openLab()
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15), {
+      settings: `timezone = 'Asia/Kolkata'\ndefault_text_search_config = 'pg_catalog.english'\nwork_mem = 99MB`,
+    })
+    await source.query(`alter system set datestyle = 'sql, dmy'`)
+    await source.query('select pg_reload_conf()')
+    await source.stop()
+    const bring = ({ dataDir }: Places) => source.run('/bin/cp', '-a', `${source.dataDir}/.`, dataDir)
+    const settingsOfSource = { lc_monetary: 'xx_XX.UTF-8', extra_float_digits: '0', archive_command: 'false' }
+    const facts = await lab.provisioner.adoptBase({ volumeId: FIRST.volumeId, settingsOfSource }, { bring })
+    expect(facts.notKept).toEqual(['lc_monetary'])
+    expect(facts.kept).toMatchObject({ timezone: 'Asia/Kolkata', datestyle: 'sql, dmy', extra_float_digits: '0' })
+    expect(facts.kept).not.toHaveProperty('work_mem')
+    await lab.provisioner.snapshotStopped(FIRST.volumeId, FIRST.snapshotId)
+    await lab.provisioner.createClone(await lab.cloneSpec('clone', FIRST))
+    const said = `select timestamptz '2026-12-31 20:00+00'::text as time, to_tsvector('running dogs')::text as words,
+      current_setting('work_mem') as memory`
+    expect(await inClone(lab, (query) => query(said))).toEqual([
+      { time: '01/01/2027 01:30:00 IST', words: "'dog':2 'run':1", memory: '4MB' },
+    ])
+  })
+
   test('text that another version of a locale has sorted is told of, and libraries of the source are not asked for', async () => {
     await using lab = await openLab()
     await using source = await openSource(lab.world.account, await lab.world.binaries(15))
