@@ -113,5 +113,10 @@ export function standbyProblem(log: readonly string[], hasArchive: boolean): Pic
   const last = log.findLast((line) => AMISS.test(line) && !/^\s/.test(line))
   if (last === undefined) return { problem: 'it has not begun to receive yet', isLost: false }
   // What the source has thrown away, an archive may still have.
-  return { problem: lastWords([last]).replace(/^[:,] /, ''), isLost: !hasArchive && LOST.test(last) }
+  return { problem: wordsOf(last), isLost: !hasArchive && LOST.test(last) }
+}
+
+/** Of a line of a log, without when it was written, and by which process. */
+export function wordsOf(line: string): string {
+  return lastWords([line.replace(/^\S+ \S+ \S+ \[\d+\] /, '')]).replace(/^[:,] /, '')
 }

@@ -9,7 +9,6 @@ import { sqlState } from '../postgres/connect.ts'
 import type { ControlData } from '../postgres/control-file.ts'
 import { BOOTSTRAP_OID } from '../postgres/disarm.ts'
 import type { PrimaryConnection } from '../postgres/primary.ts'
-import { lastWords } from '../postgres/process/failure.ts'
 import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
 import type { Labels, VolumeId } from '../storage/driver.ts'
 import { AccountFiles } from './account-files.ts'
@@ -17,7 +16,7 @@ import { type Bringing, bringInto, type SourceKnowledge, takeIn } from './arriva
 import { verifyTablespaceLinks } from './links.ts'
 import { placesIn } from './places.ts'
 import { notBelow, type RestoreCommand, roomForOrigins, shellCommand } from './recovery.ts'
-import { type StandbyHealth, type StandbyView, standbyProblem, viewStandby } from './standby-health.ts'
+import { type StandbyHealth, type StandbyView, standbyProblem, viewStandby, wordsOf } from './standby-health.ts'
 
 export interface StandbySpec {
   /** Of its volume. */
@@ -135,7 +134,7 @@ export class Standbys {
     const { runtime } = this.#volumes
     const found = await runtime.inspect(spec.volumeId)
     const isRunning = found?.state === 'running'
-    const words = isRunning ? undefined : lastWords(await runtime.logs(spec.volumeId, LOG_LINES), 1).slice(2)
+    const words = isRunning ? undefined : wordsOf((await runtime.logs(spec.volumeId, LOG_LINES)).at(-1) ?? '')
     const instance = isRunning ? found : await this.start(spec, options)
     await this.#keepInside(instance)
     const view = await viewStandby(instance, spec.superuser, options.signal)

@@ -245,13 +245,14 @@ describeDriver('btrfs', missing, () => {
   test.each([14, 16, 17, 18] as const)('PostgreSQL %i follows, and a base is made of its snapshot', async (major) => {
     await using lab = await openLab()
     const binaries = await lab.world.binaries(major)
-    await using source = await openSource(lab.world.account, binaries, { settings: 'max_connections = 150' })
+    const superuser = 'Chief of Staff'
+    await using source = await openSource(lab.world.account, binaries, { superuser, settings: 'max_connections = 150' })
     const tablespace = await source.directory('elsewhere')
     await source.query(`create tablespace far location '${tablespace}'`)
     await source.query('create table public.t tablespace far as select i from generate_series(1, 1000) i')
     const { port, sockets } = source
-    const primary = { host: sockets, port, username: 'postgres', sslMode: 'disable' } as const
-    const spec = standbySpec(source, { primary })
+    const primary = { host: sockets, port, username: superuser, sslMode: 'disable' } as const
+    const spec = standbySpec(source, { primary, superuser })
     const bring = (places: Places) => copyRunning(source, places, major, tablespace)
     await lab.provisioner.standbys.create(spec, { bring })
     await source.query('insert into public.t values (0)')
