@@ -16,8 +16,8 @@ import { vacuumSystemCatalogs } from '../postgres/system-catalogs.ts'
 import type { Labels, SnapshotRef, Volume, VolumeId } from '../storage/driver.ts'
 import { AccountFiles } from './account-files.ts'
 import { type ArrivedCluster, type Bringing, bringInto, type SourceKnowledge, takeIn } from './arrival.ts'
-import { type CollationMismatch, collationMismatches } from './collations.ts'
-import { databasesOf, resetPreloads, restoreFlags } from './databases.ts'
+import { type CollationMismatch, collationMismatches, noticingLocales } from './collations.ts'
+import { databasesOf, noticingNames, resetPreloads, restoreFlags } from './databases.ts'
 import type { KeptSettings } from './kept-settings.ts'
 import { verifyTablespaceLinks } from './links.ts'
 import { type MovedIn, moveIn } from './moving-in.ts'
@@ -133,9 +133,9 @@ export class Adoptions {
     const recovery = await this.#recover(volume.id, places, cluster, spec, steps)
     await failPoint('adopt.recovered')
     const needed = { ...notBelow(neededToReplay(cluster.control), settings), ...roomForOrigins(cluster.major) }
-    const moved = await moveIn(runtime, places.dataDir, needed, steps.signal)
+    const moved = await noticingLocales(() => moveIn(runtime, places.dataDir, needed, steps.signal))
     await failPoint('adopt.moved-in')
-    const ready = await this.#makeReady(volume.id, places.dataDir, spec, steps)
+    const ready = await noticingLocales(() => this.#makeReady(volume.id, places.dataDir, spec, steps))
     return { ...ready, ...moved, recovery, removed, kept, notKept }
   }
 
@@ -187,7 +187,7 @@ export class Adoptions {
     await resetPreloads(instance)
     const databases = await databasesOf(instance)
     const names = databases.map(({ name }) => name)
-    await prepareAll(instance, names, { ...this.#preparing, signal })
+    await noticingNames(() => prepareAll(instance, names, { ...this.#preparing, signal }))
     await failPoint('adopt.disarmed')
     const collations = await collationMismatches(instance, await clusterMajor(dataDir), names, signal)
     if (prepare) {

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { isProvisionError, ProvisionError } from '../errors.ts'
 import { type LabAddress, withLabConnection } from '../postgres/connect.ts'
 
 /**
@@ -55,4 +56,22 @@ async function mismatches(client: Client, major: number): Promise<Row[]> {
     `select * from (${all}) each where recorded is distinct from actual and recorded is not null order by 1 nulls first`,
   )
   return rows
+}
+
+/** What CheckMyDatabase (postinit.c) says, and pg_locale.c of ICU's. */
+const NO_LOCALE = /database locale is incompatible with operating system|could not open collator for locale/
+
+/** Work with databases of a source, any of which this machine may have no locale for: common where it has only those of a bare system. */
+export async function noticingLocales<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isProvisionError(error, 'FAILED') || !NO_LOCALE.test(error.message)) throw error
+    throw new ProvisionError('INVALID', 'the data has a database whose locale this machine does not have', {
+      cause: error,
+      hint:
+        'On the source, this tells which: select datname, datcollate, datctype from pg_database. Install it here ' +
+        '(Debian: package locales, and a line for it in /etc/locale.gen; then locale-gen).',
+    })
+  }
 }

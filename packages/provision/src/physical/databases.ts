@@ -1,4 +1,5 @@
 import { escapeIdentifier } from 'pg'
+import { isProvisionError, ProvisionError } from '../errors.ts'
 import { type LabAddress, withLabConnection } from '../postgres/connect.ts'
 import { LAB_DATABASE, LAB_ROLE } from '../postgres/names.ts'
 import { runEach } from '../postgres/statements.ts'
@@ -64,3 +65,19 @@ const PRELOADS = `
   left join pg_authid r on r.oid = s.setrole
   cross join unnest(array['session_preload_libraries', 'local_preload_libraries']) name
   where exists (select from unnest(s.setconfig) setting where lower(split_part(setting, '=', 1)) = name)`
+
+/**
+ * Work with databases that the cluster has just listed, and which are then not found: a name comes with a connection as the bytes that it is
+ * in UTF-8, and is looked up as such, while the cluster has those of another encoding (postinit.c).
+ */
+export async function noticingNames<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isProvisionError(error, 'NOT_FOUND')) throw error
+    throw new ProvisionError('INVALID', 'the data has a database whose name is in another encoding than UTF-8', {
+      cause: error,
+      hint: 'Rename it on the source to a name in ASCII, and take the copy again.',
+    })
+  }
+}

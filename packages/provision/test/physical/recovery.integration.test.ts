@@ -63,6 +63,32 @@ describeDriver('btrfs', missing, () => {
     expect(await rowsOf('stopped')).toBe(1)
   })
 
+  test.each(['LATIN1', 'SQL_ASCII'])('data in %s comes in, with names that are not ASCII', async (encoding) => {
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15), {
+      initdb: [`--encoding=${encoding}`],
+    })
+    await source.query('create table public.t as select 1 as i')
+    await source.query('create role "frédéric" login; create table public."été" (i int)')
+    await source.query(`begin; insert into public.t values (2); prepare transaction 'été'`)
+    await source.stop()
+    const facts = await lab.provisioner.adoptBase({ volumeId: 'encoded' }, { bring: copyOf(source) })
+    expect(facts).toMatchObject({
+      databases: ['postgres'],
+      rolledBack: [{ database: 'postgres', gid: 'été' }],
+    })
+    expect(await rowsOf('encoded')).toBe(1)
+  })
+
+  test('a database whose name nobody could say over a connection is refused, with what to do', async () => {
+    await using source = await openSource(lab.world.account, await lab.world.binaries(15), {
+      initdb: ['--encoding=LATIN1'],
+    })
+    await source.query('create database "garçon"')
+    await source.stop()
+    const adopting = lab.provisioner.adoptBase({ volumeId: 'unsayable' }, { bring: copyOf(source) })
+    await expect(adopting).rejects.toMatchObject({ code: 'INVALID', hint: expect.stringContaining('Rename') })
+  })
+
   test('tablespaces that lie where others belong come to their own places', async () => {
     await using source = await openSource(lab.world.account, await lab.world.binaries(15))
     const oids: string[] = []

@@ -219,6 +219,25 @@ describeDriver('btrfs', missing, () => {
     })
   })
 
+  test.each(['template1', 'second'])(
+    'a locale of %s that this machine lacks is refused, with what to do',
+    async (database) => {
+      await using foreign = await openSource(lab.world.account, await lab.world.binaries(15))
+      await foreign.query('create database second')
+      await foreign.query(
+        `update pg_database set datcollate = 'xx_XX.UTF-8', datctype = 'xx_XX.UTF-8' where datname = '${database}'`,
+      )
+      await foreign.stop()
+      const bring = ({ dataDir }: Places) => asAccount('cp', '-a', `${foreign.dataDir}/.`, dataDir)
+      await expect(lab.provisioner.adoptBase({ volumeId: 'base' }, { bring })).rejects.toMatchObject({
+        code: 'INVALID',
+        message: expect.stringContaining('locale'),
+        hint: expect.stringContaining('locale-gen'),
+      })
+      await expectNothingLeft()
+    },
+  )
+
   test.each([
     ['create role dblab_owner', 'dblab_owner', 'drop role dblab_owner'],
     ['create role dblab superuser', 'dblab', 'drop role dblab'],
