@@ -184,27 +184,37 @@ export class Adoptions {
       { signal, timeoutMs: deadlines.startMs },
     )
     await failPoint('adopt.started')
+    const collations = await this.#prepare(instance, await clusterMajor(dataDir), { prepare, signal })
+    await failPoint('adopt.prepared')
+    const facts = await readFacts(instance, dataDir)
+    await stopCleanly(this.#volumes, id, dataDir)
+    await failPoint('adopt.shut-down')
+    return { ...facts, collations }
+  }
+
+  async #prepare(
+    instance: Instance,
+    major: number,
+    { prepare, signal }: Pick<AdoptSteps, 'prepare' | 'signal'>,
+  ): Promise<CollationMismatch[]> {
     await resetPreloads(instance)
     const databases = await databasesOf(instance)
     const names = databases.map(({ name }) => name)
     await noticingNames(() => prepareAll(instance, names, { ...this.#preparing, signal }))
     await failPoint('adopt.disarmed')
-    const collations = await collationMismatches(instance, await clusterMajor(dataDir), names, signal)
+    const collations = await collationMismatches(instance, major, names, signal)
     if (prepare) {
+      const users = databases.filter(({ isTemplate, isOpen }) => isOpen && !isTemplate)
       await prepare(
         instance,
-        databases.filter(({ isTemplate, isOpen }) => isOpen && !isTemplate).map(({ name }) => name),
+        users.map(({ name }) => name),
       )
       const after = (await databasesOf(instance)).map(({ name }) => name)
       await prepareAll(instance, after, { ...this.#preparing, signal })
     }
     await vacuumSystemCatalogs(instance, signal)
     await restoreFlags(instance, databases)
-    await failPoint('adopt.prepared')
-    const facts = await readFacts(instance, dataDir)
-    await stopCleanly(this.#volumes, id, dataDir)
-    await failPoint('adopt.shut-down')
-    return { ...facts, collations }
+    return collations
   }
 
   async #settings(dataDir: string): Promise<Record<string, string>> {

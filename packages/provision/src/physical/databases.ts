@@ -31,8 +31,9 @@ export async function databasesOf(instance: LabAddress): Promise<DatabaseOfData[
  * each database that is made later.
  */
 export async function restoreFlags(instance: LabAddress, databases: readonly DatabaseOfData[]): Promise<void> {
+  const there = (await databasesOf(instance)).map(({ name }) => name)
   const statements = databases
-    .filter(({ isTemplate, isOpen }) => isTemplate || !isOpen)
+    .filter(({ name, isTemplate, isOpen }) => there.includes(name) && (isTemplate || !isOpen))
     .flatMap(({ name, isTemplate, isOpen }) => [
       `alter database ${escapeIdentifier(name)} with is_template ${isTemplate} allow_connections ${isOpen}`,
       ...(isTemplate ? closeTemplate(escapeIdentifier(name)) : []),

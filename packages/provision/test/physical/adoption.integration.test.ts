@@ -103,6 +103,8 @@ describeDriver('btrfs', missing, () => {
     )
     expect(lifted).toEqual({ rolsuper: false })
     await expect(inClone(lab, async () => undefined, 'template1')).rejects.toMatchObject({ code: '42501' })
+    // Which logs in as it is made.
+    await lab.provisioner.createClone(await lab.cloneSpec('owner', FIRST, 'app'))
     await expect(lab.provisioner.createClone(await lab.cloneSpec('another', FIRST, 'postgres'))).rejects.toMatchObject({
       code: 'INVALID',
     })
