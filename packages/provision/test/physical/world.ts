@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type CloneSpec,
@@ -10,7 +11,7 @@ import {
   type VolumeId,
   withLabConnection,
 } from '../../src/index.ts'
-import { freePort, isRoot, mountedImage, npmBinaries } from '../../testbed/index.ts'
+import { freePort, hasProgram, isRoot, mountedImage, npmBinaries } from '../../testbed/index.ts'
 import { makeWorld, type World } from '../postgres/world.ts'
 
 export const USER = { username: 'ann', password: 'pass word' }
@@ -29,7 +30,13 @@ export interface Lab extends AsyncDisposable {
   cloneSpec(volumeId: VolumeId, from: CloneSpec['from'], username?: string): Promise<CloneSpec>
 }
 
-export const missing = isRoot ? undefined : 'root is needed'
+/** Debian's, with all client programs. */
+const clients = existsSync('/usr/lib/postgresql/15/bin/pg_basebackup')
+
+export const missing =
+  isRoot && hasProgram('mkfs.btrfs') && clients && process.env.ZFS_VM === undefined
+    ? undefined
+    : 'root, btrfs-progs and PostgreSQL 15 with its client programs are needed'
 
 export async function openLab(driver: 'btrfs' | 'copy' = 'btrfs'): Promise<Lab> {
   await using stack = new AsyncDisposableStack()
