@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Account, findAccount, type PostgresBinaries, run } from '@dblab/provision'
@@ -19,6 +19,10 @@ export interface LiveSourceOptions {
   initdb?: string[]
   /** Where it listens. */
   host?: string
+  /** Of its pg_hba.conf, before those that let everybody in with a password. */
+  hba?: string[]
+  /** What its server is started through, as root: a program that becomes it, as the account. */
+  through?: string[]
 }
 
 /** A PostgreSQL server as a company runs one: its own superuser `postgres`, passwords over TCP, and a role `dump` that may read all. */
@@ -28,22 +32,29 @@ export class LiveSource implements AsyncDisposable {
   readonly host: string
   readonly port: number
   readonly account: Account
+  readonly #through: readonly string[]
   #server: ChildProcess | undefined
 
-  private constructor(binaries: PostgresBinaries, directory: string, host: string, port: number, account: Account) {
+  private constructor(
+    binaries: PostgresBinaries,
+    at: { directory: string; host: string; port: number },
+    account: Account,
+    through: readonly string[],
+  ) {
     this.binaries = binaries
-    this.directory = directory
-    this.host = host
-    this.port = port
+    this.directory = at.directory
+    this.host = at.host
+    this.port = at.port
     this.account = account
+    this.#through = through
   }
 
   static async make(binaries: PostgresBinaries, options: LiveSourceOptions = {}): Promise<LiveSource> {
-    const { settings = {}, initdb = [], host = '127.0.0.1' } = options
+    const { settings = {}, initdb = [], host = '127.0.0.1', hba = [], through = [] } = options
     const account = await findAccount()
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'dblab-source-')))
     await chmod(directory, 0o755)
-    const source = new LiveSource(binaries, directory, host, await freePort(), account)
+    const source = new LiveSource(binaries, { directory, host, port: await freePort() }, account, through)
     await mkdir(source.dataDir, { mode: 0o700 })
     await mkdir(source.socketDir)
     if (isRoot) for (const path of [source.dataDir, source.socketDir]) await chown(path, account.uid, account.gid)
@@ -54,7 +65,8 @@ export class LiveSource implements AsyncDisposable {
     const all = { fsync: 'off', max_wal_size: '2GB', wal_level: 'replica', max_wal_senders: '10', ...settings }
     const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`)
     await appendFile(join(source.dataDir, 'postgresql.conf'), lines.join(''))
-    await appendFile(join(source.dataDir, 'pg_hba.conf'), 'host all,replication all 0.0.0.0/0 scram-sha-256\n')
+    const admitted = [...hba, 'local all,replication all trust', 'host all,replication all 0.0.0.0/0 scram-sha-256']
+    await writeFile(join(source.dataDir, 'pg_hba.conf'), admitted.map((line) => `${line}\n`).join(''))
     await source.start()
     const client = source.client('postgres')
     await client.connect()
@@ -109,10 +121,11 @@ export class LiveSource implements AsyncDisposable {
     const { binDir } = this.binaries
     const listen = ['-c', `listen_addresses=${this.host}`, '-c', `port=${this.port}`]
     const socket = ['-c', `unix_socket_directories=${this.socketDir}`]
-    this.#server = spawn(join(binDir, 'postgres'), ['-D', this.dataDir, ...listen, ...socket], {
+    const argv = [...this.#through, join(binDir, 'postgres'), '-D', this.dataDir, ...listen, ...socket]
+    this.#server = spawn(argv[0] ?? '', argv.slice(1), {
       cwd: '/',
       stdio: 'ignore',
-      ...(isRoot && { uid: this.account.uid, gid: this.account.gid }),
+      ...(isRoot && this.#through.length === 0 && { uid: this.account.uid, gid: this.account.gid }),
     })
     await eventually('the source answers', async () => {
       const client = this.client('postgres')

@@ -6,7 +6,7 @@ import { eventually } from '../support/lab.ts'
 import { LiveSource } from './live-source.ts'
 import { FILL, load } from './load.ts'
 import { Standby } from './standby.ts'
-import { checksums, done, ended, inClone, labOf, lacking, needSource } from './world.ts'
+import { checksums, done, ended, inClone, labOf, lacking, needSource, physical } from './world.ts'
 
 /** A source with two databases, whose role may copy it. */
 async function source(settings: Record<string, string> = {}): Promise<LiveSource> {
@@ -16,10 +16,6 @@ async function source(settings: Record<string, string> = {}): Promise<LiveSource
   await made.query('postgres', 'CREATE DATABASE stock')
   for (const database of ['shop', 'stock']) await made.query(database, ...FILL)
   return made
-}
-
-function physical(url: string, more: Record<string, unknown> = {}): Record<string, unknown> {
-  return { kind: 'physical', url, passwordEnv: 'DUMP_PASSWORD', ...more }
 }
 
 describe.skipIf(lacking !== '')(`a physical source${lacking}`, () => {

@@ -38,6 +38,10 @@ export function logical(url: string, more: Record<string, unknown> = {}): Record
   return { kind: 'logical', url, passwordEnv: 'DUMP_PASSWORD', ...more }
 }
 
+export function physical(url: string, more: Record<string, unknown> = {}): Record<string, unknown> {
+  return { kind: 'physical', url, passwordEnv: 'DUMP_PASSWORD', ...more }
+}
+
 /** The run under way, or the last one, once it has ended. */
 export async function ended(lab: TestLab, timeoutMs = 120_000): Promise<RetrievalRun> {
   let last: RetrievalRun | undefined

@@ -89,8 +89,8 @@ export class TestLab implements AsyncDisposable {
   }
 
   /** Resolves when the server answers. */
-  async start(args: string[] = []): Promise<void> {
-    const server = this.#spawn(['start', ...args])
+  async start(args: string[] = [], env: Record<string, string> = {}): Promise<void> {
+    const server = this.#spawn(['start', ...args], env)
     this.#server = server
     this.#output = ''
     this.#printed = ''
@@ -122,6 +122,14 @@ export class TestLab implements AsyncDisposable {
 
   async kill(): Promise<void> {
     await this.#end('SIGKILL')
+  }
+
+  /** Resolves when the process of the server has ended, by itself or by a fault; with the signal that ended it. */
+  async ended(): Promise<NodeJS.Signals | null> {
+    const server = this.#server
+    if (!server) return null
+    if (server.exitCode === null && server.signalCode === null) await once(server, 'exit')
+    return server.signalCode
   }
 
   /** Runs another command of the server to its end. */

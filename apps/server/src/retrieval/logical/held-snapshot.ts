@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { InterruptedError } from '../interrupted.ts'
 import { connectSource, explainQuery, type SourceLogin } from '../live/session.ts'
 
 /** A state of a source's database that its server keeps readable, for as long as this is not disposed. */
@@ -10,7 +11,7 @@ export interface HeldSnapshot extends AsyncDisposable {
   takenAt: Date
   /** Where the source's log was. */
   lsn: string
-  /** Aborted when the source has ended the connection: the snapshot is gone then. */
+  /** Aborted when the source has ended the connection, or does not answer: the snapshot is gone then. */
   lost: AbortSignal
   /** Bytes that COPY has read so far in what the lab has under way there; 0 where the server does not say (before PostgreSQL 14). */
   copiedBytes(): Promise<number>
@@ -33,14 +34,16 @@ export async function holdSnapshot(login: SourceLogin, database: string): Promis
       database,
       ...snapshot,
       lost: lost.signal,
-      copiedBytes: () => copiedBytes(client),
-      [Symbol.asyncDispose]: async () => {
-        // With a connection that is gone there is nothing to end.
-        if (!lost.signal.aborted) await client.end()
-      },
+      copiedBytes: () =>
+        copiedBytes(client).catch((error: unknown) => {
+          const reason = explainQuery(error)
+          if (reason instanceof InterruptedError) lost.abort(reason)
+          throw reason
+        }),
+      [Symbol.asyncDispose]: () => client.leave(),
     }
   } catch (error) {
-    await client.end()
+    await client.leave()
     throw explainQuery(error)
   }
 }

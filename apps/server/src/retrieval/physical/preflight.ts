@@ -121,7 +121,7 @@ async function requireReplicationLine(login: SourceLogin): Promise<void> {
   } catch (error) {
     throw explainQuery(error)
   } finally {
-    await client.end()
+    await client.leave()
   }
 }
 
