@@ -62,12 +62,23 @@ export async function runTool(run: ToolRun): Promise<number | undefined> {
 /** What has the kernel end a program when this process ends, however it does: https://man7.org/linux/man-pages/man1/setpriv.1.html */
 const END_WITH_US = ['setpriv', '--pdeathsig', 'TERM'] as const
 
-let isSetprivThere: Promise<boolean> | undefined
+/**
+ * Passes the signal on to the whole group, and bounds no time. pg_basebackup ends by it without its other half, which would go on to receive the
+ * source's log for ever. https://www.gnu.org/software/coreutils/manual/html_node/timeout-invocation.html
+ */
+const WITH_ALL_OF_IT = ['timeout', '0'] as const
+
+let endingWithUs: Promise<readonly string[]> | undefined
 
 /** Empty where the system has no such thing (macOS, BusyBox): there a tool may outlive a server that is killed. */
-async function endsWithUs(): Promise<readonly string[]> {
-  isSetprivThere ??= commandWorks([...END_WITH_US, 'true'])
-  return (await isSetprivThere) ? END_WITH_US : []
+function endsWithUs(): Promise<readonly string[]> {
+  endingWithUs ??= firstThatWorks([[...END_WITH_US, ...WITH_ALL_OF_IT], END_WITH_US])
+  return endingWithUs
+}
+
+async function firstThatWorks(prefixes: readonly (readonly [string, ...string[]])[]): Promise<readonly string[]> {
+  for (const prefix of prefixes) if (await commandWorks([...prefix, 'true'])) return prefix
+  return []
 }
 
 async function commandWorks(argv: readonly [string, ...string[]]): Promise<boolean> {
