@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Retrieval, RetrievalRun, RetrievalStatus, RetrievalTrigger, Warning } from '@dblab/models'
 import { isProvisionError, ProvisionError } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { firstCause } from '../cloning/explain.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -38,9 +39,16 @@ const MAX_PAUSE_MS = 5 * 60_000
 /** How many runs that ended GET /retrieval shows. */
 const SHOWN_RUNS = 10
 
+const INTERRUPTED = {
+  code: 'INTERRUPTED',
+  message: 'the server ended while it ran; nothing of it was kept',
+  hint: 'Begin again (POST /refresh), or wait for the schedule',
+}
+
 interface Running {
   recorder: RunRecorder
   controller: AbortController
+  /** Nothing of it runs, or is left. */
   ended: Promise<void>
 }
 
@@ -59,15 +67,13 @@ export class RetrievalService implements AsyncDisposable {
 
   /** What a process before this one was at when it ended: nobody goes on with it. */
   closeAbandonedRuns(): void {
-    const { runs } = this.#options.catalogue
+    const { runs, snapshots } = this.#options.catalogue
     for (const run of runs.list()) {
       if (run.outcome !== 'RUNNING') continue
-      const error = {
-        code: 'INTERRUPTED',
-        message: 'the server ended while it ran; nothing of it was kept',
-        hint: 'Begin again (POST /refresh), or wait for the schedule',
-      }
-      runs.put({ ...run, outcome: 'FAILED', endedAt: new Date().toISOString(), error })
+      const endedAt = new Date().toISOString()
+      const snapshot = publishedBy(run, snapshots.list())
+      if (snapshot !== undefined) runs.put({ ...run, outcome: 'DONE', endedAt, snapshot })
+      else runs.put({ ...run, outcome: 'FAILED', endedAt, error: INTERRUPTED })
     }
   }
 
@@ -244,6 +250,19 @@ export class RetrievalService implements AsyncDisposable {
       }
     }
   }
+}
+
+/**
+ * The snapshot that a run has published, though its process ended before it could write that down: the first of a base that there was not before
+ * it. Runs come one at a time.
+ */
+function publishedBy({ startedAt }: RetrievalRun, snapshots: readonly SnapshotRecord[]): string | undefined {
+  const isOlder = ({ createdAt }: SnapshotRecord) => createdAt < startedAt
+  const before = new Set(snapshots.filter(isOlder).map(({ volumeId }) => volumeId))
+  return snapshots.find(
+    ({ volumeId, published, state, cloneId }) =>
+      published && state === 'live' && cloneId === '' && !before.has(volumeId),
+  )?.id
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

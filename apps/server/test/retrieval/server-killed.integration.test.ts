@@ -1,0 +1,168 @@
+import type { FailPoint } from '@dblab/provision'
+import type { Client } from 'pg'
+import { describe, expect, test } from 'vitest'
+import { isLong } from '../limits/pools.ts'
+import { createClone, urlOf } from '../support/clones.ts'
+import { eventually, type TestLab } from '../support/lab.ts'
+import { openSession } from '../support/sql.ts'
+import { expectOnly, expectSourceFree } from './aftermath.ts'
+import { LiveSource } from './live-source.ts'
+import { FILL } from './load.ts'
+import { untilAtWork } from './tools-at-work.ts'
+import { done, inClone, labOf, lacking, logical, needSource, physical } from './world.ts'
+
+/** In the order in which a run comes to them: a few for every day, the others for the long test. */
+const POINTS: Record<'logical' | 'physical', { short: FailPoint[]; long: FailPoint[] }> = {
+  logical: {
+    short: ['retrieval.dumped', 'import.published'],
+    long: [
+      'import.volume-noted',
+      'import.volume-made',
+      'import.cluster-made',
+      'import.postgres-started',
+      'retrieval.snapshots-held',
+      'import.filled',
+      'import.prepared',
+      'import.shut-down',
+      'import.snapshot-noted',
+      'import.snapshot-taken',
+    ],
+  },
+  physical: {
+    short: ['adopt.replayed', 'import.snapshot-noted'],
+    long: [
+      'import.volume-noted',
+      'adopt.volume-made',
+      'retrieval.copied',
+      'adopt.brought',
+      'adopt.quarantined',
+      'adopt.recovered',
+      'adopt.moved-in',
+      'adopt.started',
+      'adopt.disarmed',
+      'adopt.prepared',
+      'adopt.shut-down',
+      'import.snapshot-taken',
+      'import.published',
+    ],
+  },
+}
+
+async function source(): Promise<LiveSource> {
+  const live = await LiveSource.make(needSource())
+  await live.query('postgres', 'ALTER ROLE dump REPLICATION', 'CREATE DATABASE shop')
+  await live.query('shop', ...FILL)
+  return live
+}
+
+/** Somebody who works on the oldest generation, and must never notice anything. */
+async function openWork(lab: TestLab): Promise<Client> {
+  const session = await openSession(urlOf(await createClone(lab, { id: 'bystander' })))
+  await session.query('CREATE TEMPORARY TABLE mine (i int)')
+  await session.query('BEGIN')
+  return session
+}
+
+async function goOn(session: Client): Promise<void> {
+  await session.query('INSERT INTO mine VALUES (1)')
+  const { rows } = await session.query('SELECT count(*)::int AS n FROM accounts')
+  expect(rows).toEqual([{ n: 20_000 }])
+}
+
+async function newest(lab: TestLab): Promise<string | undefined> {
+  await using client = lab.client()
+  return (await client.snapshots.list())[0]?.id
+}
+
+/** The run that a kill has ended is told as what it was, and the data is what it was. */
+async function expectAsBefore(lab: TestLab, before: string | undefined): Promise<void> {
+  await using client = lab.client()
+  const { status, runs } = await client.retrieval.get()
+  expect(status.code).toBe('FAILED')
+  expect(runs[0]).toMatchObject({ outcome: 'FAILED', snapshot: '', error: { code: 'INTERRUPTED' } })
+  expect(await newest(lab)).toBe(before)
+}
+
+/** Its new generation was whole already. */
+async function expectDone(lab: TestLab, before: string | undefined): Promise<void> {
+  await using client = lab.client()
+  const { status, runs } = await client.retrieval.get()
+  expect(status.code).toBe('OK')
+  const snapshot = await newest(lab)
+  expect(snapshot).not.toBe(before)
+  expect(runs[0]).toMatchObject({ outcome: 'DONE', snapshot })
+}
+
+/** What makes a dump's restoring wait, and not its making. */
+const SLOW = [
+  `CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(4) IS NOT NULL'`,
+  'CREATE TABLE slowly (i int)',
+  'INSERT INTO slowly VALUES (1)',
+  'ALTER TABLE slowly ADD CHECK (slow(i))',
+]
+
+describe.skipIf(lacking !== '')(`a server that is killed while it brings data in${lacking}`, () => {
+  test.each([
+    ['logical', logical],
+    ['physical', physical],
+  ] as const)(
+    'as %s keeps what it had, leaves nothing behind, and succeeds the next time',
+    async (kind, sourceOf) => {
+      const points = [...POINTS[kind].short, ...(isLong ? POINTS[kind].long : [])]
+      await using live = await source()
+      await using lab = await labOf({ sources: [sourceOf(live.url('shop'))], keep: { count: 1 } })
+      await lab.start()
+      await done(lab)
+      const session = await openWork(lab)
+      await lab.terminate()
+      for (const point of points) {
+        // It strikes in the second run of this process.
+        const DBLAB_FAULTS = JSON.stringify({ faults: [{ point, action: 'kill', skip: 1 }] })
+        await lab.start([], { DBLAB_FAULTS })
+        await using client = lab.client()
+        await client.retrieval.waitUntilDone(await client.retrieval.refresh())
+        const before = await newest(lab)
+        await client.retrieval.refresh()
+        expect(await lab.ended(), point).toBe('SIGKILL')
+        await expectSourceFree(live, lab)
+        await goOn(session)
+        await lab.start()
+        if (point === 'import.published') await expectDone(lab, before)
+        else await expectAsBefore(lab, before)
+        await expectOnly(lab, { generations: 2, clones: 1 })
+        await goOn(session)
+        await lab.terminate()
+      }
+      await lab.start()
+      await lab.fetch('/refresh', { method: 'POST' })
+      await done(lab)
+      await session.query('COMMIT')
+      await session.end()
+      expect(await inClone(lab, 'shop', (db) => db.query('SELECT count(*)::int AS n FROM accounts'))).toMatchObject({
+        rows: [{ n: 20_000 }],
+      })
+      expect(lab.output).not.toMatch(/^\S+ error /m)
+    },
+    isLong ? 900_000 : 180_000,
+  )
+
+  test.each([
+    ['pg_restore', logical, {}],
+    ['pg_basebackup', physical, { maxRate: '4MB' }],
+  ] as const)('takes %s with it, whole', async (tool, sourceOf, more) => {
+    await using live = await source()
+    await live.query('shop', ...SLOW)
+    await using lab = await labOf({ sources: [sourceOf(live.url('shop'), more)] })
+    await lab.start()
+    // The other receives the log, or restores another table.
+    await eventually('it has its parts', async () => (await untilAtWork(lab, tool)).length >= 2)
+    await lab.kill()
+    await expectSourceFree(live, lab)
+    await lab.start()
+    await using client = lab.client()
+    expect((await client.retrieval.get()).runs[0]).toMatchObject({ outcome: 'FAILED', error: { code: 'INTERRUPTED' } })
+    // There is no data yet, so the start has begun again.
+    await done(lab)
+    await expectOnly(lab, { generations: 1, clones: 0 })
+  })
+})
