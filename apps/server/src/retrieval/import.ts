@@ -7,6 +7,7 @@ import { applySettings, countTables, eventTriggers, quarantine, vacuum } from '.
 import { type ImportLogin, openImportLogin } from './import-login.ts'
 import { checkTarget, createDatabase, createRoles } from './import-target.ts'
 import { InterruptedError } from './interrupted.ts'
+import { isLost } from './live/tool.ts'
 import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
 import { ToolMessages } from './tool-messages.ts'
 import { runTool } from './tool-process.ts'
@@ -189,6 +190,11 @@ const hints: readonly (readonly [RegExp, string])[] = [
 function restoreError(plan: DumpPlan, summary: string): ProvisionError {
   const cleans = plan.facts.drops && /does not exist/i.test(summary)
   const known = cleans ? cleanHint : hints.find(([pattern]) => pattern.test(summary))?.[1]
+  if (isLost(summary)) {
+    return new InterruptedError(`the Postgres that ${plan.path} was restored into went away: ${summary}`, {
+      hint: "See the log of the lab's server, and whether the machine has memory left.",
+    })
+  }
   const from = plan.toolVersion === undefined ? '' : ` It was made by pg_dump ${plan.toolVersion}.`
   const noSpace = /No space left/i.test(summary)
   return new ProvisionError(

@@ -1,7 +1,7 @@
 import { type Account, isProvisionError, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { connectionText, type SourceAddress } from '../live/address.ts'
-import { isLost, isNoSpace, toolEnvironment } from '../live/tool.ts'
+import { isLost, isNoSpace, noSpace, toolEnvironment } from '../live/tool.ts'
 import type { TableProgress } from '../table-progress.ts'
 import { ToolMessages } from '../tool-messages.ts'
 import { runTool } from '../tool-process.ts'
@@ -103,16 +103,15 @@ function whyStopped(
 function dumpError(database: string, code: number | undefined, summary: string): ProvisionError {
   const what = `${JSON.stringify(database)} could not be dumped: ${summary}`
   if (code === undefined) return new InterruptedError(`pg_dump of ${JSON.stringify(database)} was killed`)
-  if (isLost(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
-  // The server's own words stand behind "ERROR:".
-  if (isNoSpace(summary) && /ERROR:/.test(summary)) {
-    return new ProvisionError('FAILED', `the disk of the source is full: ${summary}`, { hint: 'Make room there.' })
-  }
+  // Before what it lets the rest of the tool say.
   if (isNoSpace(summary)) {
-    return new ProvisionError('NO_SPACE', what, {
-      hint: 'The dump is kept in the pool until it is restored: make room, or make the pool larger.',
-    })
+    return noSpace(
+      summary,
+      what,
+      'The dump is kept in the pool until it is restored: make room, or make the pool larger.',
+    )
   }
+  if (isLost(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
   const noMatch = /no matching (tables|schemas)/i.test(summary)
   return new ProvisionError(noMatch ? 'INVALID' : 'FAILED', what, {
     hint: noMatch ? 'Correct the patterns of retrieval.sources.' : 'See what the source says, and its log.',

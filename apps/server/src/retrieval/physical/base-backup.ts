@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Account, type Places, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { connectionText, type SourceAddress } from '../live/address.ts'
-import { isLost, isNoSpace, toolEnvironment } from '../live/tool.ts'
+import { isLost, isNoSpace, noSpace, toolEnvironment } from '../live/tool.ts'
 import type { Reporter } from '../source.ts'
 import { ToolMessages } from '../tool-messages.ts'
 import { runTool } from '../tool-process.ts'
@@ -82,8 +82,8 @@ function tellProgress(line: string, reporter: Reporter): void {
 function backupError(code: number | undefined, summary: string): ProvisionError {
   const what = `the source could not be copied: ${summary}`
   if (code === undefined) return new InterruptedError('pg_basebackup was killed')
+  // Before what it lets the rest of the tool say.
+  if (isNoSpace(summary)) return noSpace(summary, what, 'Free space in the pool, or make it larger.')
   if (isLost(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
-  if (isNoSpace(summary))
-    return new ProvisionError('NO_SPACE', what, { hint: 'Free space in the pool, or make it larger.' })
   return new ProvisionError('FAILED', what, { hint: 'See what the source says, and its log.' })
 }

@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest'
+import { createClone, urlOf } from '../support/clones.ts'
+import { eventually, type TestLab } from '../support/lab.ts'
+import { leftovers } from '../support/leftovers.ts'
+import { openSession } from '../support/sql.ts'
+import { expectOnly, expectSourceFree } from './aftermath.ts'
+import { LiveSource } from './live-source.ts'
+import { FILL, load } from './load.ts'
+import { untilAtWork } from './tools-at-work.ts'
+import { done, ended, labOf, lacking, logical, needSource, physical } from './world.ts'
+
+async function source(): Promise<LiveSource> {
+  const live = await LiveSource.make(needSource(), { settings: { wal_keep_size: '1GB' } })
+  await live.query('postgres', 'ALTER ROLE dump REPLICATION', 'CREATE DATABASE shop')
+  await live.query('shop', ...FILL)
+  return live
+}
+
+/** The postmaster of a generation that is being made, once it runs. No clone may. */
+async function staging(lab: TestLab): Promise<number> {
+  let pid = 0
+  await eventually(
+    'a Postgres of the new generation runs',
+    async () => {
+      const [line] = (await leftovers(lab.directory)).servers
+      pid = Number(line?.split(' ')[0] ?? 0)
+      return pid > 0
+    },
+    60_000,
+  )
+  return pid
+}
+
+/** The generation before is there, is used, and is the only one. */
+async function expectGoesOn(lab: TestLab, live: LiveSource): Promise<void> {
+  await expectSourceFree(live, lab)
+  const clone = await createClone(lab, { id: 'before' })
+  const session = await openSession(urlOf(clone))
+  expect((await session.query('SELECT count(*)::int AS n FROM accounts')).rows).toEqual([{ n: 20_000 }])
+  await session.end()
+  await expectOnly(lab, { generations: 1, clones: 1 })
+}
+
+describe.skipIf(lacking !== '')(`a run that loses one of its programs to a kill${lacking}`, () => {
+  test('begins again where that was pg_basebackup', async () => {
+    await using live = await source()
+    await using lab = await labOf({ sources: [physical(live.url('shop'), { maxRate: '8MB' })] })
+    await lab.start()
+    const [leader = 0] = await untilAtWork(lab, 'pg_basebackup')
+    process.kill(leader, 'SIGKILL')
+    expect(await done(lab)).toMatchObject({
+      attempt: 2,
+      error: { code: 'UNAVAILABLE', message: expect.stringContaining('killed') },
+    })
+    await expectGoesOn(lab, live)
+  })
+
+  test('begins again where that was the part of pg_basebackup that receives the log', async () => {
+    await using live = await source()
+    await using lab = await labOf({ sources: [physical(live.url('shop'), { maxRate: '8MB' })] })
+    await lab.start()
+    await eventually('it has two parts', async () => (await untilAtWork(lab, 'pg_basebackup')).length === 2)
+    const [, receiver = 0] = await untilAtWork(lab, 'pg_basebackup')
+    process.kill(receiver, 'SIGKILL')
+    const run = await ended(lab)
+    expect([run.outcome, run.error?.code]).toEqual(['DONE', 'UNAVAILABLE'])
+    await expectGoesOn(lab, live)
+  })
+
+  test('begins again where that was the Postgres that a dump is restored into', async () => {
+    await using live = await source()
+    // Restoring waits for it; dumping does not.
+    await live.query(
+      'shop',
+      `CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(3) IS NOT NULL'`,
+      'CREATE TABLE slowly (i int)',
+      'INSERT INTO slowly VALUES (1)',
+      'ALTER TABLE slowly ADD CHECK (slow(i))',
+    )
+    await using lab = await labOf({ sources: [logical(live.url('shop'))] })
+    await lab.start()
+    await untilAtWork(lab, 'pg_restore')
+    process.kill(await staging(lab), 'SIGKILL')
+    const run = await ended(lab)
+    expect([run.outcome, run.attempt, run.error?.code]).toEqual(['DONE', 2, 'UNAVAILABLE'])
+    await expectGoesOn(lab, live)
+  })
+
+  test('says so where that was the Postgres that recovers a copy, and succeeds the next time', async () => {
+    await using live = await source()
+    await using lab = await labOf({ sources: [physical(live.url('shop'))], keep: { count: 1 } })
+    await lab.start()
+    await done(lab)
+    {
+      // So that there is something to replay.
+      await using _load = load(live, 'shop')
+      await using slow = await labOf({ attempts: 1, sources: [physical(live.url('shop'), { maxRate: '4MB' })] })
+      await slow.start()
+      process.kill(await staging(slow), 'SIGKILL')
+      const run = await ended(slow)
+      expect(run).toMatchObject({ outcome: 'FAILED', progress: { step: 'RECOVER' } })
+      expect(run.error).toMatchObject({ code: 'FAILED', message: expect.stringMatching(/^Postgres ended while it/) })
+      await expectOnly(slow, { generations: 0, clones: 0 })
+      await slow.fetch('/refresh', { method: 'POST' })
+      await done(slow)
+    }
+    await expectGoesOn(lab, live)
+  })
+})
