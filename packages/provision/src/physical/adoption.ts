@@ -42,7 +42,8 @@ export interface AdoptSpec extends SourceKnowledge {
   /** Of the volume to be made. */
   volumeId: VolumeId
   labels?: Labels
-  recovery?: RecoverySpec
+  /** By where the cluster is, if that matters to it. */
+  recovery?: RecoverySpec | ((places: Places) => RecoverySpec)
   /** Over the lab's, while the data is made ready: for what `prepare` does. */
   settings?: Readonly<Record<string, string>>
 }
@@ -143,10 +144,11 @@ export class Adoptions {
     id: VolumeId,
     places: Places,
     { control: before, major, hasBackupLabel }: ArrivedCluster,
-    { recovery = {} }: AdoptSpec,
+    spec: AdoptSpec,
     { signal, onProgress }: Omit<AdoptSteps, 'bring'>,
   ): Promise<AdoptedFacts['recovery']> {
     const { dataDir } = places
+    const recovery = typeof spec.recovery === 'function' ? spec.recovery(places) : (spec.recovery ?? {})
     const { runtime, deadlines } = this.#volumes
     const kind = recoveryKind(before.state, hasBackupLabel, recovery)
     if (kind === 'none') return { kind, ...recoveryOutcome([], before, before) }

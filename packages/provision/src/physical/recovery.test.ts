@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { ProvisionError } from '../errors.ts'
 import type { ControlData } from '../postgres/control-file.ts'
@@ -24,6 +26,16 @@ test('an argument reaches the shell as one word, whatever is in it', () => {
     `'/bin/cp' 'a'\\''b "c" $HOME' '%f' '/d'`,
   )
   expect(() => shellCommand([], '/d')).toThrow(expect.objectContaining({ code: 'INVALID' }))
+})
+
+test.each([
+  ['exit 0', 0],
+  ['exit 74', 1],
+  ['exit 1', 200],
+  ['kill -9 $$', 200],
+])('of a program whose status for absence is 74, and which does %s, the shell makes %i', async (does, status) => {
+  const shell = spawn('sh', ['-c', shellCommand(['sh', '-c', does], 74)], { stdio: 'ignore' })
+  expect(await once(shell, 'exit')).toEqual([status, null])
 })
 
 test.each([
@@ -83,6 +95,9 @@ describe('where a replay has ended', () => {
 test('why a recovery ended is said with what to do, and any other failure goes through', () => {
   const failed = new ProvisionError('FAILED', 'Postgres ended: FATAL:  WAL ends before end of online backup')
   expect(explainRecovery(failed)).toMatchObject({ code: 'INVALID', hint: expect.any(String), cause: failed })
+  const lost =
+    'Postgres ended: FATAL:  could not restore file "000000010000000000000003" from archive: child process exited'
+  expect(explainRecovery(new ProvisionError('FAILED', lost))).toMatchObject({ code: 'UNAVAILABLE' })
   const other = new ProvisionError('FAILED', 'Postgres ended: FATAL:  something else')
   expect(explainRecovery(other)).toBe(other)
 })

@@ -1,4 +1,4 @@
-import { isProvisionError, ProvisionError } from '../errors.ts'
+import { isProvisionError, ProvisionError, type ProvisionErrorCode } from '../errors.ts'
 import type { ClusterState, ControlData, SourceSettings } from '../postgres/control-file.ts'
 
 /**
@@ -12,6 +12,11 @@ export type RestoreCommand = readonly string[] | ((dataDir: string) => readonly 
 /** How far WAL is replayed, and where it comes from beside the cluster's own pg_wal. */
 export interface RecoverySpec {
   restoreCommand?: RestoreCommand | undefined
+  /**
+   * The status by which that program says that the archive has no such file. Any other failure then ends the recovery; if left out, Postgres
+   * takes each for the end of the archive, and so an archive that can't be read for one that ends there.
+   */
+  notFoundStatus?: number | undefined
   /** To the end of all WAL, if left out. */
   target?: RecoveryTarget | undefined
   /** Whose WAL is replayed, where an archive has several; the last one that the archive knows, if left out. */
@@ -48,7 +53,7 @@ export function recoverySettings(spec: RecoverySpec, dataDir: string, major: num
   return {
     hot_standby: 'off',
     // Must be given, and `exit 1` is as good as an archive in which nothing is (xlogrecovery.c, validateRecoveryParameters).
-    restore_command: spec.restoreCommand ? shellCommand(spec.restoreCommand, dataDir) : 'exit 1',
+    restore_command: spec.restoreCommand ? shellCommand(spec.restoreCommand, dataDir, spec.notFoundStatus) : 'exit 1',
     recovery_target_action: 'promote',
     ...targetSettings(spec.target),
     recovery_target_timeline: timelineSetting(spec.timeline),
@@ -86,12 +91,21 @@ function timelineSetting(timeline: number | undefined): string {
   throw new ProvisionError('INVALID', 'the timeline of the recovery is no number from 1 on')
 }
 
-/** For POSIX's shell, in which nothing within single quotes means anything (POSIX, "Shell Command Language", 2.2.2). */
-export function shellCommand(command: RestoreCommand, dataDir: string): string {
-  const argv = typeof command === 'function' ? command(dataDir) : command
+/**
+ * For POSIX's shell, in which nothing within single quotes means anything (POSIX, "Shell Command Language", 2.2.2).
+ *
+ * @param notFoundStatus see `RecoverySpec`
+ */
+export function shellCommand(restore: RestoreCommand, dataDir: string, notFoundStatus?: number): string {
+  const argv = typeof restore === 'function' ? restore(dataDir) : restore
   if (argv.length === 0) throw new ProvisionError('INVALID', 'the command that fetches WAL is empty')
-  return argv.map((argument) => `'${argument.replaceAll("'", `'\\''`)}'`).join(' ')
+  const command = argv.map((argument) => `'${argument.replaceAll("'", `'\\''`)}'`).join(' ')
+  if (notFoundStatus === undefined) return command
+  return `${command}; case $? in 0) exit 0;; ${notFoundStatus}) exit 1;; *) exit ${ENDS_RECOVERY};; esac`
 }
+
+/** Above 128, and so as bad as a signal (manual, "restore_command"; wait_error.c, wait_result_is_any_signal). */
+const ENDS_RECOVERY = 200
 
 /** At least as much of everything as the server that wrote the WAL had, and as the lab's settings ask for. */
 export function notBelow(
@@ -133,7 +147,18 @@ export function recoveryOutcome(log: readonly string[], before: ControlData, aft
   }
 }
 
-const REASONS: ReadonlyArray<[RegExp, string, string]> = [
+const REASONS: ReadonlyArray<[RegExp, string, string, ProvisionErrorCode?]> = [
+  [
+    /could not restore file ".*" from archive/,
+    'the archive could not be read while WAL was replayed',
+    'See that its storage is there and answers, and try again.',
+    'UNAVAILABLE',
+  ],
+  [
+    /requested recovery stop point is before consistent recovery point/,
+    'the target of the recovery lies before the end of the backup',
+    'Choose a later target, or an earlier backup.',
+  ],
   [
     /recovery ended before configured recovery target was reached/,
     'the WAL that is there ends before the target of the recovery',
@@ -170,5 +195,7 @@ const REASONS: ReadonlyArray<[RegExp, string, string]> = [
 export function explainRecovery(error: unknown): unknown {
   if (!isProvisionError(error, 'FAILED')) return error
   const reason = REASONS.find(([pattern]) => pattern.test(error.message))
-  return reason ? new ProvisionError('INVALID', reason[1], { hint: reason[2], cause: error }) : error
+  if (!reason) return error
+  const [, message, hint, code = 'INVALID'] = reason
+  return new ProvisionError(code, message, { hint, cause: error })
 }
