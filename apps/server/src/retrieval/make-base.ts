@@ -109,6 +109,8 @@ async function adoptBase(
   source: CheckedCluster,
   reporter: Reporter,
 ): Promise<MadeBase> {
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => source.release?.())
   const { steps, masked } = adoptionSteps(options, source, reporter)
   const facts = await options.provisioner.adoptBase(
     { volumeId, labels: LABELS, ...(source.recovery && { recovery: source.recovery }) },

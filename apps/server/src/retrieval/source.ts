@@ -1,5 +1,5 @@
 import type { RetrievalProgress, RetrievalStep } from '@dblab/models'
-import type { Instance, Places, RecoverySpec, SnapshotRef } from '@dblab/provision'
+import type { AdoptSpec, Instance, Places, SnapshotRef } from '@dblab/provision'
 
 /** What a source tells while it works, and by what it is stopped. */
 export interface Reporter {
@@ -60,15 +60,17 @@ export interface CheckedCluster extends Checked {
   brings: 'cluster'
   /** The main one; undefined for the first there is. */
   database: string | undefined
-  recovery?: RecoverySpec
+  recovery?: AdoptSpec['recovery']
   /** Text that was sorted by another version of a locale than this machine has is no reason to refuse. */
   anyLocale: boolean
   /** Puts the cluster's files where the places say, as the account that runs Postgres. */
   copy(places: Places, reporter: Reporter): Promise<void>
+  /** Removes what the recovery had need of, such as a file with secrets. Once nothing of it runs, whatever came of it. */
+  release?(): Promise<void>
 }
 
 /** One that is followed by a standby in the lab, of which a generation is a snapshot. */
-export interface CheckedStandby extends Omit<CheckedCluster, 'brings' | 'copy' | 'recovery'> {
+export interface CheckedStandby extends Omit<CheckedCluster, 'brings' | 'copy' | 'recovery' | 'release'> {
   brings: 'standby'
   /** A state of the standby, which goes on following. */
   snapshot(reporter: Reporter): Promise<StandbySnapshot>
