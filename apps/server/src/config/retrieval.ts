@@ -2,6 +2,7 @@ import { isProvisionError } from '@dblab/provision'
 import { Cron } from 'croner'
 import { z } from 'zod'
 import { parseSourceUrl } from '../retrieval/live/address.ts'
+import { archiveSource } from './archive-source.ts'
 import { bytes } from './bytes.ts'
 import { maskingSchema } from './masking.ts'
 
@@ -113,7 +114,7 @@ const isSchedule = (expression: string): boolean => {
 export const retrieval = z
   .strictObject({
     sources: z
-      .array(z.discriminatedUnion('kind', [logicalSource, physicalSource, fileSource]))
+      .array(z.discriminatedUnion('kind', [logicalSource, physicalSource, archiveSource, fileSource]))
       .default([])
       .describe('Where the data comes from: all of them together fill one generation'),
     schedule: z

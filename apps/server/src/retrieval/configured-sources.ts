@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { type Account, isSystemError, ProvisionError } from '@dblab/provision'
 import type { Environment } from '../config/load.ts'
 import type { SourceConfig } from '../config/retrieval.ts'
+import { archiveOf } from './archive/configured-archive.ts'
 import { FileSource } from './file-source.ts'
 import { parseSourceUrl } from './live/address.ts'
 import { LogicalSource } from './logical/logical-source.ts'
@@ -33,6 +34,7 @@ export function toSource(config: SourceConfig, world: SourceWorld): Source {
   if (config.kind === 'file') {
     return new FileSource({ path: config.path, account, loginDirectory: loginDirectories.import })
   }
+  if (config.kind === 'archive') return archiveOf(config, world)
   if (config.kind === 'physical') {
     const { anyLocale, maxRate: maxRateBytes } = config
     const slot = slotOf(config)
