@@ -24,6 +24,7 @@ export type { AdoptedFacts, AdoptSpec, AdoptSteps } from './physical/adoption.ts
 export type { SourceKnowledge } from './physical/arrival.ts'
 export type { CollationMismatch } from './physical/collations.ts'
 export type { KeptSettings } from './physical/kept-settings.ts'
+export { copyLocalCluster, examineLocalCluster, type LocalCluster } from './physical/local-cluster.ts'
 export type { MovedIn, PreparedTransaction } from './physical/moving-in.ts'
 export type { Places } from './physical/places.ts'
 export type {

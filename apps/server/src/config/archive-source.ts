@@ -1,7 +1,8 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 
-const absolute = z.string().refine(isAbsolute, { error: 'must be an absolute path' })
+/** A path that does not depend on where the server was started. */
+export const absolute = z.string().refine(isAbsolute, { error: 'must be an absolute path' })
 const argv = z
   .array(
     z
@@ -12,7 +13,8 @@ const argv = z
   .min(1)
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of a variable' })
 
-const common = {
+/** Of every source that brings a whole cluster without being asked for a database. */
+export const ofCluster = {
   database: z.string().min(1).optional().describe('The main database; left out: the first that is not `postgres`'),
   anyLocale: z
     .boolean()
@@ -105,7 +107,7 @@ export const archiveSource = z
         'The status by which `restoreCommand` says that there is no such file (74 for WAL-G); left out: any but 0, and an archive that fails looks as if it ended there',
       ),
     recovery,
-    ...common,
+    ...ofCluster,
     timeoutMinutes: z.number().positive().max(20_160).default(1440).describe('The restore is stopped after this time'),
   })
   .refine(({ pgbackrest: one, command }) => (one === undefined) !== (command === undefined), {

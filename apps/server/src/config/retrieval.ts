@@ -5,6 +5,7 @@ import { parseSourceUrl } from '../retrieval/live/address.ts'
 import { archiveSource } from './archive-source.ts'
 import { bytes } from './bytes.ts'
 import { maskingSchema } from './masking.ts'
+import { directorySource } from './directory-source.ts'
 
 const patterns = z.array(z.string().min(1)).default([])
 
@@ -114,7 +115,7 @@ const isSchedule = (expression: string): boolean => {
 export const retrieval = z
   .strictObject({
     sources: z
-      .array(z.discriminatedUnion('kind', [logicalSource, physicalSource, archiveSource, fileSource]))
+      .array(z.discriminatedUnion('kind', [logicalSource, physicalSource, archiveSource, directorySource, fileSource]))
       .default([])
       .describe('Where the data comes from: all of them together fill one generation'),
     schedule: z

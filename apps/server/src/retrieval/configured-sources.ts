@@ -3,6 +3,7 @@ import { type Account, isSystemError, ProvisionError } from '@dblab/provision'
 import type { Environment } from '../config/load.ts'
 import type { SourceConfig } from '../config/retrieval.ts'
 import { archiveOf } from './archive/configured-archive.ts'
+import { DirectorySource } from './directory/directory-source.ts'
 import { FileSource } from './file-source.ts'
 import { parseSourceUrl } from './live/address.ts'
 import { LogicalSource } from './logical/logical-source.ts'
@@ -35,6 +36,10 @@ export function toSource(config: SourceConfig, world: SourceWorld): Source {
     return new FileSource({ path: config.path, account, loginDirectory: loginDirectories.import })
   }
   if (config.kind === 'archive') return archiveOf(config, world)
+  if (config.kind === 'directory') {
+    const { path, database, anyLocale } = config
+    return new DirectorySource({ path, database, anyLocale, account, requireMajor })
+  }
   if (config.kind === 'physical') {
     const { anyLocale, maxRate: maxRateBytes } = config
     const slot = slotOf(config)

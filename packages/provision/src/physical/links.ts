@@ -8,7 +8,7 @@ import type { AccountFiles } from './account-files.ts'
 import type { Places } from './places.ts'
 
 /** Directories of a cluster that have been known to be links to another disk. */
-const LINKED = [
+export const LINKED = [
   'pg_wal',
   'base',
   'global',

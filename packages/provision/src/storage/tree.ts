@@ -23,6 +23,8 @@ import { HeldDirectory } from './held-directory.ts'
 /** Makes the regular file `to`, which isn't there yet, with the bytes of `from`. */
 export type CopyFile = (from: string, to: string, stats: Stats) => Promise<void>
 
+type Owner = Pick<Stats, 'uid' | 'gid'>
+
 /** libuv has four threads for file calls by default; twice as many calls keep them busy. */
 const WIDTH = 8
 /** Each is held open while those below it are copied. Postgres itself needs four. */
@@ -36,38 +38,44 @@ const MOST_LEVELS = 64
  * Who owns `from` may change it meanwhile, and gets nothing by it that it could not read: nothing is reached over a link, and each copy
  * has the owner and the mode of what was opened. `to` must lie where nobody else can write; its top is given away last.
  *
+ * @param owner whom all of the copy is to belong to, if not to the owners of what was copied; only root can give to another
  * @throws ProvisionError INVALID where it is nested too deeply; FAILED where it changes under the copy
  */
-export async function copyTree(from: string, to: string, copyFile: CopyFile): Promise<void> {
+export async function copyTree(from: string, to: string, copyFile: CopyFile, owner?: Owner): Promise<void> {
   await using source = await HeldDirectory.open(from)
-  await copyDirectory(source, to, copyFile, MOST_LEVELS)
+  await copyDirectory(source, to, { copyFile, owner }, MOST_LEVELS)
 }
 
-async function copyDirectory(source: HeldDirectory, to: string, copyFile: CopyFile, levels: number): Promise<void> {
+interface Copying {
+  copyFile: CopyFile
+  owner: Owner | undefined
+}
+
+async function copyDirectory(source: HeldDirectory, to: string, copying: Copying, levels: number): Promise<void> {
   if (levels === 0) throw tooDeep()
   await mkdir(to, { mode: 0o700 })
   const entries = await source.entries()
-  await forEachBounded(entries, (entry) => copyEntry(source, entry, join(to, entry.name), copyFile))
+  await forEachBounded(entries, (entry) => copyEntry(source, entry, join(to, entry.name), copying))
   for (const { name } of entries.filter((entry) => entry.isDirectory())) {
     await using inner = await source.openDirectory(name)
-    await copyDirectory(inner, join(to, name), copyFile, levels - 1)
+    await copyDirectory(inner, join(to, name), copying, levels - 1)
   }
   // Last: making an entry changes its directory's time, and a read-only directory takes none.
-  await keepAttributes(to, await source.stat())
+  await keepAttributes(to, await source.stat(), copying)
 }
 
-async function copyEntry(source: HeldDirectory, entry: Dirent, to: string, copyFile: CopyFile): Promise<void> {
+async function copyEntry(source: HeldDirectory, entry: Dirent, to: string, copying: Copying): Promise<void> {
   if (entry.isSymbolicLink()) {
     const link = source.entry(entry.name)
     const stats = await lstat(link)
     await symlink(await readlink(link), to)
-    await keepAttributes(to, stats)
+    await keepAttributes(to, stats, copying)
   } else if (entry.isFile()) {
     await using file = await source.openFile(entry.name)
     const stats = await file.stat()
     if (!stats.isFile()) throw new ProvisionError('FAILED', 'the data changed while it was copied')
-    await copyFile(file.path, to, stats)
-    await keepAttributes(to, stats)
+    await copying.copyFile(file.path, to, stats)
+    await keepAttributes(to, stats, copying)
   }
 }
 
@@ -77,8 +85,8 @@ function tooDeep(): ProvisionError {
   })
 }
 
-async function keepAttributes(path: string, stats: Stats): Promise<void> {
-  if (process.geteuid?.() === 0) await lchown(path, stats.uid, stats.gid)
+async function keepAttributes(path: string, stats: Stats, { owner = stats }: Pick<Copying, 'owner'>): Promise<void> {
+  if (process.geteuid?.() === 0) await lchown(path, owner.uid, owner.gid)
   if (stats.isSymbolicLink()) {
     await lutimes(path, stats.atimeMs / 1000, stats.mtimeMs / 1000)
     return
