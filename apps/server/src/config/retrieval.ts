@@ -4,8 +4,8 @@ import { z } from 'zod'
 import { parseSourceUrl } from '../retrieval/live/address.ts'
 import { archiveSource } from './archive-source.ts'
 import { bytes } from './bytes.ts'
-import { maskingSchema } from './masking.ts'
 import { directorySource } from './directory-source.ts'
+import { maskingSchema } from './masking.ts'
 
 const patterns = z.array(z.string().min(1)).default([])
 

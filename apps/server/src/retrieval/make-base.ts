@@ -113,7 +113,7 @@ async function adoptBase(
   stack.defer(() => source.release?.())
   const { steps, masked } = adoptionSteps(options, source, reporter)
   const facts = await options.provisioner.adoptBase(
-    { volumeId, labels: LABELS, ...(source.recovery && { recovery: source.recovery }) },
+    { volumeId, labels: LABELS, recovery: source.recovery, settingsOfSource: source.settingsOfSource },
     {
       ...steps,
       bring: async (places) => {
@@ -195,12 +195,13 @@ async function disconnect(instance: Instance, database: string, reporter: Report
 }
 
 function tellAdopted(
-  { recovery, removed, rolledBack, collations }: AdoptedFacts,
+  { recovery, removed, notKept, rolledBack, collations }: AdoptedFacts,
   { anyLocale }: Adopted,
   reporter: Reporter,
 ): void {
   reporter.info(`recovered to log ${recovery.lsn} on timeline ${recovery.timeline}, as of ${recovery.at.toISOString()}`)
   if (removed.length > 0) reporter.info(`left out: ${removed.join(', ')}`)
+  if (notKept.length > 0) reporter.warn(`settings of the source that this machine does not take: ${notKept.join(', ')}`)
   for (const { database, gid } of rolledBack) {
     reporter.warn(`${JSON.stringify(database)}: rolled back the prepared transaction ${JSON.stringify(gid)}`)
   }

@@ -61,6 +61,8 @@ export interface CheckedCluster extends Checked {
   /** The main one; undefined for the first there is. */
   database: string | undefined
   recovery?: AdoptSpec['recovery']
+  /** What the source is set to, where its files may not say so: of it is kept what decides what a statement means. */
+  settingsOfSource?: AdoptSpec['settingsOfSource']
   /** Text that was sorted by another version of a locale than this machine has is no reason to refuse. */
   anyLocale: boolean
   /** Puts the cluster's files where the places say, as the account that runs Postgres. */
@@ -70,7 +72,8 @@ export interface CheckedCluster extends Checked {
 }
 
 /** One that is followed by a standby in the lab, of which a generation is a snapshot. */
-export interface CheckedStandby extends Omit<CheckedCluster, 'brings' | 'copy' | 'recovery' | 'release'> {
+export interface CheckedStandby
+  extends Omit<CheckedCluster, 'brings' | 'copy' | 'recovery' | 'settingsOfSource' | 'release'> {
   brings: 'standby'
   /** A state of the standby, which goes on following. */
   snapshot(reporter: Reporter): Promise<StandbySnapshot>

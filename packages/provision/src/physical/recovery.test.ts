@@ -34,7 +34,7 @@ test.each([
   ['exit 1', 200],
   ['kill -9 $$', 200],
 ])('of a program whose status for absence is 74, and which does %s, the shell makes %i', async (does, status) => {
-  const shell = spawn('sh', ['-c', shellCommand(['sh', '-c', does], 74)], { stdio: 'ignore' })
+  const shell = spawn('sh', ['-c', shellCommand(['sh', '-c', does], '/d', 74)], { stdio: 'ignore' })
   expect(await once(shell, 'exit')).toEqual([status, null])
 })
 

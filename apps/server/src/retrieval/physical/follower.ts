@@ -38,6 +38,7 @@ export interface FollowerOptions {
 /** What a new standby is made of. */
 export interface FirstCopy {
   superuser: string
+  settingsOfSource: Readonly<Record<string, string>>
   copy: (places: Places) => Promise<void>
 }
 
@@ -144,14 +145,14 @@ export class Follower {
     return this.#create(first, reporter)
   }
 
-  async #create({ superuser, copy }: FirstCopy, reporter: Reporter): Promise<StandbySpec> {
+  async #create({ superuser, settingsOfSource, copy }: FirstCopy, reporter: Reporter): Promise<StandbySpec> {
     const { catalogue, provisioner, source } = this.#options
     const volumeId = randomId()
     catalogue.volumes.add(volumeId, 'standby')
     try {
       const spec = await this.#specOf(volumeId, superuser)
       await provisioner.standbys.create(
-        { ...spec, labels: { role: 'standby', state: 'pending' } },
+        { ...spec, settingsOfSource, labels: { role: 'standby', state: 'pending' } },
         {
           bring: async (places) => {
             reporter.progress({ step: 'COPY' })

@@ -51,13 +51,14 @@ export class PhysicalSource implements Source {
       message: `From ${login.address.host.startsWith('/') ? 'a server of this machine' : login.address.host}`,
       anyLocale,
     }
-    if (!follower) return { ...common, brings: 'cluster', neededBytes: facts.sizeBytes, copy }
-    const { bootstrapRole: superuser } = facts
+    const { bootstrapRole: superuser, settings: settingsOfSource } = facts
+    if (!follower) return { ...common, brings: 'cluster', neededBytes: facts.sizeBytes, settingsOfSource, copy }
     return {
       ...common,
       brings: 'standby',
       neededBytes: follower.view() ? 0 : facts.sizeBytes,
-      snapshot: (told) => follower.snapshot({ superuser, copy: (places) => copy(places, told) }, told),
+      snapshot: (told) =>
+        follower.snapshot({ superuser, settingsOfSource, copy: (places) => copy(places, told) }, told),
       release: (ref) => follower.release(ref),
     }
   }

@@ -12,6 +12,8 @@ export interface ClusterFacts {
   tablespaces: { oid: number; location: string }[]
   /** The name of the role with oid 10, which every cluster has. */
   bootstrapRole: string
+  /** All that it is set to, by name. */
+  settings: Record<string, string>
 }
 
 /**
@@ -35,7 +37,8 @@ export async function examineCluster(
         (SELECT sum(pg_database_size(oid))::float8 FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')) AS "sizeBytes",
         (SELECT coalesce(json_agg(json_build_object('oid', oid::bigint, 'location', pg_tablespace_location(oid))), '[]')
           FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')) AS tablespaces,
-        (SELECT rolname FROM pg_roles WHERE oid = 10) AS "bootstrapRole"`)
+        (SELECT rolname FROM pg_roles WHERE oid = 10) AS "bootstrapRole",
+        (SELECT json_object_agg(name, reset_val) FROM pg_settings WHERE reset_val IS NOT NULL) AS settings`)
     const [row] = rows
     if (!row) throw new Error('the source answered without a row')
     return { ...row, serverMajor }
