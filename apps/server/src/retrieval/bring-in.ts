@@ -3,10 +3,10 @@ import { LabError } from '../errors.ts'
 import type { Lab } from '../lab/lab.ts'
 import { places } from '../lab/places.ts'
 import type { Logger } from '../log.ts'
-import { FileSource } from './file-source.ts'
+import { FileSource } from './dump/file-source.ts'
 import { makeGeneration } from './generation.ts'
-import { RunRecorder } from './run-recorder.ts'
-import { sampleSource } from './sample-source.ts'
+import { RunRecorder } from './runs/run-recorder.ts'
+import { sampleSource } from './sample/sample-source.ts'
 import type { Source } from './source.ts'
 
 export interface BringInOptions {

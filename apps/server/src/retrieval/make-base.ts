@@ -11,7 +11,7 @@ import {
 } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Logger } from '../log.ts'
-import { eventTriggers, quarantine } from './import-finish.ts'
+import { eventTriggers, quarantine } from './dump/import-finish.ts'
 import { maskCluster } from './masking/masking.ts'
 import type { Masking } from './masking/prepare.ts'
 import type { CheckedCluster, CheckedRows, CheckedSource, CheckedStandby, Reporter } from './source.ts'

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { findClientTools } from '@dblab/provision'
-import { type DumpPlan, inspectDump } from '../../src/retrieval/dump.ts'
-import { type ImportOptions, type ImportResult, importDump } from '../../src/retrieval/import.ts'
-import type { RetrievalProgress } from '../../src/retrieval/restore-progress.ts'
+import { type DumpPlan, inspectDump } from '../../src/retrieval/dump/dump.ts'
+import { type ImportOptions, type ImportResult, importDump } from '../../src/retrieval/dump/import.ts'
+import type { RetrievalProgress } from '../../src/retrieval/dump/restore-progress.ts'
 import type { Cluster } from './cluster.ts'
 
 export const tools = await findClientTools()

@@ -4,7 +4,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { type Account, findAccount, findClientTools, run } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { databaseNameFrom, inspectDump } from '../../src/retrieval/dump.ts'
+import { databaseNameFrom, inspectDump } from '../../src/retrieval/dump/dump.ts'
 import { binariesUnderTest, type Cluster, openDirectory, startCluster } from './cluster.ts'
 import { dump, fillSource, oddDatabase } from './dumps.ts'
 

@@ -1,6 +1,6 @@
 import { createImportRole, prepareBase } from '@dblab/provision'
 import { describe, expect, test } from 'vitest'
-import { fillSample } from '../../src/retrieval/sample.ts'
+import { fillSample } from '../../src/retrieval/sample/sample.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
 
 async function freshCluster(binaries: Parameters<typeof startCluster>[0]): Promise<Cluster> {

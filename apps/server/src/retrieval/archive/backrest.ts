@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Account, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { isNoSpace } from '../live/tool.ts'
-import { asAccount, runTool } from '../tool-process.ts'
+import { asAccount, runTool } from '../tools/tool-process.ts'
 import { BackRestMessages } from './backrest-messages.ts'
 import { withoutSecrets } from './redaction.ts'
 

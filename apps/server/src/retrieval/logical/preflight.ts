@@ -1,7 +1,7 @@
 import { ProvisionError, run } from '@dblab/provision'
 import type { Client } from 'pg'
 import { type SourceLogin, withSource } from '../live/session.ts'
-import type { TableSizes } from '../table-progress.ts'
+import type { TableSizes } from '../runs/table-progress.ts'
 import { hasLargeObjects, isWhole, type Selection } from './selection.ts'
 
 /** What is known of a database before it is dumped. */

@@ -1,6 +1,6 @@
 import { type Account, type Instance, LAB_DATABASE, ProvisionError, run } from '@dblab/provision'
 import type { Client } from 'pg'
-import { asAccount } from '../tool-process.ts'
+import { asAccount } from '../tools/tool-process.ts'
 import { maskingSession } from './session.ts'
 
 /** https://www.postgresql.org/docs/current/storage-file-layout.html; everything else in a data directory is not the server's. */

@@ -4,8 +4,8 @@ import { InterruptedError } from '../interrupted.ts'
 import { connectionText, type SourceAddress } from '../live/address.ts'
 import { isLost, isNoSpace, noSpace, toolEnvironment } from '../live/tool.ts'
 import type { Reporter } from '../source.ts'
-import { ToolMessages } from '../tool-messages.ts'
-import { runTool } from '../tool-process.ts'
+import { ToolMessages } from '../tools/tool-messages.ts'
+import { runTool } from '../tools/tool-process.ts'
 
 export interface BaseBackupOptions {
   /** pg_basebackup. */

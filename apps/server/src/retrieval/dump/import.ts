@@ -1,16 +1,16 @@
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
+import { InterruptedError } from '../interrupted.ts'
+import { isLost } from '../live/tool.ts'
+import { ToolMessages } from '../tools/tool-messages.ts'
+import { runTool } from '../tools/tool-process.ts'
 import { assertUnchanged, type DumpPlan } from './dump.ts'
 import { dumpBytes } from './dump-bytes.ts'
 import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
 import { type ImportLogin, openImportLogin } from './import-login.ts'
 import { checkTarget, createDatabase, createRoles } from './import-target.ts'
-import { InterruptedError } from './interrupted.ts'
-import { isLost } from './live/tool.ts'
 import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
-import { ToolMessages } from './tool-messages.ts'
-import { runTool } from './tool-process.ts'
 
 export interface ImportOptions {
   /** Runs the tool. It is the account that Postgres runs as: a script's own commands reach no further than the server's do. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { lastProblem } from '../tools/tool-messages.ts'
 import { checkInnerCompression, knowsRestrict, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
-import { lastProblem } from './tool-messages.ts'
 
 const tool = (version: string) => ({ path: '/usr/bin/x', version, major: Number.parseInt(version, 10) })
 

@@ -1,7 +1,7 @@
 import { IMPORT_ROLE, type Instance, LAB_DATABASE, ProvisionError, withLabConnection } from '@dblab/provision'
 import type { Client } from 'pg'
-import { countTables, vacuumTables } from './import-finish.ts'
-import type { RetrievalProgress } from './restore-progress.ts'
+import { countTables, vacuumTables } from '../dump/import-finish.ts'
+import type { RetrievalProgress } from '../dump/restore-progress.ts'
 import {
   type SampleTable,
   sampleExtras,

@@ -1,5 +1,5 @@
+import type { Reporter } from '../source.ts'
 import type { DumpPlan } from './dump.ts'
-import type { Reporter } from './source.ts'
 
 /** How far the bringing in of data is. Counts are there where they are known. */
 export interface RetrievalProgress {

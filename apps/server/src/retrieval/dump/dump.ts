@@ -10,6 +10,8 @@ import {
   ProvisionError,
   run,
 } from '@dblab/provision'
+import { lastProblem } from '../tools/tool-messages.ts'
+import { asAccount, runTool } from '../tools/tool-process.ts'
 import { oldestRestoreMajor, readArchiveHeader } from './archive-header.ts'
 import { ArchiveListingReader } from './archive-listing.ts'
 import { checkInnerCompression, needPgRestore, needPsql } from './client-tool.ts'
@@ -18,8 +20,6 @@ import { dumpBytes } from './dump-bytes.ts'
 import { checkScript } from './dump-check.ts'
 import { type DumpFile, type DumpKind, notADump, readDumpFile } from './dump-kind.ts'
 import { SqlFactFinder, type SqlFacts } from './sql-facts.ts'
-import { lastProblem } from './tool-messages.ts'
-import { asAccount, runTool } from './tool-process.ts'
 import type { Compression } from './unpack.ts'
 
 /** Everything that is to be known of a dump before it is restored. */

@@ -1,8 +1,8 @@
 import type { RetrievalFailure } from '@dblab/models'
 import { isProvisionError } from '@dblab/provision'
-import { explainSpace, firstCause } from '../cloning/explain.ts'
-import { isOutOfSpace, LabError } from '../errors.ts'
-import { errorTable } from '../http/errors.ts'
+import { explainSpace, firstCause } from '../../cloning/explain.ts'
+import { isOutOfSpace, LabError } from '../../errors.ts'
+import { errorTable } from '../../http/errors.ts'
 
 /** A failure as GET /retrieval tells it. Of a defect, the log has the story. */
 export function toFailure(raised: unknown): RetrievalFailure {

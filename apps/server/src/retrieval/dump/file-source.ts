@@ -1,9 +1,9 @@
 import { basename, resolve } from 'node:path'
 import { type Account, findClientTools, IMPORT_ROLE } from '@dblab/provision'
+import type { CheckedSource, Reporter, Source, Staging } from '../source.ts'
 import { type DumpPlan, inspectDump } from './dump.ts'
 import { importDump } from './import.ts'
 import { tellRestore } from './restore-progress.ts'
-import type { CheckedSource, Reporter, Source, Staging } from './source.ts'
 
 export interface FileOptions {
   path: string

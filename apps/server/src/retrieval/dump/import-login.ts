@@ -7,7 +7,7 @@ import {
   LAB_DATABASE,
   withLabConnection,
 } from '@dblab/provision'
-import { writePassFile } from './pass-file.ts'
+import { writePassFile } from '../tools/pass-file.ts'
 
 /** A way in for the restoring tool, which the socket admits to nobody but the lab. */
 export interface ImportLogin extends AsyncDisposable {

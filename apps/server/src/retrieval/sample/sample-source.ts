@@ -1,7 +1,7 @@
 import { createImportRole } from '@dblab/provision'
-import { tellRestore } from './restore-progress.ts'
+import { tellRestore } from '../dump/restore-progress.ts'
+import type { CheckedRows, Source } from '../source.ts'
 import { fillSample } from './sample.ts'
-import type { CheckedRows, Source } from './source.ts'
 
 /** The sample's database. */
 const SAMPLE_DATABASE = 'shop'

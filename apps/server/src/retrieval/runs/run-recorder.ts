@@ -7,10 +7,10 @@ import type {
   RetrievalStep,
   RetrievalTrigger,
 } from '@dblab/models'
-import { timedId } from '../ids.ts'
-import type { Logger } from '../log.ts'
+import { timedId } from '../../ids.ts'
+import type { Logger } from '../../log.ts'
+import type { Reporter } from '../source.ts'
 import { Rate } from './rate.ts'
-import type { Reporter } from './source.ts'
 
 /** How much of a run's log is kept. */
 const KEPT_ENTRIES = 200
