@@ -231,22 +231,27 @@ const audit = z
   .prefault({})
 
 /** The whole configuration. The README's reference is generated from this. */
-export const configSchema = z.strictObject({
-  host: z.string().min(1).default('127.0.0.1').describe('Address that the API listens on'),
-  port: z.int().min(0).max(65535).default(2345).describe('Port that the API listens on; 0: any free one'),
-  dataDir: z.string().min(1).default('.dblab').describe('Directory of everything that the lab keeps'),
-  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('What goes to the log'),
-  logFormat: z.enum(['text', 'json']).default('text').describe('Lines for people, or for programs'),
-  bodyLimit: bytes.prefault('100KB').describe('Largest request body'),
-  requestTimeoutSeconds: z.number().positive().default(30).describe('A request must have arrived whole by then'),
-  tls: tls.optional(),
-  access,
-  audit,
-  storage,
-  postgres,
-  clones,
-  retrieval,
-  sample,
-})
+export const configSchema = z
+  .strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('Address that the API listens on'),
+    port: z.int().min(0).max(65535).default(2345).describe('Port that the API listens on; 0: any free one'),
+    dataDir: z.string().min(1).default('.dblab').describe('Directory of everything that the lab keeps'),
+    logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('What goes to the log'),
+    logFormat: z.enum(['text', 'json']).default('text').describe('Lines for people, or for programs'),
+    bodyLimit: bytes.prefault('100KB').describe('Largest request body'),
+    requestTimeoutSeconds: z.number().positive().default(30).describe('A request must have arrived whole by then'),
+    tls: tls.optional(),
+    access,
+    audit,
+    storage,
+    postgres,
+    clones,
+    retrieval,
+    sample,
+  })
+  .refine(({ postgres: { allowSuperusers }, retrieval: { masking } }) => !(allowSuperusers && masking), {
+    path: ['postgres', 'allowSuperusers'],
+    error: 'must be false beside retrieval.masking: a superuser of a clone reads what lies unmasked in the pool',
+  })
 
 export type Config = z.infer<typeof configSchema>

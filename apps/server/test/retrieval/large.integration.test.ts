@@ -1,0 +1,197 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type PostgresBinaries, run } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
+import type { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually, type TestLab } from '../support/lab.ts'
+import { pagilaFile, pagilaMissing } from '../support/pagila.ts'
+import { LiveSource } from './live-source.ts'
+import { Standby } from './standby.ts'
+import { checksums, done, inClone, labOf, lacking, logical, needSource } from './world.ts'
+
+const HOUR_MS = 3_600_000
+/** Each is about 640 MB in the source. */
+const TABLES = 8
+const ROWS = Number(process.env.LARGE_ROWS ?? 4_600_000)
+const BIG = join('/var/tmp')
+
+/** A source with Pagila and a database of 5 GB, which pgbench writes to. */
+let live: LiveSource
+let directory: string
+
+async function as(program: string, args: string[], binaries: PostgresBinaries = needSource()): Promise<void> {
+  const account = isRoot ? { account: live.account } : {}
+  await run([join(binaries.binDir, program), ...args], { ...account, cwd: '/', timeoutMs: HOUR_MS })
+}
+
+function connection(database: string, server: LiveSource = live): string {
+  return `host=${server.socketDir} port=${server.port} user=postgres dbname=${database}`
+}
+
+async function generate(): Promise<void> {
+  await live.query('postgres', 'CREATE DATABASE pagila', 'CREATE DATABASE big')
+  await as('psql', ['-q', '-X', '-o', '/dev/null', '-f', pagilaFile, '-d', connection('pagila')])
+  const made = Array.from({ length: TABLES }, async (_, number) => {
+    await live.query(
+      'big',
+      `CREATE TABLE part_${number} (id int, owner int, amount numeric(10, 2), note text)`,
+      `INSERT INTO part_${number} SELECT i, i % 1000, (i % 9973) / 7.0, md5(i::text) || md5((i + ${number})::text) FROM generate_series(1, ${ROWS}) i`,
+      `ALTER TABLE part_${number} ADD PRIMARY KEY (id)`,
+    )
+  })
+  await Promise.all(made)
+  await as('pgbench', ['--initialize', '--scale=10', '--quiet', connection('big')])
+  await live.query('big', 'ANALYZE')
+}
+
+/** Writes into the large database until it is disposed. */
+function pgbench(): AsyncDisposable {
+  const { binDir } = needSource()
+  const args = ['--client=2', '--rate=100', '--time=36000', '--no-vacuum', connection('big')]
+  const child: ChildProcess = spawn(join(binDir, 'pgbench'), args, { stdio: 'ignore' })
+  return {
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGINT')
+      await once(child, 'exit')
+    },
+  }
+}
+
+/** The most memory that the server takes above what it takes at first, in bytes. */
+function watchMemory(lab: TestLab): { end(): number } {
+  const seen: number[] = []
+  const timer = setInterval(async () => {
+    const status = await readFile(`/proc/${lab.pid}/status`, 'utf8').catch(() => '')
+    const kilobytes = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0)
+    if (kilobytes > 0) seen.push(kilobytes * 1024)
+  }, 500)
+  return {
+    end: () => {
+      clearInterval(timer)
+      return Math.max(...seen) - (seen[0] ?? 0)
+    },
+  }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now()
+  await work()
+  return (performance.now() - begun) / 1000
+}
+
+async function inSnapshot(database: string, id: string): Promise<Record<string, string>> {
+  const client = live.client(database)
+  await client.connect()
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  await client.query(`SET TRANSACTION SNAPSHOT ${client.escapeLiteral(id)}`)
+  const sums = await checksums(client)
+  await client.end()
+  return sums
+}
+
+async function sumsOf(client: Client): Promise<Record<string, string>> {
+  await client.connect()
+  const sums = await checksums(client)
+  await client.end()
+  return sums
+}
+
+const isLong = process.env.DBLAB_LONG_TESTS === '1'
+const why = isLong ? [lacking, pagilaMissing].filter(Boolean).join(', ') : ' (skipped: npm run test:long)'
+
+describe.skipIf(why !== '')(`5 GB and Pagila${why}`, { timeout: HOUR_MS }, () => {
+  beforeAll(async () => {
+    directory = await mkdtemp(join(BIG, 'dblab-large-'))
+    live = await LiveSource.make(needSource(), {
+      directory,
+      settings: { shared_buffers: '256MB', wal_keep_size: '8GB', max_wal_size: '4GB', autovacuum: 'off' },
+    })
+    await live.query('postgres', 'ALTER ROLE dump REPLICATION')
+    await generate()
+  }, HOUR_MS)
+
+  afterAll(async () => {
+    await live[Symbol.asyncDispose]()
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  const pool = { storage: { imageSize: '40GB' } }
+
+  test('come in as they were at the exported snapshots, while pgbench writes, from 15 into 18', async () => {
+    await using lab = await labOf({ sources: [logical(live.url('big'), { databases: ['big', 'pagila'] })] }, pool)
+    await using _load = pgbench()
+    await lab.start()
+    await using client = lab.client()
+    const ids = new Map<string, string>()
+    await eventually('the snapshots are told', async () => {
+      for (const { message } of (await client.retrieval.get()).current?.log ?? []) {
+        const [, database, id] = /^reading "(.*)" in snapshot (\S+),/.exec(message) ?? []
+        if (database !== undefined && id !== undefined) ids.set(database, id)
+      }
+      return ids.size === 2
+    })
+    const wanted = await Promise.all(['big', 'pagila'].map((name) => inSnapshot(name, ids.get(name) ?? '')))
+    const memory = watchMemory(lab)
+    await done(lab, HOUR_MS)
+    expect(memory.end()).toBeLessThan(100e6)
+    const [snapshot] = await client.snapshots.list()
+    expect(snapshot?.postgresVersion).toBe(18)
+    expect(await inClone(lab, 'big', checksums)).toEqual(wanted[0])
+    expect(await inClone(lab, 'pagila', checksums)).toEqual(wanted[1])
+  })
+
+  test('come in as files as they were at one point of the log, while pgbench writes', async () => {
+    await using standby = await Standby.make(live)
+    await using lab = await labOf(
+      { sources: [{ kind: 'physical', url: live.url('big'), passwordEnv: 'DUMP_PASSWORD' }] },
+      pool,
+    )
+    {
+      await using _load = pgbench()
+      await lab.start()
+      await done(lab, HOUR_MS)
+    }
+    await using client = lab.client()
+    const [run] = (await client.retrieval.get()).runs
+    const [, lsn] = /recovered to log (\S+) on timeline/.exec(JSON.stringify(run?.log)) ?? []
+    await standby.replayTo(lsn ?? '')
+    for (const database of ['big', 'pagila']) {
+      expect(await inClone(lab, database, checksums)).toEqual(await sumsOf(standby.client(database)))
+    }
+  })
+
+  test('take no longer than 1.15 times a plain dump and restore, and as files 1.1 times a plain base backup', async () => {
+    const place = join(directory, 'plain')
+    await mkdir(place)
+    if (isRoot) await chown(place, live.account.uid, live.account.gid)
+    const dumped = await timed(() => as('pg_dump', ['-Fd', '-j2', '-f', join(place, 'dump'), '-d', connection('big')]))
+    await mkdir(join(place, 'target'))
+    // As it is without anybody's doing.
+    const settings = { fsync: 'on', max_wal_size: '1GB' }
+    await using target = await LiveSource.make(needSource(), { directory: join(place, 'target'), settings })
+    await target.query('postgres', 'CREATE DATABASE big')
+    const restored = await timed(() => as('pg_restore', ['-j2', '-d', connection('big', target), join(place, 'dump')]))
+    await rm(join(place, 'dump'), { recursive: true })
+    const own = await timedRun(logical(live.url('big')))
+    const copied = await timed(() =>
+      as('pg_basebackup', ['--checkpoint=fast', '-D', join(place, 'copy'), '-d', connection('big')]),
+    )
+    await rm(join(place, 'copy'), { recursive: true })
+    const files = await timedRun({ kind: 'physical', url: live.url('big'), passwordEnv: 'DUMP_PASSWORD' })
+    const ratios = { logical: own / (dumped + restored), physical: files / copied }
+    process.stdout.write(`${JSON.stringify({ dumped, restored, own, copied, files, ratios })}\n`)
+    expect(ratios.logical).toBeLessThan(1.15)
+    expect(ratios.physical).toBeLessThan(1.1)
+  })
+
+  /** Seconds of a whole refresh into a new lab. */
+  async function timedRun(source: Record<string, unknown>): Promise<number> {
+    await using lab = await labOf({ sources: [source] }, pool)
+    await lab.start()
+    const { startedAt, endedAt } = await done(lab, HOUR_MS)
+    return (Date.parse(endedAt) - Date.parse(startedAt)) / 1000
+  }
+})
