@@ -34,6 +34,7 @@ const steps: Step[] = [
   { operation: 'CloneList', least: 'viewer', status: 200, request: () => ['GET', '/clones'] },
   { operation: 'StatusStatus', least: 'viewer', status: 200, request: () => ['GET', '/status'] },
   { operation: 'SnapshotList', least: 'viewer', status: 200, request: () => ['GET', '/snapshots'] },
+  { operation: 'RetrievalGet', least: 'viewer', status: 200, request: () => ['GET', '/retrieval'] },
   { operation: 'EventWatch', least: 'viewer', status: 200, request: () => ['GET', '/events'] },
   {
     operation: 'CloneUpdate',
@@ -46,6 +47,12 @@ const steps: Step[] = [
     least: 'member',
     status: 201,
     request: ({ clone, snapshot }) => ['POST', '/snapshot', { cloneId: clone, id: snapshot }],
+  },
+  {
+    operation: 'SnapshotUpdate',
+    least: 'member',
+    status: 200,
+    request: ({ snapshot }) => ['PATCH', `/snapshot/${snapshot}`, { message: 'new' }],
   },
   {
     operation: 'SnapshotDelete',
@@ -68,6 +75,9 @@ const steps: Step[] = [
     request: ({ clone }) => ['POST', '/token', { name: `of-${clone}`, role: 'admin' }],
   },
   { operation: 'TokenDelete', least: 'admin', status: 204, request: ({ token }) => ['DELETE', `/token/${token}`] },
+  // There is no source, and so no refresh: who may ask is told so.
+  { operation: 'RetrievalRefresh', least: 'admin', status: 409, request: () => ['POST', '/refresh'] },
+  { operation: 'RetrievalCancel', least: 'admin', status: 409, request: () => ['DELETE', '/refresh'] },
   { operation: 'AuditList', least: 'admin', status: 200, request: () => ['GET', '/audit'] },
 ]
 

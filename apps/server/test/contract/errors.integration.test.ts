@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { truncate } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Clone, CreatedToken, ErrorCode, Instance } from '@dblab/models'
+import type { Clone, CreatedToken, ErrorCode, Instance, RetrievalRun } from '@dblab/models'
 import { freePort } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { urlOf } from '../support/clones.ts'
@@ -96,7 +98,15 @@ describe('the errors of a running lab', () => {
       const { detail } = await refused('SNAPSHOT_IN_USE', 409, 'DELETE', `/snapshot/${id}`)
       expect(detail).toContain(clone.id)
     }
+    await api.call('PATCH', `/snapshot/${id}`, { json: { protected: true } })
+    await refused('SNAPSHOT_PROTECTED', 409, 'DELETE', `/snapshot/${id}`)
+    await api.call('PATCH', `/snapshot/${id}`, { json: { protected: false } })
     expect((await api.call('DELETE', `/snapshot/${id}`)).status).toBe(204)
+  })
+
+  test('tell that there is nothing to refresh from, or to stop', async () => {
+    await refused('NO_SOURCE', 409, 'POST', '/refresh')
+    await refused('REFRESH_NOT_RUNNING', 409, 'DELETE', '/refresh')
   })
 
   test('tell that too much is asked for at once, and nothing is made then', async () => {
@@ -152,6 +162,16 @@ describe('the errors of a running lab', () => {
       expect(body.status.code).toBe('WARNING')
       expect(body.warnings).toMatchObject([{ code: 'DISK_SPACE_CRITICAL' }])
       expect(body.clones).toMatchObject([{ id: running.id, status: { code: 'OK' } }])
+    })
+
+    test('a lab that is being refreshed begins nothing else of that', async () => {
+      await using silent = await silentServer()
+      const url = `postgresql://somebody@127.0.0.1:${silent.port}/shop?sslmode=disable`
+      await using refreshing = await restarted(lab, { retrieval: { sources: [{ kind: 'logical', url }] } })
+      api = refreshing.api
+      expect((await api.call('POST', '/refresh')).status).toBe(202)
+      await refused('REFRESH_RUNNING', 409, 'POST', '/refresh')
+      expect((await api.call<RetrievalRun>('DELETE', '/refresh')).body.outcome).toBe('CANCELLED')
     })
 
     test('a lab that has as many clones as it may takes no more', async () => {
@@ -214,6 +234,21 @@ describe('the errors of a running lab', () => {
     expect([...provoked].sort()).toEqual([...codes].sort())
   })
 })
+
+/** Something that takes connections and says nothing. */
+async function silentServer(): Promise<{ port: number } & AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
 
 /** The same lab, served with another configuration; stopped, and not removed, at the end of its scope. */
 async function restarted(lab: TestLab, config: Record<string, Record<string, unknown>>) {

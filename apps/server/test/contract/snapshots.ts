@@ -18,6 +18,8 @@ export function snapshotContract(api: () => Api): void {
       numClones: 0,
       cloneId: '',
       message: 'Of the base',
+      protected: false,
+      maskVersion: '',
     })
     const times = body.map(({ timestamp }) => timestamp)
     expect(times).toEqual(times.toSorted().reverse())
@@ -80,6 +82,21 @@ export function snapshotContract(api: () => Api): void {
       await api().refused('CLONE_NOT_FOUND', 'POST', '/snapshot', { json: { cloneId: 'nope' } })
       // A variable that was empty does not mean the lab's own data.
       await api().refused('INVALID_REQUEST', 'POST', '/snapshot', { json: { cloneId: '' } })
+    })
+  })
+
+  describe('PATCH /snapshot/{id}', () => {
+    test('protects a snapshot until it is let go, and changes its message', async () => {
+      await using taken = await snapshot(api(), {})
+      const path = `/snapshot/${taken.id}`
+      const { status, body } = await api().call<Snapshot>('PATCH', path, { json: { protected: true } })
+      expect([status, body.protected, body.message]).toEqual([200, true, ''])
+      await api().refused('SNAPSHOT_PROTECTED', 'DELETE', path)
+      const named = await api().call<Snapshot>('PATCH', path, { json: { message: 'keep' } })
+      expect(named.body).toMatchObject({ protected: true, message: 'keep' })
+      await api().refused('INVALID_REQUEST', 'PATCH', path, { json: { message: 'a\nb' } })
+      await api().refused('SNAPSHOT_NOT_FOUND', 'PATCH', '/snapshot/nope', { json: {} })
+      await api().call('PATCH', path, { json: { protected: false } })
     })
   })
 
