@@ -8,9 +8,7 @@ const infoSchema = z.array(
     name: z.string(),
     status: z.object({ code: z.int(), message: z.string() }),
     repo: z.array(z.object({ key: z.int(), status: z.object({ code: z.int(), message: z.string() }) })).default([]),
-    db: z.array(
-      z.object({ id: z.int(), 'repo-key': z.int().default(1), 'system-id': z.number(), version: z.string() }),
-    ),
+    db: z.array(z.object({ id: z.int(), 'repo-key': z.int().default(1), version: z.string() })),
     backup: z.array(
       z.object({
         label: z.string(),
@@ -57,7 +55,7 @@ export interface Choice {
  */
 export async function findBackup(backrest: BackRest, choice: Choice, signal: AbortSignal): Promise<Backup> {
   const stanza = requireStanza(backrest, choice.stanza, await readInfo(backrest, [], signal))
-  const listed = choose(stanza.backup, choice)
+  const listed = chooseBackup(stanza.backup, choice)
   const repo = listed.database['repo-key']
   const one = await readInfo(backrest, [`--repo=${repo}`, `--set=${listed.label}`], signal)
   const { id } = listed.database
@@ -105,7 +103,10 @@ function requireStanza(backrest: BackRest, name: string, stanzas: readonly Stanz
   })
 }
 
-function choose(backups: readonly Listed[], { set, target }: Choice): Listed {
+type Eligible = Pick<Listed, 'label' | 'timestamp' | 'lsn'>
+
+/** @throws ProvisionError NOT_FOUND, INVALID: see `findBackup` */
+export function chooseBackup<B extends Eligible>(backups: readonly B[], { set, target }: Omit<Choice, 'stanza'>): B {
   const newest = backups.toSorted((a, b) => b.timestamp.stop - a.timestamp.stop)
   const found = newest.find((backup) => (set === undefined ? isBefore(backup, target) : backup.label === set))
   if (found) return found
@@ -122,7 +123,7 @@ function choose(backups: readonly Listed[], { set, target }: Choice): Listed {
 }
 
 /** The target lies where a recovery from this backup is consistent already. */
-function isBefore({ timestamp, lsn }: Listed, target: RecoveryTarget | undefined): boolean {
+function isBefore({ timestamp, lsn }: Eligible, target: RecoveryTarget | undefined): boolean {
   if (target === undefined || target === 'immediate') return true
   if ('time' in target) return timestamp.stop * 1000 <= target.time.getTime()
   return lsn?.stop === undefined || toNumber(lsn.stop) <= toNumber(target.lsn)
