@@ -7,6 +7,13 @@ export interface ForeignThing {
   expectIntact(): Promise<void>
 }
 
+/** A tree of others that a volume can begin with, with one file in it. */
+export interface ForeignSource extends ForeignThing {
+  name: string
+  /** The dataset or the directory that it is found by. */
+  above: string
+}
+
 /** A world of its own for one test: an empty pool, opened. */
 export interface StorageHarness extends AsyncDisposable {
   driver: StorageDriver
@@ -20,6 +27,8 @@ export interface StorageHarness extends AsyncDisposable {
   plantVolume(id: VolumeId): Promise<ForeignThing>
   /** The same for a snapshot of a volume that may be this lab's. */
   plantSnapshot(ref: { volumeId: VolumeId; snapshotId: string }): Promise<ForeignThing>
+  /** Puts a tree where the driver could take it from: with `file`, in which is `theirs`. */
+  plantTree(): Promise<ForeignSource>
   /** Names of what lies in the pool, listed by the driver or not: volumes, snapshots, and what is half made. */
   content(): Promise<string[]>
 }

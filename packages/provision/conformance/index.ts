@@ -1,1 +1,1 @@
-export { type ForeignThing, type StorageHarness, storageConformance } from './storage.ts'
+export { type ForeignSource, type ForeignThing, type StorageHarness, storageConformance } from './storage.ts'

@@ -4,10 +4,11 @@ import { clonesAreCopiesOfTheirOwn } from './storage-clones.ts'
 import { failuresLeaveNothing } from './storage-failures.ts'
 import { filesStayAsTheyAre } from './storage-files.ts'
 import { foreignThingsStay } from './storage-foreign.ts'
+import { foreignTreesAreCloned } from './storage-foreign-trees.ts'
 import { namesAndLabels } from './storage-names.ts'
 import { quotasBoundOneVolume } from './storage-quota.ts'
 
-export type { ForeignThing, OpenHarness, StorageHarness } from './harness.ts'
+export type { ForeignSource, ForeignThing, OpenHarness, StorageHarness } from './harness.ts'
 
 /**
  * What every storage driver promises. Each test opens a world of its own.
@@ -20,6 +21,7 @@ export function storageConformance(name: string, open: OpenHarness): void {
     namesAndLabels(open)
     filesStayAsTheyAre(open)
     foreignThingsStay(open)
+    foreignTreesAreCloned(open)
     failuresLeaveNothing(open)
     quotasBoundOneVolume(open)
   })

@@ -7,6 +7,7 @@ import { Claims } from './claims.ts'
 import type { StorageConfig, StoragePool } from './config.ts'
 import type {
   CloneVolumeOptions,
+  ForeignTree,
   Labels,
   PoolUsage,
   Snapshot,
@@ -18,7 +19,7 @@ import type {
 } from './driver.ts'
 import { checkLabels, checkName, checkSnapshotRef, checkVolumeId, snapshotName } from './ids.ts'
 import type { SnapshotLabel, VolumeLabel } from './label.ts'
-import { inUse, noQuotas, notFound, reporting } from './report.ts'
+import { inUse, noForeignTrees, noQuotas, notFound, reporting } from './report.ts'
 import { PASSABLE, Shelf } from './shelf.ts'
 import type { Trees } from './trees.ts'
 
@@ -112,6 +113,23 @@ export class DirectoryDriver implements StorageDriver {
     return this.#volume(label)
   }
 
+  async listForeign(name: string): Promise<ForeignTree[]> {
+    return this.#reporting(`looking for ${name}`, () => this.#foreign.list(name, this.#config.root))
+  }
+
+  async cloneForeign(name: string, id: VolumeId, labels: Labels = {}): Promise<Volume> {
+    checkVolumeId(id)
+    checkLabels(labels)
+    const label: VolumeLabel = { lab: this.#config.labId, kind: 'volume', id, origin: null, labels }
+    await this.#reporting(`cloning ${name} as ${id}`, () =>
+      this.#volumes.publish(label, async (files) => {
+        await this.#foreign.clone(name, files, this.#config.root)
+        await this.#giveTop(files)
+      }),
+    )
+    return this.#volume(label)
+  }
+
   async listVolumes(): Promise<Volume[]> {
     const labels = await this.#reporting('listing the volumes', () => this.#volumes.list())
     return labels.map((label) => this.#volume(label))
@@ -202,8 +220,17 @@ export class DirectoryDriver implements StorageDriver {
 
   async #makeEmpty(files: string): Promise<void> {
     await this.#trees.make(files)
+    await this.#giveTop(files)
+  }
+
+  async #giveTop(files: string): Promise<void> {
     await chown(files, this.#config.owner.uid, this.#config.owner.gid)
     await chmod(files, PRIVATE)
+  }
+
+  get #foreign(): NonNullable<Trees['foreign']> {
+    if (!this.#trees.foreign) throw noForeignTrees(this.name)
+    return this.#trees.foreign
   }
 
   #volume({ id, origin, labels }: VolumeLabel): Volume {

@@ -29,6 +29,13 @@ export interface Snapshot extends SnapshotRef {
   labels: Labels
 }
 
+/** A tree in the pool that the lab has not made, and that nobody changes as long as the lab reads it. */
+export interface ForeignTree {
+  /** As the storage calls it: `tank/prod@monday`, or the absolute path of a subvolume. */
+  name: string
+  createdAt: Date
+}
+
 export interface PoolUsage {
   sizeBytes: number
   /** What can still be written: the smaller of the pool's own and, for a sparse image, its host's. */
@@ -82,6 +89,8 @@ export interface StorageDriver {
     sharesBlocks: boolean
     /** True: `clone` can bound what is written to a volume. Known once the pool is open. */
     quota: boolean
+    /** False: `listForeign` and `cloneForeign` are UNAVAILABLE here, and a tree of others has to be copied. */
+    foreignTrees: boolean
   }
   /** Throws UNAVAILABLE, saying what is missing and how to get it. Changes nothing. */
   check(): Promise<void>
@@ -95,6 +104,16 @@ export interface StorageDriver {
    * `capabilities` has none.
    */
   clone(from: SnapshotRef, id: VolumeId, labels?: Labels, options?: CloneVolumeOptions): Promise<Volume>
+  /**
+   * The trees of others that a name stands for, the oldest first: a snapshot or a subvolume itself; else those of a dataset, or in a
+   * directory. NOT_FOUND; INVALID for what is a lab's own, or lies in another pool.
+   */
+  listForeign(name: string): Promise<ForeignTree[]>
+  /**
+   * A writable volume that shares the blocks of one of them, which stays as it is: the storage may refuse to have it destroyed while the volume
+   * stands. Of what is in the volume, only its top is given to the owner. NOT_FOUND, ALREADY_EXISTS, INVALID.
+   */
+  cloneForeign(name: string, id: VolumeId, labels?: Labels): Promise<Volume>
   listVolumes(): Promise<Volume[]>
   /** One of `listVolumes`, at a cost that doesn't grow with their number; undefined when there is none of this id. */
   findVolume(id: VolumeId): Promise<Volume | undefined>

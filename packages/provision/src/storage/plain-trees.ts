@@ -17,7 +17,10 @@ export interface PlainTreesOptions {
 export function plainTrees(name: string, options: PlainTreesOptions): Trees {
   return {
     name,
-    capabilities: { atomicSnapshot: false, ownBytes: false, sharesBlocks: options.sharesBlocks, quota: false },
+    capabilities: {
+      ...{ atomicSnapshot: false, ownBytes: false, sharesBlocks: options.sharesBlocks, quota: false },
+      foreignTrees: false,
+    },
     check: options.check,
     remove: removeTree,
     poolUsage: fileSystemUsage,

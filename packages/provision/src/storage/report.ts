@@ -60,6 +60,12 @@ export function noQuotas(driver: string): ProvisionError {
   })
 }
 
+export function noForeignTrees(driver: string): ProvisionError {
+  return new ProvisionError('UNAVAILABLE', `the driver ${driver} can't begin a volume with a tree of others here`, {
+    hint: 'ZFS can, and btrfs where the server is root. Have it copied, as a data directory.',
+  })
+}
+
 export function alreadyExists(kind: string, name: string): ProvisionError {
   return new ProvisionError('ALREADY_EXISTS', `a ${kind} named ${name} is already there`)
 }

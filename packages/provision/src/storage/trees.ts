@@ -1,6 +1,6 @@
 import type { ProvisionError } from '../errors.ts'
 import type { CommandError } from '../exec.ts'
-import type { PoolUsage, StorageDriver, VolumeUsage } from './driver.ts'
+import type { ForeignTree, PoolUsage, StorageDriver, VolumeUsage } from './driver.ts'
 
 /** What one file system can do with a file tree: all that a driver which keeps its volumes in a directory adds of its own. */
 export interface Trees {
@@ -17,6 +17,11 @@ export interface Trees {
    * the directory that it is in has been flushed, at the latest.
    */
   clone(from: string, to: string, as: 'volume' | 'snapshot'): Promise<void>
+  /** Where `capabilities` say so: see `StorageDriver`. `root` is the pool's directory. */
+  foreign?: {
+    list(name: string, root: string): Promise<ForeignTree[]>
+    clone(name: string, to: string, root: string): Promise<void>
+  }
   /** Removes a whole tree, or a part of one that `make` or `clone` left; absent is fine. */
   remove(path: string): Promise<void>
   /** Bounds what a volume that `clone` has just made may hold of its own. Where `capabilities` say so. */

@@ -1,12 +1,12 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import type { ForeignThing, StorageHarness } from '../../conformance/index.ts'
+import type { ForeignSource, ForeignThing, StorageHarness } from '../../conformance/index.ts'
 import { btrfsTrees } from '../../src/storage/btrfs/btrfs.ts'
 import type { SnapshotRef } from '../../src/storage/driver.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { removeTree } from '../../src/storage/tree.ts'
-import { isRoot } from '../../testbed/index.ts'
+import { command, isRoot } from '../../testbed/index.ts'
 
 /** Root gives the volumes to an ordinary account (`daemon` on most systems); others keep them. */
 export const OWNER = isRoot ? { uid: 1, gid: 1 } : { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
@@ -36,6 +36,7 @@ export function rootHarness(driver: DirectoryDriverName, root: string) {
     plantVolume: (id: string) => plantDirectory(join(volumes, id)),
     plantSnapshot: ({ volumeId, snapshotId }: SnapshotRef) =>
       plantDirectory(join(snapshots, `${volumeId}@${snapshotId}`)),
+    plantTree: () => plantTree(driver, join(root, 'theirs')),
     content: async () => [...(await readdir(volumes)), ...(await readdir(snapshots))].sort(),
   }
 }
@@ -59,6 +60,23 @@ async function plantDirectory(path: string): Promise<ForeignThing> {
     async expectIntact() {
       expect((await readdir(path)).sort()).toEqual(['files', 'label.json'])
       expect(await readFile(join(path, 'files', 'file'), 'utf8')).toBe('theirs')
+    },
+  }
+}
+
+/** Beside what is the lab's; a subvolume where the driver knows such. */
+async function plantTree(driver: DirectoryDriverName, above: string): Promise<ForeignSource> {
+  const name = join(above, 'tree')
+  await mkdir(above)
+  await (driver === 'btrfs' ? command('btrfs', 'subvolume', 'create', name) : mkdir(name))
+  await writeFile(join(name, 'file'), 'theirs')
+  const { mode, uid } = await stat(name)
+  return {
+    ...{ name, above },
+    async expectIntact() {
+      expect(await readdir(name)).toEqual(['file'])
+      expect(await readFile(join(name, 'file'), 'utf8')).toBe('theirs')
+      expect(await stat(name)).toMatchObject({ mode, uid })
     },
   }
 }

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import type { ForeignThing, StorageHarness } from '../../conformance/index.ts'
+import type { ForeignSource, ForeignThing, StorageHarness } from '../../conformance/index.ts'
 import { failingProgram } from '../../conformance/support.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { command } from '../../testbed/index.ts'
@@ -31,6 +31,7 @@ export async function zfsWorld(pool: string): Promise<ZfsWorld> {
     failLists: () => failingProgram('zfs', ['get', 'list']),
     plantVolume: (id) => plantDataset(`${dataset}/${id}`),
     plantSnapshot: ({ volumeId, snapshotId }) => plantSnapshot(`${dataset}/${volumeId}@${snapshotId}`),
+    plantTree: () => plantTree(`${parent}/theirs`),
     async content() {
       const names = await command('zfs', 'list', '-H', '-o', 'name', '-t', 'all', '-r', dataset)
       const below = names.split('\n').filter((name) => name.startsWith(`${dataset}/`))
@@ -61,6 +62,20 @@ async function plantSnapshot(name: string): Promise<ForeignThing> {
   return {
     async expectIntact() {
       expect(await guidOf(name)).toBe(guid)
+    },
+  }
+}
+
+/** A dataset beside the lab's, and a snapshot of it. */
+async function plantTree(above: string): Promise<ForeignSource> {
+  const dataset = await plantDataset(above)
+  const name = `${above}@one`
+  const snapshot = await plantSnapshot(name)
+  return {
+    ...{ name, above },
+    async expectIntact() {
+      await dataset.expectIntact()
+      await snapshot.expectIntact()
     },
   }
 }

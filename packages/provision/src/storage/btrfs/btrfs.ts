@@ -7,13 +7,12 @@ import type { PoolUsage } from '../driver.ts'
 import { heldDirectoriesOf, orGone, removeTree } from '../tree.ts'
 import type { Trees } from '../trees.ts'
 import { explainBtrfs } from './errors.ts'
+import { cloneSubvolume, listSubvolumes, SUBVOLUME_INODE } from './foreign.ts'
 import { parseDeviceErrors, parseDu } from './output.ts'
 import { quotaOf, quotasAreOn, switchQuotas } from './quotas.ts'
 
 /** BTRFS_SUPER_MAGIC: what statfs(2) says of every btrfs. */
 const MAGIC = 0x9123683e
-/** BTRFS_FIRST_FREE_OBJECTID: the inode number of the root directory of every subvolume, and of no other directory. */
-const SUBVOLUME_INODE = 256
 /** It asks for every extent of every file. */
 const DU_TIMEOUT_MS = 15 * 60_000
 
@@ -29,7 +28,9 @@ const DU_TIMEOUT_MS = 15 * 60_000
  * @param quotas whether volumes are to be bounded by quota groups; undefined leaves those that there are
  */
 export function btrfsTrees(image?: string, quotas?: boolean): Trees {
-  const capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: false }
+  // When a subvolume was made is for root alone to read, and what is another account's for root alone to snapshot.
+  const foreignTrees = process.geteuid?.() === 0
+  const capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: false, foreignTrees }
   return {
     name: 'btrfs',
     capabilities,
@@ -49,6 +50,8 @@ export function btrfsTrees(image?: string, quotas?: boolean): Trees {
     async clone(from, to, as) {
       await btrfs('subvolume', 'snapshot', ...(as === 'snapshot' ? ['-r'] : []), from, to)
     },
+
+    ...(foreignTrees && { foreign: { list: listSubvolumes, clone: cloneSubvolume } }),
 
     async limit(path, quotaBytes) {
       await btrfs('qgroup', 'limit', '-e', String(quotaBytes), path)

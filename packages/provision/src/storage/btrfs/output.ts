@@ -24,6 +24,14 @@ export function parseQuota(stdout: string): number | undefined {
   return bound === 'none' ? undefined : Number(bound)
 }
 
+/** Of `btrfs subvolume show` (btrfs-subvolume(8)): `Creation time:  2026-11-26 18:07:02 +0000`. */
+export function parseCreationTime(stdout: string): Date {
+  const [, day, time, zone] = /^\s*Creation time:\s+(\S+) (\S+) ([+-]\d{4})$/m.exec(stdout) ?? []
+  const found = new Date(`${day}T${time}${zone}`)
+  if (!Number.isNaN(found.getTime())) return found
+  throw new ProvisionError('FAILED', 'the output of `btrfs subvolume show` has an unknown form')
+}
+
 /** The counters above 0 of `btrfs device stats` (btrfs-device(8)), in its own words: `[/dev/sdb].corruption_errs 3`. */
 export function parseDeviceErrors(stdout: string): string[] {
   return stdout

@@ -43,7 +43,16 @@ export function localPropertyOf(properties: Properties, name: string): string | 
 }
 
 export function bytesOf(properties: Properties, name: string): number {
-  return parseBytes(propertyOf(properties, name), 'zfs get')
+  return parseNumber(propertyOf(properties, name), 'zfs get')
+}
+
+/** `zfs list -Hp -o name,creation` (zfs-list(8)): seconds since 1970. */
+export function parseSnapshots(stdout: string): { name: string; createdAt: Date }[] {
+  return linesOf(stdout).map((line) => {
+    const [name, creation, ...rest] = line.split('\t')
+    if (name === undefined || rest.length > 0) throw unknownForm('zfs list')
+    return { name, createdAt: new Date(parseNumber(creation, 'zfs list') * 1000) }
+  })
 }
 
 export interface PoolFacts {
@@ -58,7 +67,7 @@ export interface PoolFacts {
 export function parsePool(stdout: string): PoolFacts {
   const [size, allocated, free, health] = stdout.trim().split('\t')
   if (health === undefined) throw unknownForm('zpool list')
-  const [sizeBytes, allocatedBytes, freeBytes] = [size, allocated, free].map((text) => parseBytes(text, 'zpool list'))
+  const [sizeBytes, allocatedBytes, freeBytes] = [size, allocated, free].map((text) => parseNumber(text, 'zpool list'))
   return { sizeBytes: sizeBytes ?? 0, allocatedBytes: allocatedBytes ?? 0, freeBytes: freeBytes ?? 0, health }
 }
 
@@ -77,10 +86,10 @@ export function linesOf(stdout: string): string[] {
   return stdout.split('\n').filter((line) => line !== '')
 }
 
-function parseBytes(text: string | undefined, command: string): number {
-  const bytes = Number(text)
-  if (text === undefined || !/^\d+$/.test(text) || !Number.isSafeInteger(bytes)) throw unknownForm(command)
-  return bytes
+function parseNumber(text: string | undefined, command: string): number {
+  const number = Number(text)
+  if (text === undefined || !/^\d+$/.test(text) || !Number.isSafeInteger(number)) throw unknownForm(command)
+  return number
 }
 
 function unknownForm(command: string): ProvisionError {

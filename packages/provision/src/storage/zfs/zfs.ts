@@ -6,6 +6,7 @@ import { CommandError, withCommandTimeout } from '../../exec.ts'
 import { checkPassable } from '../access.ts'
 import type {
   CloneVolumeOptions,
+  ForeignTree,
   Labels,
   PoolUsage,
   Snapshot,
@@ -20,6 +21,7 @@ import { inUse, notFound, reporting } from '../report.ts'
 import { clonesOf, dependentsOf, destroyDataset, getProperties, lookUp, zfs } from './commands.ts'
 import { checkDataset, type ZfsConfig } from './dataset.ts'
 import { codeOf, explainZfs } from './errors.ts'
+import { checkForeign, listForeignSnapshots } from './foreign.ts'
 import {
   CALL,
   KIND,
@@ -46,7 +48,13 @@ const VOLUME_FACTS: readonly string[] = ['origin', 'mounted', 'mountpoint']
  */
 export class ZfsDriver implements StorageDriver {
   readonly name = 'zfs'
-  readonly capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: true } as const
+  readonly capabilities = {
+    atomicSnapshot: true,
+    ownBytes: true,
+    sharesBlocks: true,
+    quota: true,
+    foreignTrees: true,
+  } as const
   readonly #config: ZfsConfig
   /** Names that were seen to be ours. What we made stays ours as long as it is there, so a clone needn't ask again. */
   readonly #seen = new Set<string>()
@@ -79,15 +87,30 @@ export class ZfsDriver implements StorageDriver {
   async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
     checkVolumeId(id)
     checkLabels(labels)
-    const name = this.#dataset(id)
     await this.#reporting(`making the volume ${id}`, () =>
-      this.#make('create', { kind: 'making', id, labels }, [], async () => {
-        await chown(this.#path(id), this.#config.owner.uid, this.#config.owner.gid)
-        await chmod(this.#path(id), 0o700)
-        await zfs('set', `${KIND}=volume`, name)
-      }),
+      this.#make('create', { kind: 'making', id, labels }, [], () => this.#giveTop(id)),
     )
     return { id, path: this.#path(id), origin: undefined, labels }
+  }
+
+  async listForeign(name: string): Promise<ForeignTree[]> {
+    return this.#reporting(`looking for ${name}`, () => listForeignSnapshots(name, this.#config.dataset))
+  }
+
+  async cloneForeign(name: string, id: VolumeId, labels: Labels = {}): Promise<Volume> {
+    checkVolumeId(id)
+    checkLabels(labels)
+    await this.#reporting(`cloning ${name} as ${id}`, async () => {
+      await checkForeign(name, this.#config.dataset)
+      await this.#make('clone', { kind: 'making', id, labels }, [name], () => this.#giveTop(id))
+    })
+    return { id, path: this.#path(id), origin: undefined, labels }
+  }
+
+  async #giveTop(id: VolumeId): Promise<void> {
+    await chown(this.#path(id), this.#config.owner.uid, this.#config.owner.gid)
+    await chmod(this.#path(id), 0o700)
+    await zfs('set', `${KIND}=volume`, this.#dataset(id))
   }
 
   async clone(
