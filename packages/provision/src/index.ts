@@ -34,6 +34,7 @@ export type {
   RecoveryTarget,
   RestoreCommand,
 } from './physical/recovery.ts'
+export type { ForeignOrigin } from './physical/settling.ts'
 export type { StandbyOptions, StandbySpec, Standbys } from './physical/standby.ts'
 export type { StandbyHealth } from './physical/standby-health.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'

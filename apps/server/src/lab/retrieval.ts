@@ -61,6 +61,8 @@ export function makeRetrieval(options: RetrievalOptions): {
     loginDirectories: { source: places.sourceLogin(stateDir), import: places.importLogin(stateDir) },
     labMajor: async () => (await foundations.binaries()).major,
     requireMajor: foundations.binaries,
+    storage: foundations.storage.driver,
+    keepCount: keep.count,
     environment,
   }
   const followed = sources.find((source) => source.kind === 'physical' && source.follow !== false)

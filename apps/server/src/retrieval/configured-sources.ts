@@ -1,9 +1,10 @@
 import { readFile, stat } from 'node:fs/promises'
-import { type Account, isSystemError, ProvisionError } from '@dblab/provision'
+import { type Account, isSystemError, ProvisionError, type StorageDriver } from '@dblab/provision'
 import type { Environment } from '../config/load.ts'
 import type { SourceConfig } from '../config/retrieval.ts'
 import { archiveOf } from './archive/configured-archive.ts'
 import { DirectorySource } from './directory/directory-source.ts'
+import { PoolSource } from './directory/pool-source.ts'
 import { FileSource } from './dump/file-source.ts'
 import { parseSourceUrl } from './live/address.ts'
 import { LogicalSource } from './logical/logical-source.ts'
@@ -18,6 +19,9 @@ export interface SourceWorld {
   labMajor: () => Promise<number>
   /** Rejects where the lab has no Postgres of that major. */
   requireMajor: (major: number) => Promise<unknown>
+  storage: StorageDriver
+  /** How many generations are kept. */
+  keepCount: number
   /** What follows a source for which that is configured. */
   follower?: ((config: PhysicalConfig) => Follower | undefined) | undefined
   environment: Environment
@@ -37,8 +41,10 @@ export function toSource(config: SourceConfig, world: SourceWorld): Source {
   }
   if (config.kind === 'archive') return archiveOf(config, world)
   if (config.kind === 'directory') {
-    const { path, database, anyLocale } = config
-    return new DirectorySource({ path, database, anyLocale, account, requireMajor })
+    const { path, from, snapshots, directory, database, anyLocale } = config
+    if (path !== undefined) return new DirectorySource({ path, database, anyLocale, account, requireMajor })
+    const most = snapshots === 'all' ? world.keepCount : 1
+    return new PoolSource({ storage: world.storage, from: from ?? '', most, directory, database, anyLocale })
   }
   if (config.kind === 'physical') {
     const { anyLocale, maxRate: maxRateBytes } = config

@@ -2,7 +2,7 @@ import { failPoint } from '@dblab/provision'
 import { randomId, timedId } from '../ids.ts'
 import { snapshotLabels } from '../labels.ts'
 import { type GenerationOptions, type MadeBase, makeBase } from './make-base.ts'
-import type { CheckedSource, Reporter } from './source.ts'
+import type { CheckedCluster, CheckedSource, Reporter } from './source.ts'
 
 /**
  * Brings a source's data into a new base beside the ones before, and publishes its first snapshot. Whole or not at all: clones of older
@@ -16,6 +16,7 @@ export async function makeGeneration(
   reporter: Reporter,
 ): Promise<string> {
   const { catalogue } = options
+  for (const older of missingBefore(options, source)) await makeGeneration(options, older, reporter)
   await options.requireBytes(source.neededBytes)
   const volumeId = randomId()
   try {
@@ -32,6 +33,16 @@ export async function makeGeneration(
     })
     throw error
   }
+}
+
+/** By what their snapshots say of where they are from, and of how they were masked: a state that is named there does not change. */
+function missingBefore({ catalogue, masking }: GenerationOptions, source: CheckedSource): readonly CheckedCluster[] {
+  const maskVersion = masking?.maskVersion ?? ''
+  const own = catalogue.snapshots
+    .listPublished()
+    .filter((snapshot) => snapshot.cloneId === '' && snapshot.maskVersion === maskVersion)
+  const there = new Set(own.map(({ message }) => message))
+  return (source.brings === 'cluster' && source.before?.filter(({ message }) => !there.has(message))) || []
 }
 
 async function publish(

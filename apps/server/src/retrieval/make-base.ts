@@ -111,9 +111,10 @@ async function adoptBase(
 ): Promise<MadeBase> {
   await using stack = new AsyncDisposableStack()
   stack.defer(() => source.release?.())
+  const { recovery, settingsOfSource, foreign, takenAt } = source
   const { steps, masked } = adoptionSteps(options, source, reporter)
   const facts = await options.provisioner.adoptBase(
-    { volumeId, labels: LABELS, recovery: source.recovery, settingsOfSource: source.settingsOfSource },
+    { volumeId, labels: LABELS, recovery, settingsOfSource, foreign },
     {
       ...steps,
       bring: async (places) => {
@@ -123,7 +124,7 @@ async function adoptBase(
       },
     },
   )
-  return { ...adoptedBase(facts, source, reporter), maskVersion: masked() }
+  return { ...adoptedBase(facts, source, reporter, takenAt), maskVersion: masked() }
 }
 
 /** What is done with a cluster that comes from elsewhere once it is in the lab, and by which rules it was masked then. */
@@ -172,17 +173,17 @@ function mainDatabase({ database }: Adopted, databases: readonly string[]): stri
   })
 }
 
-/** @param caughtUpAt when it was last known to have all that its source had */
+/** @param knownAt when it was last known to have all that its source had */
 function adoptedBase(
   facts: AdoptedFacts,
   source: Adopted,
   reporter: Reporter,
-  caughtUpAt?: Date,
+  knownAt?: Date,
 ): Omit<MadeBase, 'maskVersion'> {
   tellAdopted(facts, source, reporter)
   const database = mainDatabase(source, facts.databases)
   const { at } = facts.recovery
-  const dataStateAt = caughtUpAt !== undefined && caughtUpAt > at ? caughtUpAt : at
+  const dataStateAt = knownAt !== undefined && knownAt > at ? knownAt : at
   return { facts, database, superuser: facts.superuser, dataStateAt }
 }
 

@@ -1,5 +1,5 @@
 import type { RetrievalProgress, RetrievalStep } from '@dblab/models'
-import type { AdoptSpec, Instance, Places, SnapshotRef } from '@dblab/provision'
+import type { AdoptSpec, ForeignOrigin, Instance, Places, SnapshotRef } from '@dblab/provision'
 
 /** What a source tells while it works, and by what it is stopped. */
 export interface Reporter {
@@ -63,6 +63,12 @@ export interface CheckedCluster extends Checked {
   recovery?: AdoptSpec['recovery']
   /** What the source is set to, where its files may not say so: of it is kept what decides what a statement means. */
   settingsOfSource?: AdoptSpec['settingsOfSource']
+  /** The pool has it already: its volume begins with that, and there is nothing to copy. */
+  foreign?: ForeignOrigin
+  /** When the files were as they are. Without it, the data is as old as its last commit, or its last checkpoint. */
+  takenAt?: Date
+  /** Older states of it, the oldest first: each becomes a generation of its own, before this one, unless it is one. */
+  before?: readonly CheckedCluster[]
   /** Text that was sorted by another version of a locale than this machine has is no reason to refuse. */
   anyLocale: boolean
   /** Puts the cluster's files where the places say, as the account that runs Postgres. */
@@ -72,8 +78,7 @@ export interface CheckedCluster extends Checked {
 }
 
 /** One that is followed by a standby in the lab, of which a generation is a snapshot. */
-export interface CheckedStandby
-  extends Omit<CheckedCluster, 'brings' | 'copy' | 'recovery' | 'settingsOfSource' | 'release'> {
+export interface CheckedStandby extends Checked, Pick<CheckedCluster, 'database' | 'anyLocale'> {
   brings: 'standby'
   /** A state of the standby, which goes on following. */
   snapshot(reporter: Reporter): Promise<StandbySnapshot>

@@ -34,6 +34,7 @@ import {
   recoverySettings,
   roomForOrigins,
 } from './recovery.ts'
+import { type ForeignOrigin, settle } from './settling.ts'
 
 /** More than a server writes while it starts; the words that tell where it has ended are among its last. */
 const LOG_LINES = 1000
@@ -42,6 +43,8 @@ export interface AdoptSpec extends SourceKnowledge {
   /** Of the volume to be made. */
   volumeId: VolumeId
   labels?: Labels
+  /** What the volume begins with, if not with nothing. */
+  foreign?: ForeignOrigin
   /** By where the cluster is, if that matters to it. */
   recovery?: RecoverySpec | ((places: Places) => RecoverySpec)
   /** Over the lab's, while the data is made ready: for what `prepare` does. */
@@ -88,15 +91,22 @@ export class Adoptions {
    */
   async adopt(spec: AdoptSpec, steps: AdoptSteps): Promise<AdoptedFacts> {
     await using undo = new AsyncDisposableStack()
-    const volume = await this.#volumes.storage.createVolume(spec.volumeId, spec.labels)
+    const volume = await this.#makeVolume(spec)
     undo.defer(() => this.#volumes.destroy(spec.volumeId))
     await failPoint('adopt.volume-made')
-    await bringInto(placesIn(volume), this.#files, steps)
+    const places = placesIn(volume)
+    if (spec.foreign) await settle(places, spec.foreign, this.#volumes.runtime.account, this.#files)
+    await bringInto(places, this.#files, steps)
     await failPoint('adopt.brought')
     const facts = await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
     await this.#volumes.runtime.remove(volume.id)
     undo.move()
     return facts
+  }
+
+  #makeVolume({ foreign, volumeId, labels }: AdoptSpec): Promise<Volume> {
+    const { storage } = this.#volumes
+    return foreign ? storage.cloneForeign(foreign.name, volumeId, labels) : storage.createVolume(volumeId, labels)
   }
 
   /**

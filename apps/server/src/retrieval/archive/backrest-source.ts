@@ -20,6 +20,9 @@ export interface BackRestOptions {
   requireMajor: (major: number) => Promise<unknown>
 }
 
+/** It reads a few small files. */
+const INFO_TIMEOUT_MS = 5 * 60_000
+
 const INSTALL = 'Install pgBackRest: the package pgbackrest on Debian and Ubuntu (apt.postgresql.org has newer ones).'
 
 /** A backup in a repository of pgBackRest's, and the WAL that is archived there. */
@@ -55,7 +58,7 @@ export class BackRestSource implements Source {
   async #find(world: BackRestWorld, signal: AbortSignal): Promise<Backup> {
     const { config, set, target, timeoutMs } = this.#options
     await using backrest = await BackRest.open(config, world)
-    return await withinTime('pgbackrest info', timeoutMs, signal, (within) =>
+    return await withinTime('pgbackrest info', Math.min(timeoutMs, INFO_TIMEOUT_MS), signal, (within) =>
       findBackup(backrest, { stanza: config.stanza, set, target }, within),
     )
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseDeviceErrors, parseDu } from './output.ts'
+import { parseCreationTime, parseDeviceErrors, parseDu } from './output.ts'
 
 test('the sums of a tree are read', () => {
   const stdout = '     Total   Exclusive  Set shared  Filename\n   5242880       16384     5242880  vol/x\n'
@@ -28,4 +28,11 @@ test('counters above zero are told', () => {
   expect(parseDeviceErrors(STATS.replace('corruption_errs  0', 'corruption_errs  3'))).toEqual([
     '[/dev/loop0].corruption_errs 3',
   ])
+})
+
+test('when a subvolume was made is told in the time zone of the machine', () => {
+  const shown = (time: string) =>
+    `snapshots/monday\n\tName: \t\t\tmonday\n\tCreation time: \t\t${time}\n\tFlags: \t\t\treadonly\n`
+  expect(parseCreationTime(shown('2026-11-26 19:07:02 +0100'))).toEqual(new Date('2026-11-26T18:07:02Z'))
+  expect(() => parseCreationTime(shown('-'))).toThrow(expect.objectContaining({ code: 'FAILED' }))
 })
