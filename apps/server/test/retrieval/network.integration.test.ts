@@ -10,6 +10,8 @@ import { done, inClone, labOf, lacking, logical, needSource, physical } from './
 const NOISE = [
   'CREATE TABLE noise (i int, b text)',
   `INSERT INTO noise SELECT i, (SELECT string_agg(md5(random()::text || j), '') FROM generate_series(1, 32) j WHERE i > 0) FROM generate_series(1, 12000) i`,
+  // Its size is told from what is known of it.
+  'ANALYZE noise',
 ]
 
 async function farSource(network: FarNetwork): Promise<LiveSource> {

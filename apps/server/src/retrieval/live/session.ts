@@ -4,7 +4,7 @@ import { isProvisionError, isSystemError, ProvisionError } from '@dblab/provisio
 import { type Client, DatabaseError } from 'pg'
 import { InterruptedError } from '../interrupted.ts'
 import { describeAddress, type SourceAddress } from './address.ts'
-import { isUnanswered, SourceClient, STATEMENT_TIMEOUT_MS } from './source-client.ts'
+import { isUnanswered, SourceClient } from './source-client.ts'
 
 /** An address, and what opens it. */
 export interface SourceLogin {
@@ -14,6 +14,8 @@ export interface SourceLogin {
 }
 
 const CONNECT_TIMEOUT_MS = 15_000
+/** The lab's own statements take a fraction of it. */
+const STATEMENT_TIMEOUT_MS = 45_000
 
 /**
  * Lets the source's server notice within a minute that the lab is gone, though nothing tells it so: else it would hold a snapshot for a lab that
@@ -43,22 +45,25 @@ export function sourceOptions(more: Partial<Record<keyof typeof SOURCE_SETTINGS,
 export async function connectSource(
   { address, password }: SourceLogin,
   database: string,
-  { replication = false } = {},
+  { replication = false, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = {},
 ): Promise<SourceClient> {
   const secret = await password()
   for (const ssl of await tlsChoices(address)) {
-    const client = new SourceClient({
-      ...{ host: address.host, port: address.port, user: address.user, database, ssl },
-      // Never the one of the server's own environment or password file.
-      password: () => {
-        if (secret === undefined) throw noPassword(describeAddress(address))
-        return secret
+    const client = new SourceClient(
+      {
+        ...{ host: address.host, port: address.port, user: address.user, database, ssl },
+        // Never the one of the server's own environment or password file.
+        password: () => {
+          if (secret === undefined) throw noPassword(describeAddress(address))
+          return secret
+        },
+        options: sourceOptions({ statement_timeout: String(statementTimeoutMs) }),
+        application_name: 'dblab',
+        ...(replication && { replication: 'true' }),
+        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       },
-      options: sourceOptions({ statement_timeout: String(STATEMENT_TIMEOUT_MS) }),
-      application_name: 'dblab',
-      ...(replication && { replication: 'true' }),
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    })
+      statementTimeoutMs,
+    )
     try {
       await client.connect()
       return client
@@ -90,11 +95,13 @@ export async function withSource<T>(
 /** What happened to a query of the lab's on the source. */
 export function explainQuery(error: unknown): unknown {
   if (error instanceof DatabaseError) {
-    // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, shutdown, recovery conflicts
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, shutdown, recovery conflicts; disk full
     if (/^(08|57P|40)/.test(error.code ?? '')) {
       return new InterruptedError(`the source ended the connection: ${error.message}`, { cause: error })
     }
-    return new ProvisionError('FAILED', `the source refused: ${error.message}`, { cause: error })
+    const hint =
+      error.code === '53100' ? 'Make room on the disk of the source.' : 'See what the source says, and its log.'
+    return new ProvisionError('FAILED', `the source refused: ${error.message}`, { cause: error, hint })
   }
   if (isUnanswered(error)) return new InterruptedError('the source does not answer any more', { cause: error })
   if (isSystemError(error) || (error instanceof Error && /^Connection terminated/.test(error.message))) {

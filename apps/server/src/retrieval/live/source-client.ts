@@ -1,14 +1,11 @@
 import { Socket } from 'node:net'
 import { Client, type ClientConfig } from 'pg'
 
-/** A statement of the lab's own takes a fraction of it: after that, a source that is well gives it up. */
-export const STATEMENT_TIMEOUT_MS = 45_000
-
 /**
- * When no answer will come any more, since a source that is well has refused by now. While a query is on its way nothing asks whether the other side
- * is still there, and the system gives up after a quarter of an hour (tcp(7), tcp_retries2).
+ * How much later no answer will come any more, since a source that is well has refused by then. While a query is on its way nothing asks whether the
+ * other side is still there, and the system gives up after a quarter of an hour (tcp(7), tcp_retries2).
  */
-const ANSWER_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 5000
+const UNANSWERED_MS = 5000
 
 /** How long a farewell may take. */
 const LEAVE_MS = 2000
@@ -17,12 +14,13 @@ const LEAVE_MS = 2000
 export class SourceClient extends Client {
   readonly #socket: Socket
 
-  constructor(config: ClientConfig) {
+  /** @param statementTimeoutMs of the session: when the source itself gives a statement up */
+  constructor(config: ClientConfig, statementTimeoutMs: number) {
     const socket = new Socket()
     super({
       ...config,
       stream: () => socket,
-      query_timeout: ANSWER_TIMEOUT_MS,
+      query_timeout: statementTimeoutMs + UNANSWERED_MS,
       // The system asks once a second from then on, and gives up after ten times (libuv, uv__tcp_keepalive).
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,

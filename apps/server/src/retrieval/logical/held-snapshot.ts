@@ -2,6 +2,9 @@ import type { Client } from 'pg'
 import { InterruptedError } from '../interrupted.ts'
 import { connectSource, explainQuery, type SourceLogin } from '../live/session.ts'
 
+/** Who holds a snapshot only looks how far others are; a source that is cut off is to be known for it soon. */
+const STATEMENT_TIMEOUT_MS = 15_000
+
 /** A state of a source's database that its server keeps readable, for as long as this is not disposed. */
 export interface HeldSnapshot extends AsyncDisposable {
   database: string
@@ -24,7 +27,7 @@ export interface HeldSnapshot extends AsyncDisposable {
  * @throws ProvisionError INVALID, FAILED; InterruptedError
  */
 export async function holdSnapshot(login: SourceLogin, database: string): Promise<HeldSnapshot> {
-  const client = await connectSource(login, database)
+  const client = await connectSource(login, database, { statementTimeoutMs: STATEMENT_TIMEOUT_MS })
   const lost = new AbortController()
   client.on('error', (error) => lost.abort(explainQuery(error)))
   client.on('end', () => lost.abort(explainQuery(new Error('Connection terminated'))))
