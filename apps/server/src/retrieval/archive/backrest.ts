@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Account, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
-import { isNoSpace } from '../live/tool.ts'
+import { NO_ROOM } from '../live/tool.ts'
 import { asAccount, runTool } from '../tools/tool-process.ts'
 import { BackRestMessages } from './backrest-messages.ts'
 import { withoutSecrets } from './redaction.ts'
@@ -121,7 +121,7 @@ export class BackRest implements AsyncDisposable {
     if (code === undefined) return new InterruptedError(`pgbackrest was killed while ${doing}`)
     const [summary, advice] = [this.clean(messages.summary()), this.clean(messages.advice())]
     const what = `pgbackrest failed while ${doing}: ${summary}`
-    if (isNoSpace(summary)) {
+    if (NO_ROOM.test(summary)) {
       return new ProvisionError('NO_SPACE', what, { hint: 'Free space in the pool, or make it larger.' })
     }
     if (LOST.includes(messages.code ?? code))

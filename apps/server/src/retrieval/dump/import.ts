@@ -111,7 +111,7 @@ async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, o
   })
   if (code === 0) return progress.finish()
   if (code === undefined) throw new InterruptedError(`the program that restored ${plan.path} was killed`)
-  throw restoreError(plan, messages.summary())
+  throw restoreError(plan, messages)
 }
 
 /** pg_restore may want to jump in the file; psql reads through the server, which so knows how far it is. */
@@ -187,16 +187,17 @@ const hints: readonly (readonly [RegExp, string])[] = [
   ],
 ]
 
-function restoreError(plan: DumpPlan, summary: string): ProvisionError {
+function restoreError(plan: DumpPlan, messages: ToolMessages): ProvisionError {
+  const summary = messages.summary()
   const cleans = plan.facts.drops && /does not exist/i.test(summary)
   const known = cleans ? cleanHint : hints.find(([pattern]) => pattern.test(summary))?.[1]
-  if (isLost(summary)) {
+  if (isLost(messages)) {
     return new InterruptedError(`the Postgres that ${plan.path} was restored into went away: ${summary}`, {
       hint: "See the log of the lab's server, and whether the machine has memory left.",
     })
   }
   const from = plan.toolVersion === undefined ? '' : ` It was made by pg_dump ${plan.toolVersion}.`
-  const noSpace = /No space left/i.test(summary)
+  const noSpace = messages.say(/No space left/i)
   return new ProvisionError(
     noSpace ? 'NO_SPACE' : 'FAILED',
     `the dump ${plan.path} could not be restored: ${summary}`,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { lastProblem } from '../tools/tool-messages.ts'
+import { lastProblem, ToolMessages } from '../tools/tool-messages.ts'
 import { checkInnerCompression, knowsRestrict, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
 
@@ -95,6 +95,15 @@ describe('the errors of a tool', () => {
     expect(lastProblem(lines)).toBe(
       'schema "x" already exists; COPY failed for table "actor": ERROR:  duplicate key value violates unique constraint "actor_pkey" (COPY actor, line 1)',
     )
+  })
+
+  test('of two parts that write into one line are known', () => {
+    const messages = new ToolMessages()
+    messages.add('pg_basebackup:pg_basebackup: error: could not open write-ahead log file "1": No space left on device')
+    messages.add(' error: could not write to file "2": No space left on device')
+    expect(messages.summary()).toBe('could not open write-ahead log file "1": No space left on device')
+    expect(messages.say(/"2": No space left/)).toBe(true)
+    expect(messages.say(/connection/)).toBe(false)
   })
 
   test('are bounded', () => {

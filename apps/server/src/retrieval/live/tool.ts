@@ -1,4 +1,5 @@
 import { ProvisionError } from '@dblab/provision'
+import type { ToolMessages } from '../tools/tool-messages.ts'
 import { sourceOptions } from './session.ts'
 
 /** Of PostgreSQL's programs that connect to a source. Without a home, libpq looks into the account's for what is not for the lab. */
@@ -20,17 +21,19 @@ export function toolEnvironment(passFile: string | undefined): Record<string, st
 const LOST =
   /background process terminated unexpectedly|child process was terminated by signal|worker process died unexpectedly|server closed the connection|connection to server .* failed|terminating connection|could not (receive|send|read) (data|COPY)|could not read COPY data|SSL SYSCALL|Connection (timed out|reset|refused)|no connection to the server|canceling statement due to conflict|shutting down|starting up|unexpected termination of replication stream/i
 
-/** A tool's summary tells of a source that went away. */
-export function isLost(summary: string): boolean {
-  return LOST.test(summary)
+/** What the system says of a disk without room, or of a used up quota. */
+export const NO_ROOM = /No space left on device|Disk quota exceeded/i
+
+/** A tool tells of a source that went away. */
+export function isLost(messages: ToolMessages): boolean {
+  return messages.say(LOST)
 }
 
-export function isNoSpace(summary: string): boolean {
-  return /No space left on device|Disk quota exceeded/i.test(summary)
-}
-
-/** Whose disk it is: the server's own words, which come from the source, stand behind "ERROR:". */
-export function noSpace(summary: string, what: string, hint: string): ProvisionError {
-  if (!/ERROR:/.test(summary)) return new ProvisionError('NO_SPACE', what, { hint })
-  return new ProvisionError('FAILED', `the disk of the source is full: ${summary}`, { hint: 'Make room there.' })
+/** Undefined where no lack of room has ended it. Whose room it is: the server's own words, which come from the source, stand behind "ERROR:". */
+export function noSpaceError(messages: ToolMessages, what: string, hint: string): ProvisionError | undefined {
+  if (messages.say(/ERROR:.*No space left on device/)) {
+    return new ProvisionError('FAILED', `the disk of the source is full: ${what}`, { hint: 'Make room there.' })
+  }
+  if (!messages.say(NO_ROOM)) return undefined
+  return new ProvisionError('NO_SPACE', what, { hint })
 }

@@ -1,7 +1,7 @@
 import { type Account, isProvisionError, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { connectionText, type SourceAddress } from '../live/address.ts'
-import { isLost, isNoSpace, noSpace, toolEnvironment } from '../live/tool.ts'
+import { isLost, noSpaceError, toolEnvironment } from '../live/tool.ts'
 import type { TableProgress } from '../runs/table-progress.ts'
 import { ToolMessages } from '../tools/tool-messages.ts'
 import { runTool } from '../tools/tool-process.ts'
@@ -56,7 +56,7 @@ export async function dumpDatabase(
     if (!isProvisionError(error, 'ABORTED')) throw error
     throw whyStopped(error, stop, snapshot, deadline)
   }
-  if (code !== 0) throw dumpError(snapshot.database, code, messages.summary())
+  if (code !== 0) throw dumpError(snapshot.database, code, messages)
 }
 
 function dumpArguments(
@@ -100,18 +100,15 @@ function whyStopped(
   )
 }
 
-function dumpError(database: string, code: number | undefined, summary: string): ProvisionError {
+function dumpError(database: string, code: number | undefined, messages: ToolMessages): ProvisionError {
+  const summary = messages.summary()
   const what = `${JSON.stringify(database)} could not be dumped: ${summary}`
   if (code === undefined) return new InterruptedError(`pg_dump of ${JSON.stringify(database)} was killed`)
   // Before what it lets the rest of the tool say.
-  if (isNoSpace(summary)) {
-    return noSpace(
-      summary,
-      what,
-      'The dump is kept in the pool until it is restored: make room, or make the pool larger.',
-    )
-  }
-  if (isLost(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
+  const room = 'The dump is kept in the pool until it is restored: make room, or make the pool larger.'
+  const full = noSpaceError(messages, what, room)
+  if (full) return full
+  if (isLost(messages)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
   const noMatch = /no matching (tables|schemas)/i.test(summary)
   return new ProvisionError(noMatch ? 'INVALID' : 'FAILED', what, {
     hint: noMatch ? 'Correct the patterns of retrieval.sources.' : 'See what the source says, and its log.',

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Account, type Places, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { connectionText, type SourceAddress } from '../live/address.ts'
-import { isLost, isNoSpace, noSpace, toolEnvironment } from '../live/tool.ts'
+import { isLost, noSpaceError, toolEnvironment } from '../live/tool.ts'
 import type { Reporter } from '../source.ts'
 import { ToolMessages } from '../tools/tool-messages.ts'
 import { runTool } from '../tools/tool-process.ts'
@@ -36,7 +36,7 @@ export async function takeBaseBackup(places: Places, options: BaseBackupOptions,
     },
     signal: reporter.signal,
   })
-  if (code !== 0) throw backupError(code, messages.summary())
+  if (code !== 0) throw backupError(code, messages)
 }
 
 function backupArguments(
@@ -79,11 +79,12 @@ function tellProgress(line: string, reporter: Reporter): void {
   reporter.progress({ step: 'COPY', bytesDone: Math.min(Number(done) * 1024, bytesTotal), bytesTotal })
 }
 
-function backupError(code: number | undefined, summary: string): ProvisionError {
-  const what = `the source could not be copied: ${summary}`
+function backupError(code: number | undefined, messages: ToolMessages): ProvisionError {
+  const what = `the source could not be copied: ${messages.summary()}`
   if (code === undefined) return new InterruptedError('pg_basebackup was killed')
   // Before what it lets the rest of the tool say.
-  if (isNoSpace(summary)) return noSpace(summary, what, 'Free space in the pool, or make it larger.')
-  if (isLost(summary)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
+  const full = noSpaceError(messages, what, 'Free space in the pool, or make it larger.')
+  if (full) return full
+  if (isLost(messages)) return new InterruptedError(what, { hint: 'It is tried again; see the log of the source.' })
   return new ProvisionError('FAILED', what, { hint: 'See what the source says, and its log.' })
 }
