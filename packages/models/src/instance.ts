@@ -22,6 +22,7 @@ export type WarningCode =
   | 'AUDIT_LOG_FAILED'
   | 'DATA_OLD'
   | 'RETRIEVAL_FAILED'
+  | 'UNMASKED_DATA'
   | 'STANDBY_NOT_FOLLOWING'
 
 /** One reason for an instance's WARNING. */

@@ -358,7 +358,7 @@ export interface components {
          * @description Every way in which a request can fail. Closed: a new code is a new minor version.
          * @enum {string}
          */
-        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "CLONE_LIMIT_REACHED" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "SNAPSHOT_PROTECTED" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "NO_SOURCE" | "REFRESH_RUNNING" | "REFRESH_NOT_RUNNING" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
+        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "CLONE_LIMIT_REACHED" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "SNAPSHOT_PROTECTED" | "SNAPSHOT_UNMASKED" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "NO_SOURCE" | "REFRESH_RUNNING" | "REFRESH_NOT_RUNNING" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
         /** @description The one form of every error answer. */
         Error: {
             /** @description For programs. */
@@ -434,7 +434,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED" | "STANDBY_NOT_FOLLOWING";
+        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED" | "UNMASKED_DATA" | "STANDBY_NOT_FOLLOWING";
         /** @description One reason for an instance's WARNING. */
         Warning: {
             code: components["schemas"]["WarningCode"];
@@ -2116,11 +2116,11 @@ type ReadonlyArray<T> = [
 ] extends [
     unknown[]
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
-export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "CLONE_LIMIT_REACHED", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "SNAPSHOT_PROTECTED", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NO_SOURCE", "REFRESH_RUNNING", "REFRESH_NOT_RUNNING", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
+export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "CLONE_LIMIT_REACHED", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "SNAPSHOT_PROTECTED", "SNAPSHOT_UNMASKED", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NO_SOURCE", "REFRESH_RUNNING", "REFRESH_NOT_RUNNING", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
 export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["admin", "member", "viewer"];
 export const tokenStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenStatusCode"]> = ["ACTIVE", "EXPIRED", "REVOKED"];
 export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["InstanceStatusCode"]> = ["OK", "WARNING"];
-export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED", "STANDBY_NOT_FOLLOWING"];
+export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED", "UNMASKED_DATA", "STANDBY_NOT_FOLLOWING"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];

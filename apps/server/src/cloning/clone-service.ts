@@ -11,6 +11,7 @@ import {
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { TokenKey } from '../catalogue/idempotency.ts'
+import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { LabError } from '../errors.ts'
 import { randomId } from '../ids.ts'
 import { chooseSnapshot } from '../snapshots/choose.ts'
@@ -42,6 +43,8 @@ export interface CloneServiceOptions {
   publicHost: string
   /** Clones take connections over TLS alone. */
   tls: boolean
+  /** Masking is configured: data that was not masked is nobody's to clone. */
+  requireMasked: boolean
   /** A clone's user may be a superuser of the data. */
   allowSuperusers: boolean
   /** How many clones there may be. */
@@ -104,12 +107,17 @@ export class CloneService {
     return this.get(id)
   }
 
+  #choose(wanted: string): SnapshotRecord {
+    const { catalogue, requireMasked } = this.#options
+    return chooseSnapshot(catalogue.snapshots.listPublished(), wanted, { masked: requireMasked })
+  }
+
   /** Checks the request, and lends the port. */
   async #recordOf(request: CreateCloneRequest): Promise<Omit<CloneRecord, 'tokenId'>> {
     const { catalogue, ports } = this.#options
     const id = request.id ?? randomId()
     if (catalogue.clones.get(id)) throw idTaken()
-    const snapshot = chooseSnapshot(catalogue.snapshots.listPublished(), request.snapshot ?? '')
+    const snapshot = this.#choose(request.snapshot ?? '')
     const { username, password, dbName = snapshot.database } = request.db
     requireAllowedUsername(username)
     requireDatabase(snapshot, dbName)
@@ -204,7 +212,7 @@ export class CloneService {
       throw new LabError('CLONE_NOT_READY', `the clone is ${clone.status}`, { retryAfterSeconds: 1 })
     }
     if (clone.verifier === '') throw loginUnknown()
-    const snapshot = chooseSnapshot(catalogue.snapshots.listPublished(), to || clone.snapshotId)
+    const snapshot = this.#choose(to || clone.snapshotId)
     requireNoSuperuser(snapshot, clone.dbUsername, this.#options.allowSuperusers)
     if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
       throw databaseNotFound(snapshot)

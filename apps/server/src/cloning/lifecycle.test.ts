@@ -82,6 +82,7 @@ beforeEach(() => {
     ports,
     publicHost: 'localhost',
     tls: false,
+    requireMasked: false,
     allowSuperusers: false,
     requireWritable: () => {},
     limits: {},
@@ -119,7 +120,8 @@ beforeEach(() => {
   catalogue.snapshots.setLive('snapshot', { database: 'shop', databases: ['shop'], size: 1 })
 })
 
-const choose = (wanted: string) => chooseSnapshot(catalogue.snapshots.listPublished(), wanted)
+const choose = (wanted: string, masked = false) =>
+  chooseSnapshot(catalogue.snapshots.listPublished(), wanted, { masked })
 
 function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
   catalogue.volumes.add(`of-${id}`, 'clone')
@@ -313,6 +315,25 @@ test('snapshots of clones are for those who name them', async () => {
   })
   catalogue.snapshots.setLive('2027-01-01', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('2027-01-01').id).toBe('snapshot')
+})
+
+test('data that was not masked is nobody’s once it is to be masked, but for what is made up', () => {
+  const next = {
+    ...{ volumeId: 'base', published: true, timestamp: '2020-01-01T00:00:00.000Z', createdAt: time, database: 'shop' },
+    ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: '', message: '', tokenId: null },
+    ...{ protected: false, superuser: '' },
+  }
+  expect(choose('').id).toBe('snapshot')
+  expect(() => choose('', true)).toThrow(expect.objectContaining({ code: 'SNAPSHOT_UNMASKED' }))
+  expect(() => choose('snapshot', true)).toThrow(expect.objectContaining({ code: 'SNAPSHOT_UNMASKED' }))
+  catalogue.snapshots.add({ ...next, id: 'made-up', sample: true, maskVersion: '' })
+  catalogue.snapshots.setLive('made-up', { database: 'shop', databases: ['shop'], size: 1 })
+  expect(choose('', true).id).toBe('made-up')
+  // Older data than the one that was not masked.
+  catalogue.snapshots.add({ ...next, id: 'masked', sample: false, maskVersion: 'abc' })
+  catalogue.snapshots.setLive('masked', { database: 'shop', databases: ['shop'], size: 1 })
+  expect(choose('', true).id).toBe('masked')
+  expect(choose('').id).toBe('snapshot')
 })
 
 test('closing asks what runs on to stop, and leaves it to the next start', async () => {

@@ -253,5 +253,14 @@ export const configSchema = z
     path: ['postgres', 'allowSuperusers'],
     error: 'must be false beside retrieval.masking: a superuser of a clone reads what lies unmasked in the pool',
   })
+  .refine(
+    ({ postgres: { allowSuperusers }, retrieval: { sources } }) =>
+      !(allowSuperusers && sources.some((source) => source.kind === 'physical' && source.follow !== false)),
+    {
+      path: ['postgres', 'allowSuperusers'],
+      error:
+        "must be false where a source is followed: a superuser of a clone reads the standby's password of the source",
+    },
+  )
 
 export type Config = z.infer<typeof configSchema>

@@ -90,6 +90,11 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     name: 'Snapshot is protected',
     hint: 'PATCH it with { "protected": false } first',
   },
+  SNAPSHOT_UNMASKED: {
+    status: 409,
+    name: 'Snapshot is not masked',
+    hint: 'Take one that was masked (maskVersion in GET /snapshots), or bring the data in anew (POST /refresh)',
+  },
   IDEMPOTENCY_KEY_REUSED: {
     status: 409,
     name: 'Idempotency key reused',

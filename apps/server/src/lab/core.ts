@@ -73,6 +73,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const clones = new CloneService({
     ...common,
     ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
+    requireMasked: config.retrieval.masking !== undefined,
     allowSuperusers: config.postgres.allowSuperusers,
     limits: config.clones,
   })

@@ -54,7 +54,7 @@ export function makeRetrieval(options: RetrievalOptions): {
   follower: Follower | undefined
 } {
   const { config, foundations, core, catalogue, lost, environment, log } = options
-  const { sources, attempts, retrySeconds, keep, maxAgeHours } = config.retrieval
+  const { sources, attempts, retrySeconds, keep, maxAgeHours, masking } = config.retrieval
   const { stateDir } = foundations.identity
   const world = {
     account: foundations.runtime.account,
@@ -75,7 +75,8 @@ export function makeRetrieval(options: RetrievalOptions): {
     generate: async (source, reporter) => makeGeneration(await generationOptions(options), source, reporter),
     attempts: { max: attempts, firstPauseMs: retrySeconds * 1000 },
     // A lab that is filled by hand is emptied by hand.
-    retention: sources.length > 0 ? { count: keep.count, days: keep.days } : undefined,
+    retention: sources.length > 0 ? { count: keep.count, days: keep.days, masked: masking !== undefined } : undefined,
+    requireMasked: masking !== undefined,
     maxAgeMs: maxAgeHours === undefined ? undefined : maxAgeHours * 3_600_000,
     onChange: ({ log: words, ...run }) => {
       const retrieval = { ...run, log: words.slice(-TOLD_WORDS) }

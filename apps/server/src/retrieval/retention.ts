@@ -1,4 +1,6 @@
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { SnapshotRecord } from '../catalogue/snapshots.ts'
+import { isUnmasked } from '../snapshots/choose.ts'
 import { usersOf } from '../snapshots/snapshot-service.ts'
 
 export interface Retention {
@@ -6,6 +8,8 @@ export interface Retention {
   count: number
   /** Older ones than this go though they are among those, but for the newest; undefined for no bound. */
   days: number | undefined
+  /** Masking is configured: what was not masked comes after all that was. */
+  masked: boolean
 }
 
 const DAY_MS = 86_400_000
@@ -14,8 +18,10 @@ const DAY_MS = 86_400_000
  * Retires the snapshots of generations that are too many or too old, and says which. What a clone stands on, or somebody protected, stays, and so
  * does the newest generation; once its last clone is gone, an old one's turn comes. Snapshots taken of clones are those who took them's.
  */
-export function applyRetention(catalogue: Catalogue, { count, days }: Retention, now = Date.now()): string[] {
-  const own = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
+export function applyRetention(catalogue: Catalogue, { count, days, masked }: Retention, now = Date.now()): string[] {
+  const newestFirst = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
+  const isLast = (snapshot: SnapshotRecord) => Number(masked && isUnmasked(snapshot))
+  const own = newestFirst.toSorted((a, b) => isLast(a) - isLast(b))
   const generations = [...new Set(own.map(({ volumeId }) => volumeId))]
   const kept = new Set(generations.slice(0, count))
   const clones = catalogue.clones.list()

@@ -6,6 +6,7 @@ import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { firstCause } from '../cloning/explain.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { isUnmasked } from '../snapshots/choose.ts'
 import { InterruptedError } from './interrupted.ts'
 import type { Follower } from './physical/follower.ts'
 import { applyRetention, type Retention } from './retention.ts'
@@ -24,6 +25,8 @@ export interface RetrievalServiceOptions {
   attempts: { max: number; firstPauseMs: number }
   /** Undefined where nothing is removed. */
   retention: Retention | undefined
+  /** Masking is configured: data that was not masked is a reason for WARNING. */
+  requireMasked: boolean
   /** Data that is older is a reason for WARNING; undefined for none. */
   maxAgeMs: number | undefined
   /** LabError when the catalogue is lost. */
@@ -166,7 +169,7 @@ export class RetrievalService implements AsyncDisposable {
   }
 
   warnings(now = Date.now()): Warning[] {
-    const { maxAgeMs } = this.#options
+    const { maxAgeMs, requireMasked, catalogue } = this.#options
     const { dataStateAt, status } = this.view()
     const warnings: Warning[] = []
     if (maxAgeMs !== undefined && dataStateAt !== '' && now - Date.parse(dataStateAt) > maxAgeMs) {
@@ -175,6 +178,14 @@ export class RetrievalService implements AsyncDisposable {
         code: 'DATA_OLD',
         message: `The newest data is ${hours} hours old`,
         hint: 'GET /retrieval says how the last runs ended; POST /refresh begins one. What is too old is retrieval.maxAgeHours',
+      })
+    }
+    const unmasked = requireMasked ? catalogue.snapshots.listPublished().filter(isUnmasked) : []
+    if (unmasked.length > 0) {
+      warnings.push({
+        code: 'UNMASKED_DATA',
+        message: `${unmasked.length} of the snapshots hold data that was not masked: nobody can clone them`,
+        hint: 'They are from before masking was configured. Delete them, and the clones that stand on them (maskVersion in GET /snapshots is empty)',
       })
     }
     if (status.code === 'FAILED') {

@@ -7,18 +7,37 @@ import { parseTime } from '../time.ts'
  * put into a clone is for those who name its snapshot.
  *
  * @param published newest data first
- * @throws LabError SNAPSHOT_NOT_FOUND
+ * @param options.masked data that was not masked is nobody's to have
+ * @throws LabError SNAPSHOT_NOT_FOUND, SNAPSHOT_UNMASKED
  */
-export function chooseSnapshot(published: readonly SnapshotRecord[], wanted: string): SnapshotRecord {
+export function chooseSnapshot(
+  published: readonly SnapshotRecord[],
+  wanted: string,
+  { masked }: { masked: boolean },
+): SnapshotRecord {
   const time = wanted === '' ? undefined : parseTime(wanted)
   const named = published.find((snapshot) => snapshot.id === wanted)
   // Nobody who asks for a date is to get what somebody called so.
-  if (named && (time === undefined || named.cloneId === '')) return named
+  if (named && (time === undefined || named.cloneId === '')) {
+    if (masked && isUnmasked(named)) throw unmasked()
+    return named
+  }
   if (wanted !== '' && time === undefined) throw snapshotNotFound()
-  const own = published.filter((snapshot) => snapshot.cloneId === '')
+  const all = published.filter((snapshot) => snapshot.cloneId === '')
+  const own = masked ? all.filter((snapshot) => !isUnmasked(snapshot)) : all
   const found = time === undefined ? own[0] : own.find((snapshot) => snapshot.timestamp <= time)
   if (found) return found
+  if (own.length < all.length) throw unmasked()
   throw new LabError('SNAPSHOT_NOT_FOUND', whyNone(own, published))
+}
+
+/** Made up data needs no mask. */
+export function isUnmasked({ maskVersion, sample }: SnapshotRecord): boolean {
+  return maskVersion === '' && !sample
+}
+
+function unmasked(): LabError {
+  return new LabError('SNAPSHOT_UNMASKED', 'its data was brought in before masking was configured, and was not masked')
 }
 
 function whyNone(own: readonly SnapshotRecord[], published: readonly SnapshotRecord[]): string {

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { truncate } from 'node:fs/promises'
+import { truncate, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Clone, CreatedToken, ErrorCode, Instance, RetrievalRun } from '@dblab/models'
+import type { Clone, CreatedToken, ErrorCode, Instance, RetrievalRun, Snapshot } from '@dblab/models'
 import { freePort } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { urlOf } from '../support/clones.ts'
@@ -174,6 +174,17 @@ describe('the errors of a running lab', () => {
       expect((await api.call<RetrievalRun>('DELETE', '/refresh')).body.outcome).toBe('CANCELLED')
     })
 
+    test('data from before masking was configured is not handed out', async () => {
+      await writeFile(join(lab.directory, 'dump.sql'), 'CREATE TABLE a ();\n')
+      await using filled = await restarted(lab, {}, ['--import', join(lab.directory, 'dump.sql')])
+      const [imported] = (await filled.api.get<Snapshot[]>('/snapshots')).body
+      await filled[Symbol.asyncDispose]()
+      await using masked = await restarted(lab, { retrieval: { masking: { coverage: { mode: 'off' } } } })
+      api = masked.api
+      await refused('SNAPSHOT_UNMASKED', 409, 'POST', '/clone', { json: { ...json, snapshot: imported?.id } })
+      expect((await api.get<Instance>('/status')).body.warnings).toMatchObject([{ code: 'UNMASKED_DATA' }])
+    })
+
     test('a lab that has as many clones as it may takes no more', async () => {
       await using limited = await restarted(lab, { clones: { max: 1 } })
       api = limited.api
@@ -251,8 +262,8 @@ async function silentServer(): Promise<{ port: number } & AsyncDisposable> {
 }
 
 /** The same lab, served with another configuration; stopped, and not removed, at the end of its scope. */
-async function restarted(lab: TestLab, config: Record<string, Record<string, unknown>>) {
+async function restarted(lab: TestLab, config: Record<string, Record<string, unknown>>, args: string[] = []) {
   const again = await TestLab.make({ driver: 'copy', directory: lab.directory, config })
-  await again.start()
+  await again.start(args)
   return { api: await Api.of(again), [Symbol.asyncDispose]: () => again.interrupt() }
 }
