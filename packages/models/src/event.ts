@@ -25,6 +25,6 @@ export interface LabEvent {
   clone?: Clone
   /** The snapshot as it was then; left out once it is deleted. */
   snapshot?: Snapshot
-  /** The run of retrieval as it was then, with its last words alone. */
+  /** The run of retrieval as it was then, in outline: GET /retrieval has its source, its log and its reasons, for admins. */
   retrieval?: RetrievalRun
 }

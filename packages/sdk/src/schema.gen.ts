@@ -179,7 +179,7 @@ export interface paths {
         /**
          * How data comes in
          * @description How data comes into the lab: its sources and schedule, the run under way with its step, how far it is and its log, and how the last runs
-         *     ended.
+         *     ended. Where the data comes from, the log and the reasons of failures are for admins.
          */
         get: operations["RetrievalGet"];
         put?: never;
@@ -795,7 +795,7 @@ export interface components {
             clone?: components["schemas"]["Clone"];
             /** @description The snapshot as it was then; left out once it is deleted. */
             snapshot?: components["schemas"]["Snapshot"];
-            /** @description The run of retrieval as it was then, with its last words alone. */
+            /** @description The run of retrieval as it was then, in outline: GET /retrieval has its source, its log and its reasons, for admins. */
             retrieval?: components["schemas"]["RetrievalRun"];
         };
         /** @description The Postgres login that a new clone gets. */

@@ -8,7 +8,7 @@ import type { Caller } from './caller.ts'
 import { CallerEvents, type EventFilter } from './caller-events.ts'
 
 /** A lab with one token of each role, named after it. */
-function lab(limits = { perToken: 2, inAll: 3 }) {
+function lab(limits = { perToken: 2, inAll: 3, forAdmins: 0 }) {
   const catalogue = Catalogue.empty('lab')
   for (const role of ['member', 'viewer', 'admin'] as const) {
     const times = { createdAt: '2026-01-01', expiresAt: null, revokedAt: null, lastUsedAt: null }
@@ -70,7 +70,7 @@ test('a reader goes on until its token is revoked, expires, or is forgotten', ()
 })
 
 test('so many may be open of one token, and so many in all; each place is given back', () => {
-  const { open } = lab({ perToken: 2, inAll: 3 })
+  const { open } = lab({ perToken: 2, inAll: 4, forAdmins: 1 })
   const refusal = (role: Role) => {
     try {
       open(role)[Symbol.dispose]()
@@ -82,8 +82,12 @@ test('so many may be open of one token, and so many in all; each place is given 
   const readers = [open('member'), open('member')]
   expect(refusal('member')).toEqual(['TOO_BUSY', '2 streams of this token are open already', 10])
   readers.push(open('viewer'))
-  expect(refusal('admin')).toEqual(['TOO_BUSY', '3 streams are open already', 10])
+  // One is left for admins.
+  expect(refusal('viewer')).toEqual(['TOO_BUSY', '3 streams are open already', 10])
+  readers.push(open('admin'))
+  expect(refusal('admin')).toEqual(['TOO_BUSY', '4 streams are open already', 10])
   readers[0]?.[Symbol.dispose]()
+  readers[1]?.[Symbol.dispose]()
   expect(refusal('admin')).toBeUndefined()
   expect(refusal('member')).toBeUndefined()
 })

@@ -39,7 +39,7 @@ export class CallerEvents {
     const expiresAt = tokenId === null ? undefined : this.#catalogue.tokens.get(tokenId)?.expiresAt
     return new EventReader({
       hub: this.#hub,
-      place: this.#streams.enter(tokenId),
+      place: this.#streams.enter(this.#caller),
       wants: (event) =>
         (types === undefined || types.includes(event.type)) &&
         (clone === undefined || event.clone === clone) &&

@@ -1,11 +1,11 @@
 import type { AuditEntry, Health, Instance } from '@dblab/models'
-import type { RetrievalService } from '../retrieval/retrieval-service.ts'
 import type { Services } from '../services.ts'
 import type { Act } from './act.ts'
 import type { AuditQuery } from './audit-log.ts'
 import { NOBODY, scopeOf } from './caller.ts'
 import { CallerClones } from './caller-clones.ts'
 import { CallerEvents } from './caller-events.ts'
+import { CallerRetrieval } from './caller-retrieval.ts'
 import { CallerSnapshots } from './caller-snapshots.ts'
 import { CallerTokens } from './caller-tokens.ts'
 
@@ -14,7 +14,7 @@ export interface CallerServices {
   clones: CallerClones
   snapshots: CallerSnapshots
   tokens: CallerTokens
-  retrieval: Pick<RetrievalService, 'view' | 'refresh' | 'cancel'>
+  retrieval: CallerRetrieval
   events: CallerEvents
   audit: { list(query: AuditQuery): AuditEntry[] }
   status: { status(): Instance; health(): Health }
@@ -28,7 +28,7 @@ export function callerServices(services: Services, act: Act | undefined): Caller
     clones: new CallerClones(clones, catalogue, caller, act),
     snapshots: new CallerSnapshots(snapshots, catalogue, caller, act),
     tokens: new CallerTokens(access.tokens, act),
-    retrieval,
+    retrieval: new CallerRetrieval(retrieval, caller),
     events: new CallerEvents(events, catalogue, caller),
     audit: access.audit,
     status: {

@@ -37,7 +37,10 @@ export async function start(
   const stopping = stopSignal(log)
   await requireAddress(config.clones.host)
   checkCloneCertificate(config)
-  await using lab = await openLab({ config, token, environment, version, log })
+  await using lab = await openLab({
+    ...{ config, token, environment, version, log },
+    otherSources: options.source !== undefined,
+  })
   // What is wrong with the address is said now, not after an import of hours.
   if (config.port !== 0) await close(await listening(createServer(config), config))
   const refresh = options.source !== undefined

@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -43,4 +43,24 @@ test('a logFormat that there is not is refused, with its line', async () => {
   const file = join(directory, 'wrong.yaml')
   await writeFile(file, 'port: 3333\nlogFormat: xml\n')
   expect(() => loadConfig({ DBLAB_CONFIG: file }, directory)).toThrow(`${file}:2: logFormat: must be one of `)
+})
+
+test('what the documents show of a configuration is one', async () => {
+  const root = new URL('../../../../', import.meta.url)
+  const blocks: string[] = []
+  for (const name of ['README.md', 'docs/retrieval.md', 'docs/masking.md', 'docs/retrieval-archives.md']) {
+    const text = await readFile(new URL(name, root), 'utf8')
+    blocks.push(...[...text.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, yaml = '']) => yaml))
+  }
+  const whole = blocks.filter((yaml) => /^\w+:/.test(yaml))
+  expect(whole.length).toBeGreaterThan(2)
+  const file = join(directory, 'shown.yaml')
+  for (const yaml of whole) {
+    await writeFile(file, yaml)
+    expect(() => loadConfig({ DBLAB_CONFIG: file }, directory), yaml).not.toThrow()
+  }
+  // A key that YAML takes for nothing.
+  await writeFile(file, 'retrieval: { masking: { rules: [{ table: a.b, column: c, null: true }] } }')
+  const { rules } = loadConfig({ DBLAB_CONFIG: file }, directory).config.retrieval.masking ?? { rules: [] }
+  expect(rules).toEqual([{ table: 'a.b', column: 'c', null: true }])
 })

@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { isSystemError } from '@dblab/provision'
-import { LineCounter, parseDocument } from 'yaml'
+import { isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
 import { isToken, TOKEN_RULE } from '../token.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -108,6 +108,12 @@ function readFile(named: string | undefined, cwd: string): RawFile {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const [problem] = document.errors
   if (problem) throw new ConfigError(`${file}:${lines.linePos(problem.pos[0]).line}: is no YAML: ${problem.message}`)
+  // A rule's `null: true`: YAML takes that key for no text.
+  visit(document, {
+    Pair: (_, { key }) => {
+      if (isScalar(key) && key.value === null && key.source) key.value = key.source
+    },
+  })
   const raw: unknown = document.toJS() ?? {}
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     throw new ConfigError(`${file}:1: must be a map of keys, such as "port: 2345"`)

@@ -20,7 +20,7 @@ export class RetrievalController extends Controller {
 
   /**
    * How data comes into the lab: its sources and schedule, the run under way with its step, how far it is and its log, and how the last runs
-   * ended.
+   * ended. Where the data comes from, the log and the reasons of failures are for admins.
    *
    * @summary How data comes in
    */
@@ -39,7 +39,7 @@ export class RetrievalController extends Controller {
   @SuccessResponse('202', 'Begun')
   async refresh(): Promise<RetrievalRun> {
     this.setStatus(202)
-    return this.#services.retrieval.refresh('REQUEST')
+    return this.#services.retrieval.refresh()
   }
 
   /**

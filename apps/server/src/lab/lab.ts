@@ -48,12 +48,21 @@ export interface LabOptions {
   /** Instead of the one in the data directory. */
   token: string | undefined
   environment: Environment
+  /** The sources are those of one command, not the configured ones: what follows those is not looked after, and stays. */
+  otherSources?: boolean
   version: string
   log: Logger
 }
 
 /** Opens a lab and brings its catalogue, its storage and its processes together. Disposing it leaves the clones running. */
-export async function openLab({ config, token, environment, version, log }: LabOptions): Promise<Lab> {
+export async function openLab({
+  config,
+  token,
+  environment,
+  otherSources = false,
+  version,
+  log,
+}: LabOptions): Promise<Lab> {
   const { dataDir } = config
   await using stack = new AsyncDisposableStack()
   const foundations = stack.use(await openFoundations(config, 'serve'))
@@ -100,7 +109,7 @@ export async function openLab({ config, token, environment, version, log }: LabO
   stack.use(retrieval)
   if (lost === undefined) {
     retrieval.closeAbandonedRuns()
-    stack.use(await keepFollowing(follower, { catalogue, core, log }))
+    if (!otherSources) stack.use(await keepFollowing(follower, { catalogue, core, log }))
     stack.use(startSchedule(retrieval, config, log))
     stack.use(repeat('applying retention', LOOK_EVERY_MS, () => retrieval.applyRetention(), log))
   }

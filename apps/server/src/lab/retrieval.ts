@@ -12,6 +12,7 @@ import type { GenerationOptions } from '../retrieval/make-base.ts'
 import { prepareMasking } from '../retrieval/masking/prepare.ts'
 import { Follower, retireStandby } from '../retrieval/physical/follower.ts'
 import { RetrievalService } from '../retrieval/retrieval-service.ts'
+import { outlineOf } from '../retrieval/runs/outline.ts'
 import { repeat } from './background.ts'
 import type { makeCore } from './core.ts'
 import type { Foundations } from './foundations.ts'
@@ -45,9 +46,6 @@ export async function generationOptions({
   return { catalogue, provisioner, ports, log, requireBytes, masking, embedded }
 }
 
-/** Of a run's log, in each event. */
-const TOLD_WORDS = 5
-
 /** What brings data in, by the configured sources. Nothing has begun yet. */
 export function makeRetrieval(options: RetrievalOptions): {
   retrieval: RetrievalService
@@ -78,10 +76,9 @@ export function makeRetrieval(options: RetrievalOptions): {
     retention: sources.length > 0 ? { count: keep.count, days: keep.days, masked: masking !== undefined } : undefined,
     requireMasked: masking !== undefined,
     maxAgeMs: maxAgeHours === undefined ? undefined : maxAgeHours * 3_600_000,
-    onChange: ({ log: words, ...run }) => {
-      const retrieval = { ...run, log: words.slice(-TOLD_WORDS) }
-      core.hub.publish({ type: 'retrieval', action: 'changed', subject: run.id, retrieval })
-    },
+    // Members hear of it too; what only admins may know is in GET /retrieval.
+    onChange: (run) =>
+      core.hub.publish({ type: 'retrieval', action: 'changed', subject: run.id, retrieval: outlineOf(run) }),
     requireWritable: () => {
       if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
     },

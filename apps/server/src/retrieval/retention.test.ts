@@ -32,6 +32,19 @@ test('the newest generations stay, by number and by age, and the newest of all i
   expect(applyRetention(generations(...ages), { count: 1, days: 1, masked: false }, now)).toEqual(['s1', 's0'])
 })
 
+test('the generation that was made last stays, though its data is older', () => {
+  const catalogue = generations({ days: 1 }, { days: 2 })
+  const older = new Date(now + DAY_MS).toISOString()
+  catalogue.snapshots.delete('s1')
+  catalogue.snapshots.add({
+    ...{ id: 's1', volumeId: 'v1', published: true, timestamp: '2026-06-08T00:00:00.000Z', createdAt: older },
+    ...{ database: 'shop', databases: ['shop'], postgresVersion: 18, size: 1, cloneId: '', sample: false, message: '' },
+    ...{ tokenId: null, superuser: '', protected: false, maskVersion: '' },
+  })
+  catalogue.snapshots.setLive('s1', { database: 'shop', databases: ['shop'], size: 1 })
+  expect(applyRetention(catalogue, { ...all, count: 1 }, now)).toEqual([])
+})
+
 test('what is protected stays, and what was taken of a clone is not counted', () => {
   const catalogue = generations({ days: 3, kept: true }, { days: 2 }, { days: 1, cloneId: 'ann' }, { days: 0 })
   expect(applyRetention(catalogue, { ...all, count: 1 }, now)).toEqual(['s1'])

@@ -16,19 +16,24 @@ const DAY_MS = 86_400_000
 
 /**
  * Retires the snapshots of generations that are too many or too old, and says which. What a clone stands on, or somebody protected, stays, and so
- * does the newest generation; once its last clone is gone, an old one's turn comes. Snapshots taken of clones are those who took them's.
+ * do the newest generation and the one that was made last; once its last clone is gone, an old one's turn comes. Snapshots taken of clones are those who took them's.
  */
 export function applyRetention(catalogue: Catalogue, { count, days, masked }: Retention, now = Date.now()): string[] {
   const newestFirst = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
   const isLast = (snapshot: SnapshotRecord) => Number(masked && isUnmasked(snapshot))
   const own = newestFirst.toSorted((a, b) => isLast(a) - isLast(b))
   const generations = [...new Set(own.map(({ volumeId }) => volumeId))]
+  // It may bring older data than there is, and is what somebody has just waited for.
+  const lastMade = own
+    .filter((snapshot) => isLast(snapshot) === 0)
+    .toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0]?.volumeId
   const kept = new Set(generations.slice(0, count))
   const clones = catalogue.clones.list()
   const isOld = (timestamp: string) => days !== undefined && now - Date.parse(timestamp) > days * DAY_MS
   const retired = own.filter(
     (snapshot) =>
       snapshot.volumeId !== generations[0] &&
+      snapshot.volumeId !== lastMade &&
       (!kept.has(snapshot.volumeId) || isOld(snapshot.timestamp)) &&
       !snapshot.protected &&
       usersOf(snapshot.id, clones).length === 0,

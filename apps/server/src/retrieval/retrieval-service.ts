@@ -96,7 +96,10 @@ export class RetrievalService implements AsyncDisposable {
     const standby = this.#options.follower?.view()
     const [newest] = catalogue.snapshots.listPublished().filter(({ cloneId }) => cloneId === '')
     return {
-      status: this.#status(current, runs[0]),
+      status: this.#status(
+        current,
+        runs.find(({ outcome }) => outcome !== 'CANCELLED'),
+      ),
       sources: sources.map(({ kind, description }) => ({ kind, description })),
       schedule: this.#schedule?.expression ?? '',
       timeZone: this.#schedule?.timeZone ?? '',
@@ -221,9 +224,13 @@ export class RetrievalService implements AsyncDisposable {
   }
 
   async #run(recorder: RunRecorder): Promise<void> {
-    const { log } = this.#options
+    const { log, catalogue } = this.#options
     try {
       const snapshot = await this.#attempts(recorder)
+      const [newest] = catalogue.snapshots.listPublished()
+      if (newest !== undefined && newest.id !== snapshot) {
+        recorder.warn(`its data is older than that of ${newest.id}, which clones still get that name no snapshot`)
+      }
       recorder.info(`the new generation is ready: snapshot ${snapshot}`)
       this.#end(recorder, 'DONE', { snapshot })
     } catch (error) {

@@ -7,6 +7,7 @@ import {
   type ClientTools,
   CommandError,
   isSystemError,
+  LAB_DATABASE,
   ProvisionError,
   run,
 } from '@dblab/provision'
@@ -278,4 +279,4 @@ export function databaseNameFrom(path: string): string {
   return reservedDatabases.has(fit) ? `${fit}_dump` : fit
 }
 
-const reservedDatabases = new Set(['postgres', 'template0', 'template1'])
+const reservedDatabases = new Set(['postgres', 'template0', 'template1', LAB_DATABASE])

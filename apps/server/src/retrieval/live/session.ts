@@ -211,6 +211,10 @@ function explainRefusal(
       `Run there: GRANT CONNECT ON DATABASE "${database}" TO "${user}"`,
     )
   }
+  // https://www.postgresql.org/docs/12/release-12.html: tcp_user_timeout
+  if (error.code === '42704' && /tcp_user_timeout/.test(error.message)) {
+    return invalid(`${where} is older than PostgreSQL 12`, error, 'Make a dump by hand, and bring that in: kind: file.')
+  }
   if (/unsupported startup parameter/.test(error.message)) {
     return invalid(`${where} is a pooler, which can't hold a snapshot`, error, 'Name the address of PostgreSQL itself.')
   }

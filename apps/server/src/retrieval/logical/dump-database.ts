@@ -78,6 +78,8 @@ function dumpArguments(
     '--verbose',
     // A subscription would receive from production.
     '--no-subscriptions',
+    // Else a database that lies in one would not be made as it is there.
+    '--no-tablespaces',
     ...selectionArguments(selection),
   ]
 }

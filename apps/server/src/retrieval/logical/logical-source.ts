@@ -1,4 +1,4 @@
-import { type Account, IMPORT_ROLE, ProvisionError } from '@dblab/provision'
+import { type Account, IMPORT_ROLE, LAB_DATABASE, ProvisionError } from '@dblab/provision'
 import { describeAddress } from '../live/address.ts'
 import type { SourceLogin } from '../live/session.ts'
 import type { CheckedSource, Reporter, Source } from '../source.ts'
@@ -49,7 +49,9 @@ export class LogicalSource implements Source {
     const { login, selection, anyLocale } = this.#options
     const labMajor = await this.#options.labMajor()
     const facts: DatabaseFacts[] = []
-    for (const name of await this.#databases()) {
+    const names = await this.#databases()
+    refuseNames(names)
+    for (const name of names) {
       facts.push(await examine(login, name, selection, { labMajor, anyLocale }))
       reporter.signal.throwIfAborted()
     }
@@ -77,4 +79,18 @@ export class LogicalSource implements Source {
     if (databases === 'all') return listDatabases(login)
     return databases.length > 0 ? databases : [login.address.database]
   }
+}
+
+/** Each comes under its own name. */
+function refuseNames(names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) {
+    throw new ProvisionError('INVALID', `the database ${JSON.stringify(twice)} is named twice`, {
+      hint: 'Take one out of databases.',
+    })
+  }
+  if (!names.includes(LAB_DATABASE)) return
+  throw new ProvisionError('INVALID', `${LAB_DATABASE} is the lab's own database, and can't be one of the data's`, {
+    hint: 'Leave it out of databases, or rename it on the source.',
+  })
 }

@@ -16,8 +16,8 @@ export interface DatabaseFacts {
   roles: string[]
 }
 
-/** pg_dump of today reads no older one: https://www.postgresql.org/docs/current/app-pgdump.html#PG-DUMP-NOTES */
-const OLDEST_MAJOR = 10
+/** Older ones have no tcp_user_timeout, and would hold a snapshot for a lab that is cut off. */
+const OLDEST_MAJOR = 12
 
 /** As pg_dump finds names: in all schemas but the system's own. */
 const USER_SCHEMAS = `n.nspname !~ '^pg_(toast|temp|catalog)' AND n.nspname <> 'information_schema'`

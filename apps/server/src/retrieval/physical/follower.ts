@@ -69,17 +69,16 @@ export class Follower {
   /** One look at the standby, if there is one: it is started where it does not run. For the background. */
   async tend(signal: AbortSignal): Promise<void> {
     await this.#turn(async () => {
-      const spec = await this.#spec()
-      if (!spec) return
       try {
+        const spec = await this.#spec()
+        if (!spec) return
         const { restartedAfter, ...health } = await this.#options.provisioner.standbys.tend(spec, { signal })
         if (restartedAfter !== undefined)
           this.#options.log.warn('the standby was started again', { after: restartedAfter })
         this.#note(health)
       } catch (error) {
         if (signal.aborted) return
-        if (!isProvisionError(error)) throw error
-        this.#fail(explainFailure(error))
+        this.#fail(explainFailure(error), error)
       }
     })
   }
@@ -88,7 +87,8 @@ export class Follower {
     const { volumes } = this.#options.catalogue
     if (!volumes.standby()) return undefined
     const health = this.#health
-    const isFollowing = this.#failure === undefined && health?.isReceiving === true
+    const isFresh = health !== undefined && Date.now() - health.at.getTime() < PATIENCE_MS
+    const isFollowing = isFresh && this.#failure === undefined && health.isReceiving
     return {
       status: isFollowing
         ? { code: 'FOLLOWING', message: 'The standby follows its source' }
@@ -107,8 +107,8 @@ export class Follower {
     return [
       {
         code: 'STANDBY_NOT_FOLLOWING',
-        message: `The standby does not follow its source: ${view.status.message}`,
-        hint: 'It goes on by itself once it can. Where the source has thrown away what it needs, the next refresh copies the source anew',
+        message: 'The standby does not follow its source',
+        hint: 'GET /retrieval says why. It goes on by itself once it can. Where the source has thrown away what it needs, the next refresh copies the source anew',
       },
     ]
   }
@@ -134,15 +134,25 @@ export class Follower {
   }
 
   async #ready(first: FirstCopy, reporter: Reporter): Promise<StandbySpec> {
-    const { provisioner } = this.#options
     const spec = await this.#spec()
     if (spec) {
-      const { isLost } = await provisioner.standbys.tend(spec, { signal: reporter.signal })
-      if (!isLost) return spec
-      reporter.warn('the source has thrown away what the standby still needs: it is copied anew')
+      const why = await this.#whyLost(spec, reporter)
+      if (why === undefined) return spec
+      reporter.warn(`the source is copied anew: ${why}`)
       await retireStandby(spec.volumeId, this.#options)
     }
     return this.#create(first, reporter)
+  }
+
+  /** Why the standby can't go on, whatever is tried. */
+  async #whyLost(spec: StandbySpec, { signal }: Reporter): Promise<string | undefined> {
+    try {
+      const { isLost, problem } = await this.#options.provisioner.standbys.tend(spec, { signal })
+      return isLost ? (problem ?? 'it has no more of what the standby still needs') : undefined
+    } catch (error) {
+      if (!isProvisionError(error, 'INVALID', 'FAILED')) throw error
+      return error.message
+    }
   }
 
   async #create({ superuser, settingsOfSource, copy }: FirstCopy, reporter: Reporter): Promise<StandbySpec> {
@@ -235,8 +245,8 @@ export class Follower {
     }
   }
 
-  #fail(reason: string): void {
-    if (this.#failure !== reason) this.#options.log.error('the standby can not follow its source', { reason })
+  #fail(reason: string, error: unknown): void {
+    if (this.#failure !== reason) this.#options.log.error('the standby can not follow its source', { reason, error })
     this.#failure = reason
     this.#brokenSince ??= Date.now()
   }

@@ -37,7 +37,7 @@ export class PhysicalSource implements Source {
 
   async check(reporter: Reporter): Promise<CheckedSource> {
     const { login, anyLocale, requireMajor, follower, slot } = this.#options
-    const facts = await examineCluster(login, { anyLocale, slot })
+    const facts = await examineCluster(login, { anyLocale, slot, copies: follower?.view() === undefined })
     await requireMajor(facts.serverMajor)
     const tool = await needBaseBackup(facts.serverMajor)
     const what = facts.isStandby ? 'a standby' : 'a primary'

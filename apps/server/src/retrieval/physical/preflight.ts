@@ -1,4 +1,14 @@
-import { type ClientTool, findAllClientTools, ProvisionError, run } from '@dblab/provision'
+import {
+  type ClientTool,
+  EXTENSION_ROLE,
+  findAllClientTools,
+  IMPORT_ROLE,
+  LAB_DATABASE,
+  LAB_ROLE,
+  OWNER_ROLE,
+  ProvisionError,
+  run,
+} from '@dblab/provision'
 import type { Client } from 'pg'
 import { connectSource, explainQuery, type SourceLogin, withSource } from '../live/session.ts'
 
@@ -21,15 +31,18 @@ export interface ClusterFacts {
  *
  * @param options.anyLocale that its text is sorted by another version of a locale is no reason to refuse
  * @param options.slot one that is to be used
+ * @param options.copies false where a standby has all of it already
  * @throws ProvisionError INVALID with what to run; InterruptedError
  */
 export async function examineCluster(
   login: SourceLogin,
-  { anyLocale, slot }: { anyLocale: boolean; slot: string | undefined },
+  { anyLocale, slot, copies }: { anyLocale: boolean; slot: string | undefined; copies: boolean },
 ): Promise<ClusterFacts> {
   const facts = await withSource(login, login.address.database, async (client) => {
     const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
     await requireReplication(client, login)
+    if (copies) await requireRoom(client)
+    await requireNoLabNames(client)
     if (slot !== undefined) await requireSlot(client, slot)
     if (!anyLocale) await requireSameLibc(client, serverMajor)
     const { rows } = await client.query<ClusterFacts>(`
@@ -78,6 +91,10 @@ async function requireReplication(client: Client, { address: { user } }: SourceL
       'Set wal_level to replica there, and restart it.',
     )
   }
+}
+
+/** A copy takes two connections, and a slot for its own time. */
+async function requireRoom(client: Client): Promise<void> {
   const slots = Number(await value(client, 'SHOW max_replication_slots'))
   const taken = Number(await value(client, 'SELECT count(*) FROM pg_replication_slots'))
   if (slots <= taken) {
@@ -114,6 +131,21 @@ async function requireSlot(client: Client, slot: string): Promise<void> {
       `Run there: ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf(). Or follow without a slot.`,
     )
   }
+}
+
+/** All of a cluster comes as it is, roles and databases by their names. */
+async function requireNoLabNames(client: Client): Promise<void> {
+  const { rows } = await client.query<{ what: string }>(
+    `SELECT 'the role ' || rolname AS what FROM pg_roles WHERE rolname = ANY ($1)
+     UNION ALL SELECT 'the database ' || datname FROM pg_database WHERE datname = $2`,
+    [[LAB_ROLE, OWNER_ROLE, IMPORT_ROLE, EXTENSION_ROLE], LAB_DATABASE],
+  )
+  if (rows.length === 0) return
+  const names = rows.map(({ what }) => what).join(', ')
+  throw invalid(
+    `the source has what the lab itself is called: ${names}`,
+    'Rename it there (ALTER … RENAME TO …), or bring the data in as logical.',
+  )
 }
 
 /** Its pg_hba.conf has lines of their own for such connections. */
