@@ -7,6 +7,7 @@ import { TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
 import { binDirOf } from '../support/majors.ts'
 import { Authority } from '../tls/authority.ts'
+import { FarNetwork, lackingNetworks } from './far-network.ts'
 import { DUMP_PASSWORD, LiveSource } from './live-source.ts'
 import { FILL } from './load.ts'
 import { ended, labOf, lacking, logical, needSource } from './world.ts'
@@ -123,6 +124,20 @@ describe.skipIf(lacking !== '')(`a source that can't be read is refused at the s
 
   test('for a host that there is not', async () => {
     expect(await refusal('postgresql://dump@nowhere.invalid/shop')).toMatch(/no host of the name|can't be reached/)
+  })
+
+  test.skipIf(lackingNetworks !== '')(`for a host to which there is no way${lackingNetworks}`, async () => {
+    await using network = await FarNetwork.make()
+    await network.cut()
+    expect(await refusal(`postgresql://dump@${network.host}/shop`)).toMatch(
+      /does not answer.*firewall|can't be reached.*is there a way to it/s,
+    )
+  })
+
+  test('for a source that takes no more connections', async () => {
+    await live.query('postgres', 'ALTER ROLE dump CONNECTION LIMIT 0')
+    expect(await refusal(live.url('shop'))).toMatch(/refused the connection: too many connections for role/)
+    await live.query('postgres', 'ALTER ROLE dump CONNECTION LIMIT -1')
   })
 
   test('for a pooler, which refuses what the lab says of itself', async () => {

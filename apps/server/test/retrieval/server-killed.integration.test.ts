@@ -1,4 +1,4 @@
-import type { FailPoint } from '@dblab/provision'
+import { COMMON_POINTS, type FailPoint, RARE_POINTS, RETRIEVAL_POINTS } from '@dblab/provision'
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { isLong } from '../limits/pools.ts'
@@ -100,6 +100,12 @@ const SLOW = [
   'INSERT INTO slowly VALUES (1)',
   'ALTER TABLE slowly ADD CHECK (slow(i))',
 ]
+
+test('every step of a run is one at which the server is killed', () => {
+  const killed = new Set<string>(Object.values(POINTS).flatMap(({ short, long }) => [...short, ...long]))
+  const steps = [...COMMON_POINTS, ...RARE_POINTS].filter((point) => /^(import|adopt)\./.test(point))
+  expect([...steps, ...RETRIEVAL_POINTS].filter((point) => !killed.has(point))).toEqual([])
+})
 
 describe.skipIf(lacking !== '')(`a server that is killed while it brings data in${lacking}`, () => {
   test.each([

@@ -153,12 +153,6 @@ function explainConnection(error: unknown, address: SourceAddress, database: str
       'Correct retrieval.sources, or the name service.',
     )
   }
-  if (isSystemError(error, 'ECONNREFUSED', 'ENOENT')) {
-    return new InterruptedError(`nothing listens at ${where}`, {
-      cause: error,
-      hint: 'Is the source running, does it listen on that address (listen_addresses), and is the port right?',
-    })
-  }
   if (error instanceof Error && /certificate|self.signed|altnames/i.test(error.message)) {
     return invalid(
       `the certificate of ${where} is not believed: ${error.message}`,
@@ -166,13 +160,29 @@ function explainConnection(error: unknown, address: SourceAddress, database: str
       'Name its authority with sslrootcert, or use sslmode=require.',
     )
   }
+  return explainSilence(error, where)
+}
+
+/** Nobody answers there, or nobody can be asked. */
+function explainSilence(error: unknown, where: string): unknown {
+  if (isSystemError(error, 'ECONNREFUSED', 'ENOENT')) {
+    return new InterruptedError(`nothing listens at ${where}`, {
+      cause: error,
+      hint: 'Is the source running, does it listen on that address (listen_addresses), and is the port right?',
+    })
+  }
   if (error instanceof Error && /timeout|terminated/i.test(error.message)) {
     return new InterruptedError(`${where} does not answer`, {
       cause: error,
       hint: 'Is there a firewall between the lab and it?',
     })
   }
-  if (isSystemError(error)) return new InterruptedError(`${where} can't be reached (${error.code})`, { cause: error })
+  if (isSystemError(error)) {
+    return new InterruptedError(`${where} can't be reached (${error.code})`, {
+      cause: error,
+      hint: 'Is its address right, does it run, and is there a way to it from here?',
+    })
+  }
   return error
 }
 
@@ -218,7 +228,10 @@ function explainRefusal(
   if (/unsupported startup parameter/.test(error.message)) {
     return invalid(`${where} is a pooler, which can't hold a snapshot`, error, 'Name the address of PostgreSQL itself.')
   }
-  return new InterruptedError(`${where} refused the connection: ${error.message}`, { cause: error })
+  return new InterruptedError(`${where} refused the connection: ${error.message}`, {
+    cause: error,
+    hint: 'Its log says more, and max_connections how many it takes.',
+  })
 }
 
 function wrongPassword(where: string, cause: Error): ProvisionError {

@@ -14,19 +14,23 @@ export function toolEnvironment(passFile: string | undefined): Record<string, st
   }
 }
 
-/**
- * What libpq says of a connection that broke or was ended: src/interfaces/libpq/fe-misc.c, src/backend/tcop/postgres.c; and what a tool says of a part
- * of itself that was killed: src/bin/pg_basebackup/pg_basebackup.c, src/bin/pg_dump/parallel.c
- */
+/** What libpq says of a connection that broke or was ended: src/interfaces/libpq/fe-misc.c, src/backend/tcop/postgres.c */
 const LOST =
-  /background process terminated unexpectedly|child process was terminated by signal|worker process died unexpectedly|server closed the connection|connection to server .* failed|terminating connection|could not (receive|send|read) (data|COPY)|could not read COPY data|SSL SYSCALL|Connection (timed out|reset|refused)|no connection to the server|canceling statement due to conflict|shutting down|starting up|unexpected termination of replication stream/i
+  /server closed the connection|connection to server .* failed|terminating connection|could not (receive|send|read) (data|COPY)|could not read COPY data|SSL SYSCALL|Connection (timed out|reset|refused)|no connection to the server|canceling statement due to conflict|shutting down|starting up|unexpected termination of replication stream/i
 
 /** What the system says of a disk without room, or of a used up quota. */
 export const NO_ROOM = /No space left on device|Disk quota exceeded/i
 
-/** A tool tells of a source that went away. */
+/**
+ * What a tool says of a part of itself that has ended, without a word where that was killed: src/bin/pg_dump/parallel.c,
+ * src/bin/pg_basebackup/pg_basebackup.c
+ */
+const PART_LOST =
+  /^(a worker process died unexpectedly|background process terminated unexpectedly|child process was terminated by signal .*)$/
+
+/** A tool tells of a server that went away, or of a part of itself that did, and of nothing that was wrong before. */
 export function isLost(messages: ToolMessages): boolean {
-  return messages.say(LOST)
+  return messages.say(LOST) || PART_LOST.test(messages.summary())
 }
 
 /** Undefined where no lack of room has ended it. Whose room it is: the server's own words, which come from the source, stand behind "ERROR:". */
