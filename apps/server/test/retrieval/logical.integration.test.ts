@@ -99,6 +99,30 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
     expect(found.rows).toEqual([{ owner: 'new' }])
   })
 
+  test('comes with what only superusers may own, and with views of theirs over the tables of others', async () => {
+    await using live = await source()
+    await live.query(
+      'shop',
+      'CREATE ROLE app',
+      'CREATE SCHEMA app AUTHORIZATION app',
+      'SET ROLE app; CREATE TABLE app.t AS SELECT 1 AS i; RESET ROLE',
+      'REVOKE ALL ON app.t FROM PUBLIC',
+      'CREATE MATERIALIZED VIEW mv AS SELECT * FROM app.t',
+      `CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'`,
+      'CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION e()',
+    )
+    await using lab = await labOf({ sources: [logical(live.url('shop'), { databases: ['shop', 'stock'] })] })
+    await lab.start()
+    const run = await done(lab)
+    expect(run.log.map(({ message }) => message)).toContain('"shop": event triggers switched off: watch')
+    const { rows } = await inClone(lab, 'shop', (db) =>
+      db.query(
+        `SELECT (SELECT i FROM mv), (SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolsuper) AS superusers`,
+      ),
+    )
+    expect(rows).toEqual([{ i: 1, superusers: 'dblab' }])
+  })
+
   test('brings what is chosen: some schemas, all but some tables, some tables without rows', async () => {
     await using live = await source()
     await live.query(

@@ -105,6 +105,25 @@ export async function createRoles(instance: Instance, plan: DumpPlan, signal?: A
 }
 
 /**
+ * Lets roles be superusers, as they are where the dump comes from: what it gives to them, or has them do, only a superuser may have or do.
+ *
+ * @returns what takes it from them again
+ */
+export async function lendSuperuser(instance: Instance, names: Iterable<string>): Promise<() => Promise<void>> {
+  const { rows } = await withLabConnection(instance, LAB_DATABASE, (client) =>
+    client.query<{ name: string }>('SELECT rolname AS name FROM pg_roles WHERE rolname = ANY ($1) AND NOT rolsuper', [
+      [...names],
+    ]),
+  )
+  const change = (power: 'SUPERUSER' | 'NOSUPERUSER') =>
+    withLabConnection(instance, LAB_DATABASE, async (client) => {
+      for (const { name } of rows) await client.query(`ALTER ROLE ${client.escapeIdentifier(name)} ${power}`)
+    })
+  await change('SUPERUSER')
+  return () => change('NOSUPERUSER')
+}
+
+/**
  * Makes the database as the dump describes it. Where this machine lacks its locale, with the cluster's own: the result is then a note for the user,
  * since text sorts in another order.
  */

@@ -9,7 +9,7 @@ import { assertUnchanged, type DumpPlan } from './dump.ts'
 import { dumpBytes } from './dump-bytes.ts'
 import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
 import { type ImportLogin, openImportLogin } from './import-login.ts'
-import { checkTarget, createDatabase, createRoles } from './import-target.ts'
+import { checkTarget, createDatabase, createRoles, lendSuperuser } from './import-target.ts'
 import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
 
 export interface ImportOptions {
@@ -56,7 +56,10 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   await assertUnchanged(plan)
   const target = await checkTarget(instance, plan, options)
   const made = await createRoles(instance, plan, signal)
+  // After a failure the whole cluster goes.
+  const takeBack = await lendSuperuser(instance, plan.facts.superusers)
   const locale = await restoreWithLogin(plan, instance, options, () => createDatabase(instance, plan, target, signal))
+  await takeBack()
   onProgress?.({ step: 'finish' })
   if (plan.kind !== 'plain') await applySettings(instance, plan.database, plan.facts.databaseSettings)
   const removed = await quarantine(instance, plan.database)

@@ -5,6 +5,8 @@ import { type Token, tokens } from './sql-tokens.ts'
 export interface SqlFacts {
   /** Roles that objects are given to. */
   owners: Set<string>
+  /** Those of them that have to be superusers, for what only a superuser may own. */
+  superusers: Set<string>
   /** Roles named in any other way: grants, policies, settings. */
   otherRoles: Set<string>
   /** Roles that the script makes itself. */
@@ -81,6 +83,7 @@ function factCount(facts: SqlFacts): number {
 function emptyFacts(): SqlFacts {
   return {
     owners: new Set(),
+    superusers: new Set(),
     otherRoles: new Set(),
     createdRoles: new Set(),
     extensions: new Set(),
@@ -171,6 +174,9 @@ function noteAlter(facts: SqlFacts, list: readonly Token[], text: string): void 
   const kind = list[1]?.word
   const owner = list.findIndex((token, index) => token.word === 'OWNER' && list[index + 1]?.word === 'TO')
   if (owner !== -1) addRoles(facts.owners, list, owner + 2)
+  // https://www.postgresql.org/docs/current/sql-altereventtrigger.html, and sql-alterforeigndatawrapper.html
+  const isSuperusers = kind === 'EVENT' || (kind === 'FOREIGN' && list[2]?.word === 'DATA')
+  if (owner !== -1 && isSuperusers) addRoles(facts.superusers, list, owner + 2)
   if (list.some((token, index) => token.word === 'DROP' && list[index + 1]?.word === 'CONSTRAINT')) facts.drops = true
   if (kind === 'DATABASE' && list.some(isWord('SET'))) facts.databaseSettings.push(text)
   if (kind === 'DEFAULT' && list[2]?.word === 'PRIVILEGES') noteDefaultPrivileges(facts, list)

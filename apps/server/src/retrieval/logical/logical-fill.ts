@@ -105,7 +105,11 @@ export class LogicalFill {
     await dumpDatabase(snapshot, directory, dump, reporter.signal)
   }
 
-  async #restore({ name, roles }: DatabaseFacts, directory: string, { progress, tell }: Part): Promise<void> {
+  async #restore(
+    { name, roles, superusers }: DatabaseFacts,
+    directory: string,
+    { progress, tell }: Part,
+  ): Promise<void> {
     const { account, loginDirectories } = this.#options
     const { tools, staging, reporter } = this.#work
     const { instance, embedded } = staging
@@ -117,7 +121,11 @@ export class LogicalFill {
       progress.copied(Number(rows[0]?.bytes ?? 0))
       tell()
     })
-    const facts = { ...plan.facts, otherRoles: new Set([...plan.facts.otherRoles, ...roles]) }
+    const facts = {
+      ...plan.facts,
+      otherRoles: new Set([...plan.facts.otherRoles, ...roles]),
+      superusers: new Set([...plan.facts.superusers, ...superusers]),
+    }
     const { notes } = await importDump({ ...plan, facts }, instance, {
       ...{ account, embedded, signal, loginDirectory: loginDirectories.import },
       onToolLine: (line) => progress.line(line) && tell(),

@@ -14,6 +14,7 @@ export interface DatabaseFacts {
   extensions: string[]
   /** That something in it belongs to, or is granted to. */
   roles: string[]
+  superusers: string[]
 }
 
 /** Older ones have no tcp_user_timeout, and would hold a snapshot for a lab that is cut off. */
@@ -49,6 +50,7 @@ export async function examine(
       sizeBytes: Number(await value(client, 'SELECT pg_database_size(current_database())')),
       tables: await tableSizes(client),
       roles: await texts(client, ROLES),
+      superusers: await texts(client, 'SELECT rolname FROM pg_roles WHERE rolsuper'),
       extensions: await texts(client, `SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`),
     }
   })
