@@ -6,6 +6,7 @@ import type { Pattern } from './pattern.ts'
 import { contentFunctions, LOOKS } from './sensitive-content.ts'
 import { meaningOf } from './sensitive-names.ts'
 import { maskingSession } from './session.ts'
+import { opaqueViews } from './views.ts'
 
 /** A column that looks personal, and that nobody has said anything about. Never a value of it. */
 export interface Finding {
@@ -15,6 +16,8 @@ export interface Finding {
   why: string
   /** Of the values looked at, how many look so, from 0 to 1; undefined where the name says it. */
   share: number | undefined
+  /** A materialized one, about which there can be no rule. */
+  ofView: boolean
 }
 
 export interface CoverageSpec {
@@ -34,28 +37,32 @@ const MOST_CHARACTERS = 4000
 
 /**
  * Looks at the names of all columns that are not covered, and at a sample of their values, as it is after masking. Foreign tables are left
- * alone: their rows are elsewhere.
+ * alone: their rows are elsewhere; a materialized view is looked at where what it holds may be in no table that is.
  */
 export async function findUncovered(instance: Instance, spec: CoverageSpec): Promise<Finding[]> {
-  const { catalog, covered, allow, signal } = spec
-  const open = catalog.columns.filter(
-    ({ table, name }) =>
-      table.oid === table.root &&
-      (table.kind === 'r' || table.kind === 'p') &&
-      !covered.has(keyOf(table.root, name)) &&
-      !allow.some((pattern) => pattern(table.schema, table.name, name)),
-  )
   return maskingSession(
     instance,
     spec.database,
     async (client) => {
+      const open = uncovered(spec, await opaqueViews(client))
       for (const statement of contentFunctions) await client.query(statement)
       const byContent = await inspectTables(client, spec, open)
       const findings = open.flatMap((column) => byContent.get(column) ?? byName(spec.database, column) ?? [])
       await client.query('discard temp')
       return findings
     },
-    { signal },
+    { signal: spec.signal },
+  )
+}
+
+/** Of tables, and of materialized views that may hold something else than the tables do. */
+function uncovered({ catalog, covered, allow }: CoverageSpec, views: ReadonlySet<number>): Column[] {
+  return catalog.columns.filter(
+    ({ table, name }) =>
+      table.oid === table.root &&
+      (table.kind === 'r' || table.kind === 'p' || views.has(table.oid)) &&
+      !covered.has(keyOf(table.root, name)) &&
+      !allow.some((pattern) => pattern(table.schema, table.name, name)),
   )
 }
 
@@ -65,8 +72,8 @@ function byName(database: string, column: Column): Finding | undefined {
 }
 
 function finding(database: string, column: Column, why: string, share?: number): Finding {
-  const { schema, name } = column.table
-  return { database, table: `${schema}.${name}`, column: column.name, why, share }
+  const { schema, name, kind } = column.table
+  return { database, table: `${schema}.${name}`, column: column.name, why, share, ofView: kind === 'm' }
 }
 
 async function inspectTables(
@@ -113,7 +120,7 @@ async function sample(client: Client, table: Table, column: Column): Promise<str
   const { rows } = await client.query<{ sql: string; pages: number }>(
     `select format('%I.%I', n.nspname, c.relname) as sql, pg_relation_size(c.oid)::float8 / current_setting('block_size')::int as pages
      from (select relid::oid from pg_partition_tree($1) union select $1::oid) parts(relid)
-     join pg_class c on c.oid = relid and c.relkind = 'r' join pg_namespace n on n.oid = c.relnamespace order by 1`,
+     join pg_class c on c.oid = relid and c.relkind in ('r', 'm') join pg_namespace n on n.oid = c.relnamespace order by 1`,
     [table.oid],
   )
   if (rows.length === 0) return 'select null as v'
@@ -149,6 +156,8 @@ function holdsText({ base }: Column): boolean {
   return !others.includes(base)
 }
 
+const OF_VIEWS = 'Drop it in a masking file, or mask what it reads.'
+
 /** How many columns one error names. */
 const MOST_FINDINGS = 20
 
@@ -162,8 +171,11 @@ export function judgeCoverage(mode: 'block' | 'warn' | 'off', findings: readonly
   if (mode !== 'block' || findings.length === 0) return texts.map((text) => `not masked: ${text}`)
   const told = texts.slice(0, MOST_FINDINGS).join('; ')
   const more = texts.length > MOST_FINDINGS ? `; and ${texts.length - MOST_FINDINGS} more` : ''
+  const views = new Set(findings.filter(({ ofView }) => ofView).map(({ table }) => table))
+  const forViews =
+    views.size > 0 ? ` ${[...views].slice(0, 3).join(', ')}: no rule can be about a materialized view. ${OF_VIEWS}` : ''
   throw new ProvisionError('INVALID', `columns that look personal are not masked: ${told}${more}`, {
-    hint: `Add a rule for each to retrieval.masking.rules, or, having looked at it, its name to retrieval.masking.coverage.allow, such as "${findings[0]?.table}.${findings[0]?.column}".`,
+    hint: `Add a rule for each to retrieval.masking.rules, or, having looked at it, its name to retrieval.masking.coverage.allow, such as "${findings[0]?.table}.${findings[0]?.column}".${forViews}`,
   })
 }
 

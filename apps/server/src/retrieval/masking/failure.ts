@@ -6,11 +6,11 @@ import { DatabaseError } from 'pg'
  * DETAIL names keys and whole rows, an error of the class "data exception" (22) or one that a function of the data raised says what it met.
  * The cause is left behind for the same reason. https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-export function maskingFailure(step: string, error: unknown): unknown {
+export function maskingFailure(step: string, error: unknown, hint?: string): unknown {
   const database = databaseError(error)
   if (!database) return error
   return new ProvisionError(codeOf(database), `${step} failed: ${reason(database)}`, {
-    hint: hintFor(database.code ?? ''),
+    hint: hint ?? hintFor(database.code ?? ''),
   })
 }
 

@@ -12,6 +12,7 @@ import { coveredKeys, type Plan, planRules } from './plan.ts'
 import type { Masking } from './prepare.ts'
 import { scrubDatabase } from './scrub.ts'
 import { maskingSession } from './session.ts'
+import { refreshViews } from './views.ts'
 import { leaveWalBehind } from './wal.ts'
 
 export interface MaskingProgress {
@@ -76,8 +77,13 @@ async function maskAll(options: MaskOptions, signal: AbortSignal): Promise<MaskR
   if (masking.largeObjects === 'remove') {
     for (const database of databases) await removeLargeObjects(instance, database, signal)
   }
+  // Before anybody looks: what they still have of rows that are gone, or were masked, is in no table.
+  const refreshed = new Set<string>()
+  for (const database of databases) {
+    if (await refreshViews(instance, database, signal)) refreshed.add(database)
+  }
   const objections = await checkCoverage(options, plans, signal)
-  const removed = await scrub(options, plans, signal)
+  const removed = await scrub(options, plans, refreshed, signal)
   const notes = [
     ...plans.flatMap(({ plan }) => plan.notes),
     ...objections,
@@ -198,7 +204,12 @@ async function checkCoverage(
   return [...notes, ...judgeCoverage(mode, findings)]
 }
 
-async function scrub(options: MaskOptions, plans: readonly DatabasePlan[], signal: AbortSignal): Promise<string[]> {
+async function scrub(
+  options: MaskOptions,
+  plans: readonly DatabasePlan[],
+  refreshed: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<string[]> {
   const { instance, masking, account, onProgress } = options
   for (const { database, plan } of plans) {
     const byFile = masking.files.some((file) => databaseOf(options, file) === database)
@@ -207,7 +218,7 @@ async function scrub(options: MaskOptions, plans: readonly DatabasePlan[], signa
     await scrubDatabase(instance, {
       database,
       tables,
-      system: byFile || masking.largeObjects === 'remove',
+      system: byFile || refreshed.has(database) || masking.largeObjects === 'remove',
       signal,
       onTable,
     })

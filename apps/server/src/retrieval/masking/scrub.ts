@@ -1,5 +1,5 @@
 import type { Instance } from '@dblab/provision'
-import { type Client, DatabaseError } from 'pg'
+import type { Client } from 'pg'
 import { OWN_SCHEMA } from './catalog-sql.ts'
 import { maskingFailure } from './failure.ts'
 import { maskingSession } from './session.ts'
@@ -30,16 +30,14 @@ interface Relation {
  */
 export async function scrubDatabase(instance: Instance, spec: ScrubSpec): Promise<void> {
   const { database, signal } = spec
-  const within = (work: (client: Client) => Promise<unknown>, dataSession = false): Promise<unknown> =>
-    maskingSession(instance, database, work, { signal, dataSession })
+  const within = (work: (client: Client) => Promise<unknown>): Promise<unknown> =>
+    maskingSession(instance, database, work, { signal })
   try {
     let old: string[] = []
     await within(async (client) => {
       old = await findOld(client, spec)
     })
     if (old.length === 0 && !spec.system) return
-    // Under the database's own search_path: the queries behind the views may need it. Each runs with its owner's rights.
-    await within(refreshViews, true)
     await within((client) => rewrite(client, old, spec))
     // The new files have no visibility map yet, and the database no statistics.
     await within((client) => client.query('vacuum (freeze, analyze)'))
@@ -59,42 +57,6 @@ async function findOld(client: Client, { tables }: ScrubSpec): Promise<string[]>
      where c.relkind in ('r', 'm') and c.relpersistence <> 't' and ${OWN_SCHEMA} order by 2`,
   )
   return rows.filter(({ oid, dropped }) => !tables || dropped || tables.has(oid)).map(({ sql }) => sql)
-}
-
-/** object_not_in_prerequisite_state: a materialized view that is read has no data yet. */
-const NOT_READY = '55000'
-
-/**
- * Anew from what is masked now. All are emptied first: what one reads of another, be it through a function that no catalogue tells of, is then
- * either new or an error, and after that error it is tried again once others have their data.
- */
-async function refreshViews(client: Client): Promise<void> {
-  const { rows } = await client.query<{ sql: string }>(
-    `select pg_catalog.format('%I.%I', n.nspname, c.relname) as sql
-     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-     where c.relkind = 'm' and c.relispopulated order by c.oid`,
-  )
-  let waiting = rows.map(({ sql }) => sql)
-  for (const view of waiting) await client.query(`refresh materialized view ${view} with no data`)
-  while (waiting.length > 0) {
-    const before = waiting
-    waiting = []
-    for (const view of before) {
-      const problem = await tryRefresh(client, view)
-      if (problem) waiting.push(view)
-      if (problem && waiting.length === before.length) throw problem
-    }
-  }
-}
-
-async function tryRefresh(client: Client, view: string): Promise<DatabaseError | undefined> {
-  try {
-    await client.query(`refresh materialized view ${view}`)
-    return undefined
-  } catch (error) {
-    if (error instanceof DatabaseError && error.code === NOT_READY) return error
-    throw error
-  }
 }
 
 /** What a DROP INDEX CONCURRENTLY that was cut off has left is part of no table any more, and keeps its file. */

@@ -1,4 +1,7 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { search } from './canaries.ts'
 import { majorsUnderTest, mask, maskableCluster, shopWith, type Written } from './world.ts'
 
 const majors = await majorsUnderTest()
@@ -106,5 +109,63 @@ describe.skipIf(majors.length === 0)('the coverage check', () => {
     expect(await objects()).toHaveLength(1)
     await mask(cluster, { ...block, largeObjects: 'remove' })
     expect(await objects()).toEqual([])
+  })
+
+  test('looks at materialized views that may hold what is in no table, and not at what was masked in one', async () => {
+    await using cluster = await maskableCluster(majors.at(-1))
+    await shopWith(cluster, [
+      'create table person (id int primary key, contact text)',
+      `insert into person values (1, 'known-value@corp.test')`,
+      'create view people as select * from person',
+      'create materialized view plain as select contact from people where contact <> lower($$X$$)',
+      'create materialized view again as select * from plain',
+      `create function told() returns text language plpgsql as $$ begin return 'known-value@corp.test'; end $$`,
+      'create view telling as select told() as v',
+      'create materialized view by_function as select v from telling',
+      `create materialized view by_xml as select query_to_xml($$select 'a@corp.test' as v$$, true, false, '') as v`,
+      'create materialized view by_statistics as select most_common_vals::text as email from pg_stats',
+      'create materialized view empty as select told() as email with no data',
+    ])
+    const rules = [{ table: 'public.person', column: 'contact', fake: 'email' }]
+    const error = await mask(cluster, { ...block, rules }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({
+      code: 'INVALID',
+      message: expect.stringMatching(/by_function\.v .*email addresses.*by_xml\.v .*by_statistics\.email .*its name/),
+      hint: expect.stringMatching(/public\.by_function, public\.by_xml, public\.by_statistics: .* in a masking file/),
+    })
+    expect((error as Error).message).not.toMatch(/plain|again|empty/)
+    const path = join(cluster.directory, 'mask.sql')
+    await writeFile(path, 'drop materialized view by_xml, by_statistics')
+    await mask(cluster, { files: [{ path }], coverage: { allow: ['*.by_function.v', '*.person.contact'] } })
+  })
+
+  test('has materialized views refreshed first, also where no rule is about the database', async () => {
+    await using cluster = await maskableCluster(majors.at(-1))
+    await shopWith(cluster, [
+      'create table person (email text)',
+      `insert into person values ('known-value@corp.test')`,
+      'create materialized view held as select * from person',
+      'analyze',
+      'truncate person',
+    ])
+    expect((await mask(cluster, { coverage: { mode: 'block', allow: ['public.person.email'] } })).notes).toEqual([])
+    expect(await cluster.query('shop', 'select * from public.held')).toEqual([])
+    await cluster.stop()
+    expect(await search(cluster.instance.dataDir, ['known-value'])).toEqual(new Map())
+  })
+
+  test('names a materialized view that can not be refreshed', async () => {
+    await using cluster = await maskableCluster(majors.at(-1))
+    await shopWith(cluster, [
+      'create table person (id int)',
+      'create materialized view held as select 1 / id as v from person',
+      'insert into person values (0)',
+    ])
+    await expect(mask(cluster, {})).rejects.toMatchObject({
+      code: 'FAILED',
+      message:
+        'refreshing the materialized view public.held failed: SQLSTATE 22012, whose text may quote the data and is left out',
+      hint: expect.stringContaining('masking file'),
+    })
   })
 })
