@@ -12,6 +12,7 @@ import { coveredKeys, type Plan, planRules } from './plan.ts'
 import type { Masking } from './prepare.ts'
 import { scrubDatabase } from './scrub.ts'
 import { maskingSession } from './session.ts'
+import { checkTemplateZero } from './template-zero.ts'
 import { refreshViews } from './views.ts'
 import { leaveWalBehind } from './wal.ts'
 
@@ -72,6 +73,7 @@ async function maskAll(options: MaskOptions, signal: AbortSignal): Promise<MaskR
   await runFiles(options, before, signal)
   // A file may have made a database, or prepared a transaction.
   const databases = await checkConditions(instance, signal)
+  await checkTemplateZero(instance, signal)
   const plans = await planAll(instance, databases, masking, signal)
   for (const plan of plans) await applyRules(options, plan, signal)
   if (masking.largeObjects === 'remove') {

@@ -167,4 +167,29 @@ describe.skipIf(!binaries)('masking refuses', () => {
       message: expect.stringContaining('"closed"'),
     })
   })
+
+  test('a template0 that is more than empty, and leaves it closed', async () => {
+    await using cluster = await maskableCluster(binaries)
+    const change = async (statement: string): Promise<void> => {
+      await cluster.query('postgres', 'alter database template0 allow_connections true')
+      await cluster.query('template0', statement)
+      await cluster.query('postgres', 'alter database template0 allow_connections false')
+    }
+    await shopWith(cluster, ['create table t (a text)'])
+    await change('create table public.hidden (email text)')
+    await expect(mask(cluster, {})).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringMatching(/template0.*has something of its own: public\.hidden/),
+      hint: expect.stringContaining('ALLOW_CONNECTIONS'),
+    })
+    await change(`drop table public.hidden; select lo_from_bytea(0, 'anything')`)
+    await expect(mask(cluster, {})).rejects.toMatchObject({ message: expect.stringContaining('large objects') })
+    await change('select lo_unlink(oid) from pg_largeobject_metadata')
+    await mask(cluster, {})
+    const state = await cluster.query(
+      'postgres',
+      `select datallowconn as open from pg_database where datname = 'template0'`,
+    )
+    expect(state).toEqual([{ open: false }])
+  })
 })
