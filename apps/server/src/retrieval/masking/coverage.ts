@@ -128,11 +128,17 @@ async function sample(client: Client, table: Table, column: Column): Promise<str
   const pages = parts.reduce((sum, part) => sum + part.pages, 0)
   const some = ` tablesample system (${((100 * MOST_PAGES) / pages).toFixed(6)}) repeatable (1)`
   const name = escapeIdentifier(column.name)
-  // An array's and a document's text holds their parts'.
-  const value = `select left(${name}::text, ${MOST_CHARACTERS}) as v`
+  const value = `select left(${textOf(column, name)}, ${MOST_CHARACTERS}) as v`
   return parts
     .map(({ sql }) => `${value} from only ${sql}${pages > MOST_PAGES ? some : ''} where ${name} is not null`)
     .join(' union all ')
+}
+
+/** An array's and a document's text holds their parts'; that of bytes would be hexadecimal. */
+function textOf({ base, array }: Column, name: string): string {
+  if (base !== 'bytea') return `${name}::text`
+  const text = (bytes: string): string => `encode(substring(${bytes} from 1 for ${MOST_CHARACTERS}), 'escape')`
+  return array ? `(select string_agg(${text('part')}, ' ') from unnest(${name}) part)` : text(`${name}`)
 }
 
 /** Not numbers but those that a card's or an account's may be, not dates, not truth values. */
@@ -151,7 +157,6 @@ function holdsText({ base }: Column): boolean {
     'timestamptz',
     'interval',
     'uuid',
-    'bytea',
   ]
   return !others.includes(base)
 }

@@ -168,4 +168,18 @@ describe.skipIf(majors.length === 0)('the coverage check', () => {
       hint: expect.stringContaining('masking file'),
     })
   })
+
+  test('reads what bytes say', async () => {
+    await using cluster = await maskableCluster(majors.at(-1))
+    await shopWith(cluster, [
+      'create domain blob as bytea',
+      'create table attached (id int, a blob, b bytea[], c bytea)',
+      `insert into attached values (1, '\\xff00'::bytea || 'x@corp.test', array['y'::bytea, '\\xffff'::bytea || 'y@corp.test'], '\\x0102ff40')`,
+    ])
+    const { notes } = await mask(cluster, { coverage: { mode: 'warn' } })
+    expect(notes).toEqual([
+      expect.stringMatching(/attached\.a .* email addresses/),
+      expect.stringMatching(/attached\.b .* email addresses/),
+    ])
+  })
 })
