@@ -1,4 +1,4 @@
-import { type Account, type Instance, LAB_DATABASE, ProvisionError, run } from '@dblab/provision'
+import { type Account, FIRST_OWN_OID, type Instance, LAB_DATABASE, ProvisionError, run } from '@dblab/provision'
 import type { Client } from 'pg'
 import { asAccount } from '../tools/tool-process.ts'
 import { maskingSession } from './session.ts'
@@ -92,10 +92,16 @@ async function strayFiles(client: Client): Promise<string[]> {
       ...(await list(client, directory)).filter((name) => !its.test(name)).map((name) => `${directory}/${name}`),
     )
   }
-  const { rows } = await client.query<{ name: string }>(
-    `select name from pg_ls_dir('base') name where name ~ '^[0-9]+$' and not exists (select from pg_database where oid::text = name)`,
-  )
-  stray.push(...rows.map(({ name }) => `base/${name}`))
+  stray.push(...(await besideTablespaces(client)))
+  for (const place of ['base', ...(await tablespaces(client))]) {
+    if (place !== 'base')
+      stray.push(...(await list(client, `${place}/pgsql_tmp`)).map((name) => `${place}/pgsql_tmp/${name}`))
+    const { rows } = await client.query<{ name: string }>(
+      `select name from pg_ls_dir($1, true, false) name where name ~ '^[0-9]+$' and not exists (select from pg_database where oid::text = name)`,
+      [place],
+    )
+    stray.push(...rows.map(({ name }) => `${place}/${name}`))
+  }
   return stray
 }
 
@@ -107,14 +113,37 @@ async function list(client: Client, directory: string): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
+/** Where the server keeps the files of each tablespace, whose name is PG_, the major and the catalogue's version. */
+const PLACE = `'pg_tblspc/' || t.oid || '/PG_' || current_setting('server_version_num')::int / 10000 || '_' || catalog_version_no`
+
+async function tablespaces(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ place: string }>(
+    `select ${PLACE} as place from pg_tablespace t, pg_control_system() where t.oid >= ${FIRST_OWN_OID} order by 1`,
+  )
+  return rows.map(({ place }) => place)
+}
+
+/** What lies beside that directory, such as the one of an older major; where the tablespace is in the volume, as its relative link says. */
+async function besideTablespaces(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ path: string }>(
+    `select 'pg_tblspc/' || t.oid || '/' || name as path
+     from pg_control_system() cross join pg_tablespace t cross join lateral pg_ls_dir('pg_tblspc/' || t.oid, true, false) name
+     where t.oid >= ${FIRST_OWN_OID} and pg_tablespace_location(t.oid) !~ '^/' and ${PLACE} <> 'pg_tblspc/' || t.oid || '/' || name
+     order by 1`,
+  )
+  return rows.map(({ path }) => path)
+}
+
 /** Files of relations that pg_class does not know: the number before `_` and `.` is a filenode. What is empty is about to be unlinked. */
 async function orphans(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ path: string }>(
     `select directory || '/' || name as path
-     from (values ('base/' || (select oid from pg_database where datname = current_database()), 0::oid), ('global', 1664)) place(directory, tablespace)
-     cross join lateral pg_ls_dir(directory) name
+     from pg_control_system() cross join pg_tablespace t
+     join pg_database d on d.datname = current_database()
+     cross join lateral (select case t.spcname when 'pg_global' then 'global' when 'pg_default' then 'base/' || d.oid else ${PLACE} || '/' || d.oid end) place(directory)
+     cross join lateral pg_ls_dir(directory, true, false) name
      where name ~ '^(t[0-9]+_)?[0-9]+(_[a-z]+)?(\\.[0-9]+)?$'
-       and (name ~ '^t' or pg_filenode_relation(tablespace, substring(name from '^[0-9]+')::oid) is null)
+       and (name ~ '^t' or pg_filenode_relation(t.oid, substring(name from '^[0-9]+')::oid) is null)
        and coalesce((pg_stat_file(directory || '/' || name, true)).size, 0) > 0
      order by 1`,
   )

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { clusterState } from '@dblab/provision'
 import { describe, expect, test } from 'vitest'
@@ -156,6 +156,50 @@ describe('the files of a cluster', () => {
       expect(await search(dataDir, [...texts, ...(await keysUnderTest())])).toEqual(new Map())
     },
   )
+
+  test.each(majors)('of PostgreSQL $version are found in tablespaces too', async (binaries) => {
+    await using cluster = await maskableCluster(binaries)
+    const { dataDir } = cluster.instance
+    const place = join(cluster.directory, 'elsewhere')
+    await mkdir(place)
+    await giveTo(cluster, place)
+    await cluster.query('postgres', `create tablespace elsewhere location '${place}'`)
+    await shopWith(cluster, ['create table person (secret text)'], 'tablespace elsewhere')
+    await cluster.query('shop', `insert into public.person values ('${of.heap}')`)
+    await cluster.query('shop', 'create table public.near (id int) tablespace pg_default')
+    const [facts] = await cluster.query<{ oid: string; database: string }>(
+      'shop',
+      `select t.oid, d.oid as database from pg_tablespace t, pg_database d where spcname = 'elsewhere' and datname = 'shop'`,
+    )
+    // As `tablespaces/<number>` of a volume: by a relative link.
+    const link = join(dataDir, 'pg_tblspc', String(facts?.oid))
+    await cluster.stop()
+    await rm(link)
+    await symlink('../../elsewhere', link)
+    await cluster.restart()
+    const [version] = (await readdir(place)).filter((name) => name.startsWith('PG_'))
+    const own = join(place, version ?? '')
+    await mkdir(join(place, 'PG_9.6_201608131'))
+    await mkdir(join(own, 'pgsql_tmp'), { recursive: true })
+    await mkdir(join(own, '99999'))
+    const planted = [
+      join(own, String(facts?.database), '987654'),
+      join(dataDir, 'base', String(facts?.database), '987654'),
+      join(own, 'pgsql_tmp', 'pgsql_tmp1.0'),
+      join(own, '99999', '1234'),
+      join(place, 'PG_9.6_201608131', '1234'),
+    ]
+    for (const path of planted) {
+      await writeFile(path, of.orphan)
+      await giveTo(cluster, path)
+    }
+    for (const name of [join(place, 'PG_9.6_201608131'), join(own, 'pgsql_tmp'), join(own, '99999')])
+      await giveTo(cluster, name)
+    await mask(cluster, { rules: [{ table: 'public.person', column: 'secret', hash: true }] })
+    await cluster.stop()
+    expect(await search(place, [of.heap, of.orphan])).toEqual(new Map())
+    expect(await search(dataDir, [of.heap, of.orphan])).toEqual(new Map())
+  })
 
   test('of tables that no rule is about are not written anew', async () => {
     await using cluster = await maskableCluster(majors.at(-1))
