@@ -18,7 +18,15 @@ export { clusterControl, clusterMajor, clusterState, isShutDownCleanly } from '.
 export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection } from './connect.ts'
 export type { ClusterState, ControlData, SourceSettings } from './control-file.ts'
 export { labSettings } from './lab-settings.ts'
-export { assertUserName, EXTENSION_ROLE, FIRST_OWN_OID, IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+export {
+  assertUserName,
+  EXTENSION_ROLE,
+  FIRST_OWN_OID,
+  IMPORT_ROLE,
+  LAB_DATABASE,
+  LAB_ROLE,
+  OWNER_ROLE,
+} from './names.ts'
 export type { PrimaryConnection, SslMode } from './primary.ts'
 export { checkSettings } from './process/arguments.ts'
 export { Cgroups, type Controller } from './process/cgroup.ts'

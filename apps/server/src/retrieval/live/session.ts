@@ -95,8 +95,8 @@ export async function withSource<T>(
 /** What happened to a query of the lab's on the source. */
 export function explainQuery(error: unknown): unknown {
   if (error instanceof DatabaseError) {
-    // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, shutdown, recovery conflicts; disk full
-    if (/^(08|57P|40)/.test(error.code ?? '')) {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, shutdown, recovery conflicts, nobody has asked for long; disk full
+    if (/^(08|57P|40|25P03)/.test(error.code ?? '')) {
       return new InterruptedError(`the source ended the connection: ${error.message}`, { cause: error })
     }
     const hint =

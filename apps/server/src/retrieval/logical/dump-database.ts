@@ -26,6 +26,9 @@ export interface DumpDatabaseOptions {
   onProgress: () => void
 }
 
+/** How much later pg_dump is ended where the server, which ends it at the deadline, does not run on. */
+const UNATTENDED_MS = 1000
+
 /**
  * Dumps a database as the held snapshot shows it into a new directory, in pg_dump's directory format.
  *
@@ -38,7 +41,8 @@ export async function dumpDatabase(
   stop: AbortSignal,
 ): Promise<void> {
   const messages = new ToolMessages()
-  const deadline = AbortSignal.timeout(Math.max(0, options.deadline.getTime() - Date.now()))
+  const leftMs = Math.max(0, options.deadline.getTime() - Date.now())
+  const deadline = AbortSignal.timeout(leftMs)
   const signal = AbortSignal.any([stop, snapshot.lost, deadline])
   let code: number | undefined
   try {
@@ -51,11 +55,13 @@ export async function dumpDatabase(
         if (options.progress.line(line)) options.onProgress()
       },
       signal,
+      limitMs: leftMs + UNATTENDED_MS,
     })
   } catch (error) {
     if (!isProvisionError(error, 'ABORTED')) throw error
-    throw whyStopped(error, stop, snapshot, deadline)
+    throw whyStopped(error, stop, snapshot, { signal, deadline })
   }
+  if (code !== 0 && Date.now() >= options.deadline.getTime()) throw heldTooLong()
   if (code !== 0) throw dumpError(snapshot.database, code, messages)
 }
 
@@ -88,11 +94,15 @@ function whyStopped(
   error: ProvisionError,
   stopped: AbortSignal,
   { lost }: HeldSnapshot,
-  deadline: AbortSignal,
+  { signal, deadline }: { signal: AbortSignal; deadline: AbortSignal },
 ): unknown {
   if (stopped.aborted) return error
-  if (lost.aborted) return lost.reason
-  if (!deadline.aborted) return error
+  // Of the two, the first.
+  if (deadline.aborted && signal.reason === deadline.reason) return heldTooLong()
+  return lost.aborted ? lost.reason : error
+}
+
+function heldTooLong(): ProvisionError {
   return new ProvisionError(
     'TIMEOUT',
     "the source's snapshot was held as long as is allowed, and the dump was stopped",

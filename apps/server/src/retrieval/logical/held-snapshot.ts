@@ -1,11 +1,18 @@
 import type { Client } from 'pg'
 import { InterruptedError } from '../interrupted.ts'
 import { connectSource, explainQuery, type SourceLogin } from '../live/session.ts'
+import { watch } from '../tools/watch.ts'
 
 /** Who holds a snapshot only looks how far others are; a source that is cut off is to be known for it soon. */
 const STATEMENT_TIMEOUT_MS = 15_000
+/** How long the source keeps a snapshot that nobody asks for: the lab may be stopped or suspended, with its connections as they were. */
+const UNASKED_MS = 60_000
+const ASK_EVERY_MS = 15_000
 
-/** A state of a source's database that its server keeps readable, for as long as this is not disposed. */
+/**
+ * A state of a source's database that its server keeps readable, for as long as this is not disposed. The source itself lets it go when its time is
+ * over, and within a minute where the lab does not run on.
+ */
 export interface HeldSnapshot extends AsyncDisposable {
   database: string
   /** What `SET TRANSACTION SNAPSHOT` takes, in this database alone. */
@@ -21,29 +28,35 @@ export interface HeldSnapshot extends AsyncDisposable {
 }
 
 /**
- * Takes and exports a snapshot. While it is held, the source's vacuum removes nothing that is younger, so whoever holds it bounds the time.
+ * Takes and exports a snapshot. While it is held, the source's vacuum removes nothing that is younger, so its time is bounded.
  * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
  *
+ * @param until when the source is to let it go, if nobody has before
  * @throws ProvisionError INVALID, FAILED; InterruptedError
  */
-export async function holdSnapshot(login: SourceLogin, database: string): Promise<HeldSnapshot> {
+export async function holdSnapshot(login: SourceLogin, database: string, until: Date): Promise<HeldSnapshot> {
   const client = await connectSource(login, database, { statementTimeoutMs: STATEMENT_TIMEOUT_MS })
   const lost = new AbortController()
   client.on('error', (error) => lost.abort(explainQuery(error)))
   client.on('end', () => lost.abort(explainQuery(new Error('Connection terminated'))))
   try {
-    const snapshot = await takeSnapshot(client)
+    const snapshot = await takeSnapshot(client, until)
+    const ask = <T>(question: () => Promise<T>): Promise<T> =>
+      question().catch((error: unknown) => {
+        const reason = explainQuery(error)
+        if (reason instanceof InterruptedError) lost.abort(reason)
+        throw reason
+      })
+    const asked = watch(ASK_EVERY_MS, () => ask(() => keep(client, until)))
     return {
       database,
       ...snapshot,
       lost: lost.signal,
-      copiedBytes: () =>
-        copiedBytes(client).catch((error: unknown) => {
-          const reason = explainQuery(error)
-          if (reason instanceof InterruptedError) lost.abort(reason)
-          throw reason
-        }),
-      [Symbol.asyncDispose]: () => client.leave(),
+      copiedBytes: () => ask(() => copiedBytes(client, until)),
+      // Together: a question that is on its way ends with the connection.
+      [Symbol.asyncDispose]: async () => {
+        await Promise.all([asked[Symbol.asyncDispose](), client.leave()])
+      },
     }
   } catch (error) {
     await client.leave()
@@ -51,8 +64,19 @@ export async function holdSnapshot(login: SourceLogin, database: string): Promis
   }
 }
 
+/**
+ * Each question begins the source's patience anew, so it is told with each how much is left.
+ * https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT
+ */
+async function keep(client: Client, until: Date): Promise<void> {
+  // 0 would be no bound.
+  const patienceMs = Math.max(1, Math.min(UNASKED_MS, until.getTime() - Date.now()))
+  await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${patienceMs}`)
+}
+
 /** https://www.postgresql.org/docs/current/progress-reporting.html#COPY-PROGRESS-REPORTING */
-async function copiedBytes(client: Client): Promise<number> {
+async function copiedBytes(client: Client, until: Date): Promise<number> {
+  await keep(client, until)
   // Without it, a transaction sees what was so when it looked first.
   await client.query('SELECT pg_stat_clear_snapshot()')
   const { rows } = await client.query<{ bytes: string }>(`
@@ -61,8 +85,9 @@ async function copiedBytes(client: Client): Promise<number> {
   return Number(rows[0]?.bytes ?? 0)
 }
 
-async function takeSnapshot(client: Client): Promise<Pick<HeldSnapshot, 'id' | 'takenAt' | 'lsn'>> {
+async function takeSnapshot(client: Client, until: Date): Promise<Pick<HeldSnapshot, 'id' | 'takenAt' | 'lsn'>> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  await keep(client, until)
   // The first statement takes the snapshot, and begins just before.
   const { rows } = await client.query<{ id: string; at: Date; lsn: string }>(`
     SELECT pg_export_snapshot() AS id,

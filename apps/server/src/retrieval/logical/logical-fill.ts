@@ -65,7 +65,7 @@ export class LogicalFill {
     const { maxSnapshotMs } = this.#options
     await using stack = new AsyncDisposableStack()
     const deadline = new Date(Date.now() + maxSnapshotMs - spareMs(maxSnapshotMs))
-    const held = await this.#holdAll(stack)
+    const held = await this.#holdAll(stack, deadline)
     await failPoint('retrieval.snapshots-held')
     const passFile = await this.#passFile(stack)
     const parts = this.#parts('DUMP')
@@ -77,10 +77,10 @@ export class LogicalFill {
     return new Date(Math.min(...held.map(({ takenAt }) => takenAt.getTime())))
   }
 
-  async #holdAll(stack: AsyncDisposableStack): Promise<HeldSnapshot[]> {
+  async #holdAll(stack: AsyncDisposableStack, until: Date): Promise<HeldSnapshot[]> {
     const held: HeldSnapshot[] = []
     for (const { name } of this.#work.facts) {
-      held.push(stack.use(await holdSnapshot(this.#options.login, name)))
+      held.push(stack.use(await holdSnapshot(this.#options.login, name, until)))
     }
     for (const { id, database, takenAt, lsn } of held) {
       const when = `at ${takenAt.toISOString()}, log ${lsn}`

@@ -24,6 +24,8 @@ export interface ToolRun {
   onStdout?: (chunk: Buffer) => void
   onStderrLine?: (line: string) => void
   signal?: AbortSignal | undefined
+  /** It is ended after this time even where this process is stopped, or suspended; by nobody where the system has no timeout(1) of coreutils. */
+  limitMs?: number
 }
 
 /** How long a program that was told to stop may take to cancel its queries, before it is killed. */
@@ -37,7 +39,7 @@ const stopGraceMs = 3000
  */
 export async function runTool(run: ToolRun): Promise<number | undefined> {
   if (run.signal?.aborted) throw aborted(run)
-  const child = start(run, await endsWithUs())
+  const child = start(run, await wrappers(run.limitMs))
   // Else its workers would go on, and hold its outputs open.
   child.once('exit', () => killGroup(child, 'SIGKILL'))
   const ended = whenEnded(child)
@@ -63,22 +65,24 @@ export async function runTool(run: ToolRun): Promise<number | undefined> {
 const END_WITH_US = ['setpriv', '--pdeathsig', 'TERM'] as const
 
 /**
- * Passes the signal on to the whole group, and bounds no time. pg_basebackup ends by it without its other half, which would go on to receive the
- * source's log for ever. https://www.gnu.org/software/coreutils/manual/html_node/timeout-invocation.html
+ * Passes the signal on to the whole group, and bounds its time, if at all. pg_basebackup ends by a signal without its other half, which would go on to
+ * receive the source's log for ever; pg_dump does not end by one alone, where nobody reads what it says of that.
+ * https://www.gnu.org/software/coreutils/manual/html_node/timeout-invocation.html
  */
-const WITH_ALL_OF_IT = ['timeout', '0'] as const
-
-let endingWithUs: Promise<readonly string[]> | undefined
-
-/** Empty where the system has no such thing (macOS, BusyBox): there a tool may outlive a server that is killed. */
-function endsWithUs(): Promise<readonly string[]> {
-  endingWithUs ??= firstThatWorks([[...END_WITH_US, ...WITH_ALL_OF_IT], END_WITH_US])
-  return endingWithUs
+function withAllOfIt(limitMs: number | undefined): string[] {
+  // 0 is no bound.
+  const seconds = limitMs === undefined ? 0 : Math.max(0.001, limitMs / 1000)
+  return ['timeout', '--kill-after=5', seconds.toFixed(3)]
 }
 
-async function firstThatWorks(prefixes: readonly (readonly [string, ...string[]])[]): Promise<readonly string[]> {
-  for (const prefix of prefixes) if (await commandWorks([...prefix, 'true'])) return prefix
-  return []
+let endsWithUs: Promise<boolean> | undefined
+let bounds: Promise<boolean> | undefined
+
+/** What a tool is started through: less where the system has no such thing (macOS, BusyBox). There a tool may outlive a server that is killed. */
+async function wrappers(limitMs: number | undefined): Promise<string[]> {
+  endsWithUs ??= commandWorks([...END_WITH_US, 'true'])
+  bounds ??= commandWorks(['timeout', '--kill-after=5', '0', 'true'])
+  return [...((await endsWithUs) ? END_WITH_US : []), ...((await bounds) ? withAllOfIt(limitMs) : [])]
 }
 
 async function commandWorks(argv: readonly [string, ...string[]]): Promise<boolean> {
