@@ -128,7 +128,8 @@ async function sample(client: Client, table: Table, column: Column): Promise<str
   const pages = parts.reduce((sum, part) => sum + part.pages, 0)
   const some = ` tablesample system (${((100 * MOST_PAGES) / pages).toFixed(6)}) repeatable (1)`
   const name = escapeIdentifier(column.name)
-  const value = `select left(${textOf(column, name)}, ${MOST_CHARACTERS}) as v`
+  // Regular expressions refuse collations by which different texts are equal.
+  const value = `select left(${textOf(column, name)}, ${MOST_CHARACTERS}) collate "C" as v`
   return parts
     .map(({ sql }) => `${value} from only ${sql}${pages > MOST_PAGES ? some : ''} where ${name} is not null`)
     .join(' union all ')

@@ -23,6 +23,10 @@ const source = [
   'create table reading_1 partition of reading for values from (0) to (10)',
   'create table reading_2 partition of reading for values from (10) to (20)',
   `insert into reading values (1, 'x'), (11, 'y')`,
+  // A collation by which different texts are equal.
+  `create collation folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+  'create table loose (x text collate folded)',
+  `insert into loose select 'one' || n || '@corp.test' from generate_series(1, 9) n`,
 ]
 
 const block: Written = { coverage: { mode: 'block' } }
@@ -52,6 +56,7 @@ describe.each(majors)('the coverage check in PostgreSQL $version', (binaries) =>
       'person.password_hash': 'its name says a secret',
       'person.salary': 'its name says what somebody earns',
       'reading.owner_email': 'its name says an email address',
+      'loose.x': 'its values look like email addresses, 100 % of them',
     })
   })
 })
