@@ -1,5 +1,6 @@
 import { type Client, escapeIdentifier } from 'pg'
 import { type Catalog, nameOf, type Table } from './catalog.ts'
+import { type Confined, confine } from './confined.ts'
 import { maskedValue, Parameters } from './expression.ts'
 import { maskingFailure } from './failure.ts'
 import { maskingFunctions } from './functions.ts'
@@ -14,33 +15,30 @@ export interface ApplyOptions {
 }
 
 /**
- * Masks all columns of the plan in one transaction, in which no trigger, rule or row security of the data is in effect, and verifies that keys
- * are still keys.
+ * Masks all columns of the plan in one transaction, in which no trigger, rule or row security of the data is in effect and none of its code is
+ * a superuser, and verifies that keys are still keys.
  *
  * @throws ProvisionError FAILED, without a value of the data; nothing has changed then
  */
 export async function applyPlan(client: Client, catalog: Catalog, plan: Plan, options: ApplyOptions): Promise<void> {
   const tables = byTable(plan.assignments)
   if (tables.length === 0) return
-  await client.query('begin')
-  for (const setting of SETTINGS) await client.query(`set local ${setting}`)
-  for (const statement of maskingFunctions) await client.query(statement)
-  for (const [done, assignments] of tables.entries()) {
-    options.onTable(assignments[0]?.column.table.sql ?? '', done, tables.length)
-    await maskTable(client, assignments, options.keys)
-  }
-  try {
-    await verifyForeignKeys(client, catalog, plan)
-  } catch (error) {
-    throw maskingFailure('looking whether foreign keys still hold', error)
-  }
-  await client.query('discard temp')
-  await client.query('commit')
+  await confine(client, SETTINGS, async (confined) => {
+    for (const statement of maskingFunctions) await client.query(statement)
+    for (const [done, assignments] of tables.entries()) {
+      options.onTable(assignments[0]?.column.table.sql ?? '', done, tables.length)
+      await maskTable(client, confined, assignments, options.keys)
+    }
+    try {
+      await verifyForeignKeys(confined, catalog, plan)
+    } catch (error) {
+      throw maskingFailure('looking whether foreign keys still hold', error)
+    }
+  })
 }
 
 const SETTINGS = [
   'session_replication_role = replica',
-  'row_security = off',
   // Index entries of the table that is being masked are out of date: nothing may be looked up by them.
   'enable_indexscan = off',
   'enable_indexonlyscan = off',
@@ -51,6 +49,7 @@ const SETTINGS = [
 
 async function maskTable(
   client: Client,
+  confined: Confined,
   assignments: readonly Assignment[],
   keys: MaskingKeys | undefined,
 ): Promise<void> {
@@ -62,8 +61,8 @@ async function maskTable(
     const restore = await quieten(client, table)
     const identities = await setIdentities(client, assignments, 'd')
     const indexes = await suspendIndexes(client, table.oid)
-    for (const assignment of assignments) if (assignment.rule.kind === 'shuffle') await shuffle(client, assignment)
-    await update(client, assignments, keys)
+    for (const assignment of assignments) if (assignment.rule.kind === 'shuffle') await shuffle(confined, assignment)
+    await update(confined, assignments, keys)
     for (const index of indexes) await client.query(`reindex index ${index}`)
     await setIdentities(client, identities, 'a')
     for (const statement of restore) await client.query(statement)
@@ -138,7 +137,7 @@ async function quieten(client: Client, { oid, sql: table }: Table): Promise<stri
 const REPLICA_IDENTITIES: Readonly<Record<string, string>> = { d: 'default', n: 'nothing' }
 
 async function update(
-  client: Client,
+  confined: Confined,
   assignments: readonly Assignment[],
   keys: MaskingKeys | undefined,
 ): Promise<void> {
@@ -148,13 +147,13 @@ async function update(
     .map((each) => `${escapeIdentifier(each.column.name)} = ${maskedValue(each, keys, parameters)}`)
   if (changes.length === 0) return
   const table = assignments[0]?.column.table.sql ?? ''
-  await client.query(`update only ${table} set ${changes.join(', ')}`, parameters.values)
+  await confined.run(`update only ${table} set ${changes.join(', ')}`, parameters)
 }
 
 /** Hands the values that are there to other rows; those without one stay so. */
-async function shuffle(client: Client, { column }: Assignment): Promise<void> {
+async function shuffle(confined: Confined, { column }: Assignment): Promise<void> {
   const [name, table] = [escapeIdentifier(column.name), column.table.sql]
-  await client.query(
+  await confined.run(
     // Each number in a query of its own: windows that are written alike are one, and would hand every value back to its own row.
     `with taker as materialized (
        select ctid as place, row_number() over (order by random()) as number from only ${table} where ${name} is not null

@@ -1,8 +1,10 @@
 import { ProvisionError } from '@dblab/provision'
 import type { Client } from 'pg'
 import { nameOf } from './catalog.ts'
+import { type Confined, confine } from './confined.ts'
+import { Parameters } from './expression.ts'
 import { databaseError } from './failure.ts'
-import type { Plan } from './plan.ts'
+import type { Assignment, Plan } from './plan.ts'
 
 /**
  * Every constant is one of its column's type, before anything is changed.
@@ -10,10 +12,16 @@ import type { Plan } from './plan.ts'
  * @throws ProvisionError INVALID naming the rule
  */
 export async function checkConstants(client: Client, { assignments }: Plan): Promise<void> {
-  for (const { column, rule } of assignments) {
-    if (rule.kind !== 'constant') continue
+  const constants = assignments.filter(({ rule }) => rule.kind === 'constant')
+  if (constants.length === 0) return
+  await confine(client, [], (confined) => checkEach(confined, constants))
+}
+
+async function checkEach(confined: Confined, constants: readonly Assignment[]): Promise<void> {
+  for (const { column, rule } of constants) {
+    const parameters = new Parameters()
     try {
-      await client.query(`select $1::text::${column.type}`, [rule.constant])
+      await confined.run(`select ${parameters.add(rule.constant ?? '')}::${column.type}`, parameters)
     } catch (error) {
       const cause = databaseError(error)
       if (!cause) throw error

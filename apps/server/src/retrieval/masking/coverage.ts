@@ -1,6 +1,7 @@
 import { type Instance, ProvisionError } from '@dblab/provision'
 import { type Client, escapeIdentifier } from 'pg'
 import { type Catalog, type Column, keyOf, nameOf, type Table } from './catalog.ts'
+import { type Confined, confine } from './confined.ts'
 import { maskingFailure } from './failure.ts'
 import type { Pattern } from './pattern.ts'
 import { contentFunctions, LOOKS } from './sensitive-content.ts'
@@ -45,10 +46,8 @@ export async function findUncovered(instance: Instance, spec: CoverageSpec): Pro
     spec.database,
     async (client) => {
       const open = uncovered(spec, await opaqueViews(client))
-      for (const statement of contentFunctions) await client.query(statement)
       const byContent = await inspectTables(client, spec, open)
       const findings = open.flatMap((column) => byContent.get(column) ?? byName(spec.database, column) ?? [])
-      await client.query('discard temp')
       return findings
     },
     { signal: spec.signal },
@@ -85,26 +84,28 @@ async function inspectTables(
   const tables = [...Map.groupBy(open.filter(holdsText), ({ table }) => table)]
   for (const [done, [table, columns]] of tables.entries()) {
     onTable(table.sql, done, tables.length)
-    for (const column of columns) {
-      const found = await inspect(client, table, column)
-      if (found) findings.set(column, finding(database, column, `its values look like ${found.what}`, found.share))
-    }
+    // A transaction for each: of all of them, the locks would be too many.
+    await confine(client, [], async (confined) => {
+      for (const statement of contentFunctions) await client.query(statement)
+      for (const column of columns) {
+        const found = await inspect(confined, column, await sample(client, table, column))
+        if (found) findings.set(column, finding(database, column, `its values look like ${found.what}`, found.share))
+      }
+    })
   }
   return findings
 }
 
 /** The first of what its values look like. */
 async function inspect(
-  client: Client,
-  table: Table,
+  confined: Confined,
   column: Column,
+  values: string,
 ): Promise<{ what: string; share: number } | undefined> {
   const counts = LOOKS.map(({ sql }, i) => `count(*) filter (where ${sql})::float8 / count(v) as look${i}`)
   try {
-    const found = await client.query<Record<string, number>>(
-      `select ${counts.join(', ')} from (${await sample(client, table, column)}) sample having count(v) > 0`,
-    )
-    const shares = found.rows[0] ?? {}
+    const query = `select ${counts.join(', ')} from (${values}) sample having count(v) > 0`
+    const shares = (await confined.ask<Record<string, number> | null>(query)) ?? {}
     const look = LOOKS.findIndex((each, i) => (shares[`look${i}`] ?? 0) > each.share)
     return look === -1 ? undefined : { what: LOOKS[look]?.what ?? '', share: shares[`look${look}`] ?? 0 }
   } catch (error) {

@@ -3,15 +3,20 @@ import { HASH_LENGTH, isText } from './fit.ts'
 import type { MaskingKeys } from './keyring.ts'
 import type { Assignment } from './plan.ts'
 
-/** The values of one statement's parameters: nothing that is secret stands in a statement's text. */
+/** The values of one statement's parameters, two arrays: nothing that is secret stands in a statement's text. */
 export class Parameters {
-  readonly values: (string | Buffer)[] = []
+  readonly texts: string[] = []
+  readonly bytes: Buffer[] = []
 
   add(value: string | Buffer): string {
-    let at = this.values.indexOf(value)
-    if (at === -1) at = this.values.push(value) - 1
-    return `$${at + 1}::${typeof value === 'string' ? 'text' : 'bytea'}`
+    return typeof value === 'string' ? `($1)[${place(this.texts, value)}]` : `($2)[${place(this.bytes, value)}]`
   }
+}
+
+/** Where it is in the list, from 1. */
+function place<T>(values: T[], value: T): number {
+  const at = values.indexOf(value)
+  return at === -1 ? values.push(value) : at + 1
 }
 
 /** The masked value, as SQL over the row; NULL stays NULL, but for a constant. */

@@ -37,7 +37,7 @@ export const maskingFunctions: readonly string[] = [
   // A permutation of whole numbers: the sign stays, and whether 31 or 53 bits hold it. So the result fits where the number did, be it integer,
   // bigint or a number in JavaScript, and is the same whatever the column's type. Cycle walking keeps it in its range.
   `create function pg_temp.dblab_permute(value bigint, small bool, key bytea) returns bigint
-   language plpgsql immutable strict parallel safe as $$
+   language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
    declare
      v bigint := case when value < 0 then -1 - value else value end;
      bits int := case when small then 15 when v < 2147483648 then 31 when v < 9007199254740992 then 53 else 63 end;
@@ -64,7 +64,7 @@ function fakeFunction(): string {
     `${list(name)}[1 + pg_temp.dblab_pick(mac, ${at}, ${WORDS[name].length})]`
   const person = `${pick('first', 1)} || ' ' || ${pick('last', 5)}`
   return `create function pg_temp.dblab_fake(kind text, original text, mac bytea, alone bool, room int) returns text
-   language plpgsql immutable parallel safe as $$
+   language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
    declare
      tail constant text := encode(substring(mac from 17 for 8), 'hex');
      word text;

@@ -6,6 +6,7 @@ import { checkConditions } from './conditions.ts'
 import { checkConstants } from './constants.ts'
 import { type Finding, findUncovered, judgeCoverage } from './coverage.ts'
 import { runMaskingFile } from './files.ts'
+import { withPlainImportRole } from './import-role.ts'
 import { largeObjectsOf, removeLargeObjects } from './large-objects.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { coveredKeys, type Plan, planRules } from './plan.ts'
@@ -67,13 +68,22 @@ export async function maskCluster(options: MaskOptions): Promise<MaskResult> {
 }
 
 async function maskAll(options: MaskOptions, signal: AbortSignal): Promise<MaskResult> {
-  const { instance, masking } = options
+  const { instance } = options
   const before = await checkConditions(instance, signal)
   await silenceEventTriggers(instance, before, signal)
   await runFiles(options, before, signal)
   // A file may have made a database, or prepared a transaction.
   const databases = await checkConditions(instance, signal)
   await checkTemplateZero(instance, signal)
+  return withPlainImportRole(instance, signal, () => maskDatabases(options, databases, signal))
+}
+
+async function maskDatabases(
+  options: MaskOptions,
+  databases: readonly string[],
+  signal: AbortSignal,
+): Promise<MaskResult> {
+  const { instance, masking } = options
   const plans = await planAll(instance, databases, masking, signal)
   for (const plan of plans) await applyRules(options, plan, signal)
   if (masking.largeObjects === 'remove') {

@@ -15,7 +15,13 @@ const SETTINGS = [
   'log_min_messages = panic',
   // What becomes of a value hangs on its text.
   'bytea_output = hex',
+  // What an error's context says is read.
+  `lc_messages = 'C'`,
 ]
+
+export async function applySettings(client: Client): Promise<void> {
+  for (const setting of SETTINGS) await client.query(`set ${setting}`)
+}
 
 /** As `withLabConnection`, without a bound of its own, for what works on values that nobody may see. */
 export function maskingSession<T>(
@@ -25,7 +31,7 @@ export function maskingSession<T>(
   options: SessionOptions,
 ): Promise<T> {
   const begin = async (client: Client): Promise<T> => {
-    for (const setting of SETTINGS) await client.query(`set ${setting}`)
+    await applySettings(client)
     return work(client)
   }
   return withLabConnection(instance, database, begin, { ...options, timeoutMs: 0 })

@@ -1,6 +1,7 @@
 import { ProvisionError } from '@dblab/provision'
-import { type Client, escapeIdentifier } from 'pg'
+import { escapeIdentifier } from 'pg'
 import { type Catalog, type ForeignKey, keyOf } from './catalog.ts'
+import type { Confined } from './confined.ts'
 import { coveredKeys, type Plan } from './plan.ts'
 
 /**
@@ -9,15 +10,15 @@ import { coveredKeys, type Plan } from './plan.ts'
  *
  * @throws ProvisionError FAILED naming the foreign key
  */
-export async function verifyForeignKeys(client: Client, catalog: Catalog, plan: Plan): Promise<void> {
+export async function verifyForeignKeys(confined: Confined, catalog: Catalog, plan: Plan): Promise<void> {
   const masked = coveredKeys(plan)
   for (const key of catalog.foreignKeys) {
     const touched =
       key.childColumns.some((name) => masked.has(keyOf(key.child, name))) ||
       key.parentColumns.some((name) => masked.has(keyOf(key.parent, name)))
     if (!touched || !key.validated) continue
-    const { rows } = await client.query<{ broken: boolean }>(violation(catalog, key))
-    if (rows[0]?.broken === false) continue
+    const { broken } = await confined.ask<{ broken: boolean }>(violation(catalog, key))
+    if (broken === false) continue
     const table = catalog.tables.get(key.childTable)
     const text = `masking left rows of ${table?.schema}.${table?.name} without the ones that its foreign key ${key.name} refers to`
     throw new ProvisionError('FAILED', text, { hint: 'Use hash on the column that it refers to: the others follow.' })
