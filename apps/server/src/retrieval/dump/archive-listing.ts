@@ -1,28 +1,97 @@
-/** What `pg_restore --list` says of an archive's contents. */
+/** What `pg_restore --list --verbose` says of an archive's contents. */
 export interface ArchiveListing {
   /** Tables that bring data. */
   tables: number
-  /** Every entry of the table of contents. */
-  entries: number
+  /** What is restored, by the numbers of the table of contents; undefined for all. */
+  restored: readonly number[] | undefined
+  /** What is not, for people. */
+  leftOut: readonly string[]
 }
 
 /** What is decided on stands at a line's beginning; names may be as long as whoever made the archive liked. */
-const lineLimit = 200
+const lineLimit = 500
+
+const entry = /^(\d+); \d+ \d+ \S/
+const known =
+  /^\d+; \d+ \d+ (TABLE DATA|USER MAPPING|FOREIGN TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|VIEW) (.*)$/
 
 /**
- * Reads the output of `pg_restore --list`, piece by piece. A line is `215; 1259 16408 TABLE DATA public orders alice`; names are written without
- * quotes, so that only what stands before them can be told apart. https://www.postgresql.org/docs/current/app-pgrestore.html
+ * Reads the output of `pg_restore --list --verbose`, piece by piece. A line is `215; 1259 16408 TABLE DATA public orders alice`; names are written
+ * without quotes, so that only what stands before them can be told apart. https://www.postgresql.org/docs/current/app-pgrestore.html
+ *
+ * What would have the restore connect to other servers is left out: user mappings, which hold their passwords, and the filling of materialized views
+ * that read foreign tables.
  */
 export class ArchiveListingReader {
-  readonly listing: ArchiveListing = { tables: 0, entries: 0 }
   #rest = ''
+  #tables = 0
+  readonly #entries: number[] = []
+  /** By number, in words. */
+  readonly #mappings = new Map<number, string>()
+  readonly #fillings = new Map<number, string>()
+  readonly #foreign = new Set<number>()
+  /** What views stand on. */
+  readonly #needs = new Map<number, readonly number[]>()
 
   push(chunk: Buffer): void {
     const lines = (this.#rest + chunk.toString('latin1')).split('\n')
-    this.#rest = lines.pop()?.slice(0, lineLimit) ?? ''
-    for (const line of lines) {
-      if (/^\d+; \d+ \d+ \S/.test(line)) this.listing.entries++
-      if (/^\d+; \d+ \d+ TABLE DATA /.test(line)) this.listing.tables++
+    const rest = lines.pop() ?? ''
+    this.#rest = rest.startsWith(';') ? rest : rest.slice(0, lineLimit)
+    for (const line of lines) this.#take(line)
+  }
+
+  listing(): ArchiveListing {
+    const fillings = [...this.#fillings].filter(([number]) => this.#reachesForeign(number))
+    const left = new Set([...this.#mappings.keys(), ...fillings.map(([number]) => number)])
+    return {
+      tables: this.#tables,
+      restored: left.size === 0 ? undefined : this.#entries.filter((number) => !left.has(number)),
+      leftOut: [
+        ...[...this.#mappings.values()].map((what) => `removed: ${what}`),
+        ...fillings.map(([, name]) => `left empty, since it reads foreign tables: the materialized view ${name}`),
+      ],
     }
   }
+
+  #take(line: string): void {
+    const needs = /^;\s+depends on:((?: \d+)+)/.exec(line)?.[1]
+    if (needs !== undefined) this.#noteNeeds(needs.trim().split(' ').map(Number))
+    const number = Number(entry.exec(line)?.[1] ?? -1)
+    if (number < 0) return
+    this.#entries.push(number)
+    const [, kind, rest = ''] = known.exec(line) ?? []
+    if (kind === undefined) return
+    const text = Buffer.from(rest, 'latin1').toString()
+    if (kind === 'TABLE DATA') this.#tables++
+    else if (kind === 'USER MAPPING') this.#mappings.set(number, mappingOf(text))
+    else if (kind === 'FOREIGN TABLE') this.#foreign.add(number)
+    else this.#needs.set(number, [])
+    if (kind === 'MATERIALIZED VIEW DATA') this.#fillings.set(number, nameOf(text))
+  }
+
+  /** Of the entry above. */
+  #noteNeeds(numbers: readonly number[]): void {
+    const last = this.#entries.at(-1)
+    if (last !== undefined && this.#needs.has(last)) this.#needs.set(last, numbers)
+  }
+
+  #reachesForeign(number: number): boolean {
+    const seen = new Set([number])
+    for (const one of seen) {
+      if (this.#foreign.has(one)) return true
+      for (const next of this.#needs.get(one) ?? []) seen.add(next)
+    }
+    return false
+  }
+}
+
+/** `- USER MAPPING bob SERVER production alice`: the last is the owner. */
+function mappingOf(text: string): string {
+  const [, user, server] = /^- USER MAPPING (.*) SERVER (.*) \S*$/.exec(text) ?? []
+  return user === undefined ? 'a user mapping' : `user mapping of ${user} for ${server}`
+}
+
+/** `public totals alice` */
+function nameOf(text: string): string {
+  return text.split(' ').slice(0, -1).join('.')
 }

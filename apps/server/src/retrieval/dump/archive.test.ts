@@ -94,7 +94,45 @@ describe('the listing of an archive', () => {
       for (let at = 0; at < output.length; at += pieceLength) {
         reader.push(Buffer.from(output.slice(at, at + pieceLength)))
       }
-      expect(reader.listing).toEqual({ entries: 6, tables: 2 })
+      expect(reader.listing()).toEqual({ tables: 2, restored: undefined, leftOut: [] })
+    }
+  })
+
+  test('leaves out what would have the restore connect to other servers, and nothing else', () => {
+    const output = `;
+; Selected TOC Entries:
+;
+3725; 0 0 ENCODING - ENCODING 
+2; 3079 16385 EXTENSION - postgres_fdw 
+212; 1417 16400 USER MAPPING - USER MAPPING PUBLIC SERVER far alice
+;	depends on: 211
+213; 1259 16402 FOREIGN TABLE public remote alice
+;	depends on: 211
+214; 1259 16405 VIEW public between alice
+;	depends on: 213
+215; 1259 16410 MATERIALIZED VIEW public totals alice
+;	depends on: 214
+216; 1259 16414 MATERIALIZED VIEW public own alice
+;	depends on: 217
+217; 1259 16418 TABLE public VIEW alice
+3330; 0 16410 MATERIALIZED VIEW DATA public totals alice
+;	depends on: 215 3331
+3331; 0 16414 MATERIALIZED VIEW DATA public own alice
+;	depends on: 216 3331
+`
+    for (const pieceLength of [1, 7, output.length]) {
+      const reader = new ArchiveListingReader()
+      for (let at = 0; at < output.length; at += pieceLength) {
+        reader.push(Buffer.from(output.slice(at, at + pieceLength)))
+      }
+      expect(reader.listing()).toEqual({
+        tables: 0,
+        restored: [3725, 2, 213, 214, 215, 216, 217, 3331],
+        leftOut: [
+          'removed: user mapping of PUBLIC for far',
+          'left empty, since it reads foreign tables: the materialized view public.totals',
+        ],
+      })
     }
   })
 })

@@ -44,6 +44,10 @@ export interface DumpPlan {
   facts: SqlFacts
   /** Tables that bring data; undefined for a plain dump made of INSERTs. */
   tables: number | undefined
+  /** What of an archive is restored, by the numbers of its table of contents; undefined for all. */
+  restored: readonly number[] | undefined
+  /** What is not, for people. */
+  leftOut: readonly string[]
   serverVersion: string | undefined
   toolVersion: string | undefined
   dataStateAt: Date
@@ -92,6 +96,8 @@ async function inspectScript(
     database: created ?? [...facts.connections][0] ?? databaseNameFrom(path),
     createsDatabase: created !== undefined,
     tables: facts.copies === 0 ? undefined : facts.copies,
+    restored: undefined,
+    leftOut: [],
     serverVersion: facts.comments.serverVersion,
     toolVersion: facts.comments.toolVersion,
   }
@@ -141,7 +147,7 @@ async function inspectArchive(
   })
   if (file.kind === 'directory' && !readable) throw unreadableDirectory(path)
   const reader = new ArchiveListingReader()
-  await readArchive(path, file, tool, ['--list'], options, (chunk) => reader.push(chunk))
+  await readArchive(path, file, tool, ['--list', '--verbose'], options, (chunk) => reader.push(chunk))
   const finder = new SqlFactFinder()
   // Without --file pg_restore would want a database; with it, it writes the script that it would run. That shows grants, which --list does not.
   await readArchive(path, file, tool, ['--create', '--schema-only', '--file=-'], options, (chunk) =>
@@ -154,7 +160,7 @@ async function inspectArchive(
     tool,
     database: header.database === '' ? databaseNameFrom(path) : header.database,
     createsDatabase: false,
-    tables: reader.listing.tables,
+    ...reader.listing(),
     serverVersion: header.serverVersion,
     toolVersion: header.toolVersion,
   }

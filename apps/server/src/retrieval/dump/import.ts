@@ -1,10 +1,11 @@
-import { open } from 'node:fs/promises'
+import { chown, open, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { isLost } from '../live/tool.ts'
 import { ToolMessages } from '../tools/tool-messages.ts'
-import { runTool } from '../tools/tool-process.ts'
+import { asAccount, runTool } from '../tools/tool-process.ts'
 import { assertUnchanged, type DumpPlan } from './dump.ts'
 import { dumpBytes } from './dump-bytes.ts'
 import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
@@ -69,6 +70,7 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
     ...(made.length === 0 ? [] : [`roles made without login: ${made.join(', ')}`]),
     ...(locale === undefined ? [] : [locale]),
     ...(plan.kind === 'custom' && plan.compression !== undefined ? [oneJob] : []),
+    ...plan.leftOut,
     ...removed.map((what) => `removed: ${what}`),
     ...(silenced.length === 0 ? [] : [`event triggers switched off: ${silenced.join(', ')}`]),
   ]
@@ -91,9 +93,10 @@ async function restoreWithLogin(
 async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, options: ImportOptions): Promise<void> {
   const messages = new ToolMessages()
   const progress = new RestoreProgress(plan, options.onProgress)
+  const listFile = await writeList(plan, login, options)
   await using file = readsItself(plan) && !byName(plan) ? await open(plan.path, 'r') : undefined
   const code = await runTool({
-    argv: toolArguments(plan, connectionString(instance, login, plan, options)),
+    argv: toolArguments(plan, connectionString(instance, login, plan, options), listFile),
     account: options.account,
     env: {
       PGPASSFILE: login.passFile,
@@ -131,7 +134,20 @@ function byName(plan: DumpPlan): boolean {
   return plan.kind === 'directory' || (plan.kind === 'custom' && plan.readable && plan.compression === undefined)
 }
 
-function toolArguments(plan: DumpPlan, connection: string): [string, ...string[]] {
+/** For pg_restore's --use-list; it goes with the login. */
+async function writeList(
+  { restored }: DumpPlan,
+  login: ImportLogin,
+  { account }: ImportOptions,
+): Promise<string | undefined> {
+  if (restored === undefined) return undefined
+  const path = join(dirname(login.passFile), 'list')
+  await writeFile(path, restored.map((number) => `${number};\n`).join(''), { mode: 0o600, flag: 'wx' })
+  if (asAccount(account)) await chown(path, account.uid, account.gid)
+  return path
+}
+
+function toolArguments(plan: DumpPlan, connection: string, listFile: string | undefined): [string, ...string[]] {
   if (plan.kind === 'plain') {
     // https://www.postgresql.org/docs/current/app-psql.html: without ON_ERROR_STOP psql goes on after an error and ends with status 0.
     return [
@@ -154,6 +170,7 @@ function toolArguments(plan: DumpPlan, connection: string): [string, ...string[]
     // Tablespaces lie outside the volume, and a subscription would connect to production.
     '--no-tablespaces',
     '--no-subscriptions',
+    ...(listFile === undefined ? [] : [`--use-list=${listFile}`]),
     ...(byName(plan) ? [`--jobs=${restoreJobs}`, plan.path] : []),
   ]
 }
