@@ -155,6 +155,8 @@ function toolArguments(plan: DumpPlan, connection: string, listFile: string | un
       '--no-psqlrc',
       '--quiet',
       '--set=ON_ERROR_STOP=1',
+      // Gives the state, where the sentence itself can't be told.
+      '--set=VERBOSITY=verbose',
       '--no-password',
       `--dbname=${connection}`,
       '--file=-',

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { isLost } from '../live/tool.ts'
 import { lastProblem, ToolMessages } from '../tools/tool-messages.ts'
 import { checkInnerCompression, knowsRestrict, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
@@ -71,14 +72,14 @@ describe('data that pg_restore was built without the compression of', () => {
 describe('the errors of a tool', () => {
   test('of psql keep the line and the place, and drop the values', () => {
     const lines = [
-      'psql:<stdin>:5: ERROR:  invalid input syntax for type integer: "x"',
+      'psql:<stdin>:5: ERROR:  22P02: invalid input syntax for type integer: "secret"',
       'CONTEXT:  COPY a, line 2, column i: "secret"',
-      'psql:<stdin>:9: ERROR:  duplicate key value violates unique constraint "a_pkey"',
+      'psql:<stdin>:9: ERROR:  23505: duplicate key value violates unique constraint "a_pkey"',
       'DETAIL:  Key (i)=(1) already exists.',
       'LINE 1: insert into a values (secret)',
     ]
     expect(lastProblem(lines)).toBe(
-      'line 5: invalid input syntax for type integer: "x" (COPY a, line 2); line 9: duplicate key value violates unique constraint "a_pkey"',
+      'line 5: invalid input syntax for type integer (COPY a, line 2); line 9: duplicate key value violates unique constraint "a_pkey"',
     )
   })
 
@@ -106,8 +107,65 @@ describe('the errors of a tool', () => {
     expect(messages.say(/connection/)).toBe(false)
   })
 
+  test.each([
+    ['psql:<stdin>:5: ERROR:  P0001: address 1 Secret Street', 'line 5: SQLSTATE P0001, '],
+    ['psql:<stdin>:5: ERROR:  address 1 Secret Street', 'line 5: an error, '],
+    ['psql:<stdin>:5: ERROR:  42601: syntax error at or near "secret"', 'line 5: syntax error'],
+    ['psql:<stdin>:5: ERROR:  P0001: permission denied for alice@secret.example', 'line 5: permission denied'],
+    ['psql:<stdin>:5: ERROR:  P0001: role secret@example.com does not exist', 'line 5: SQLSTATE P0001, '],
+    ['psql:<stdin>:5: error: invalid command \\Nsecret', 'line 5: invalid command'],
+    ['pg_restore: error: COPY failed for table "a": ERROR:  address 1 Secret Street', 'COPY failed for table "a": '],
+    ['pg_restore: error: could not execute query: ERROR:  address 1 Secret Street', 'an error'],
+    ['pg_dump: detail: Error message from server: ERROR:  address 1 Secret Street', 'Error message from server: '],
+  ])('show nothing that a function of the data could have put there: %s', (line, told) => {
+    expect(lastProblem([line])).toContain(told)
+    expect(lastProblem([line])).not.toMatch(/secret/i)
+  })
+
+  test.each([
+    'extension "postgis" is not available',
+    'type "public.mood" does not exist',
+    'function public.f(integer, text[]) does not exist',
+    'permission denied for table actor',
+    'relation "a" already exists',
+    'out of shared memory',
+    'could not extend file "base/16384/16385": No space left on device',
+    'could not access file "$libdir/postgis-3": No such file or directory',
+    'insert or update on table "a" violates foreign key constraint "a_b"',
+    'canceling statement due to lock timeout',
+    'collation "de_DE" for encoding "UTF8" does not exist',
+  ])('keep what is known to quote nothing: %s', (sentence) => {
+    expect(lastProblem([`pg_restore: error: could not execute query: ERROR:  ${sentence}`])).toBe(sentence)
+  })
+
+  test('say what of the archive an error was at', () => {
+    const lines = [
+      'pg_restore: from TOC entry 3680; 2606 16421 CHECK CONSTRAINT public actor valid alice',
+      'pg_restore: error: could not execute query: ERROR:  address 1 Secret Street',
+    ]
+    expect(lastProblem(lines)).toBe(
+      'an error at "CHECK CONSTRAINT public actor valid alice", whose text may quote the data and is left out',
+    )
+  })
+
+  test('tell of a lost server only where a worker has not ended by an error of its own', () => {
+    const lost = (...errors: string[]) => {
+      const messages = new ToolMessages()
+      for (const error of errors) messages.add(`pg_restore: error: ${error}`)
+      return isLost(messages)
+    }
+    const died = 'a worker process died unexpectedly'
+    expect(lost(died)).toBe(true)
+    expect(lost('COPY failed for table "a": ERROR:  division by zero', died)).toBe(false)
+    expect(lost('server closed the connection unexpectedly', died)).toBe(true)
+    expect(lost()).toBe(false)
+  })
+
   test('are bounded', () => {
-    const lines = Array.from({ length: 50 }, (_, index) => `psql:<stdin>:${index}: ERROR:  ${'x'.repeat(5000)}`)
+    const lines = Array.from(
+      { length: 50 },
+      (_, index) => `psql:<stdin>:${index}: ERROR:  relation "${'x'.repeat(5000)}" does not exist`,
+    )
     expect(lastProblem(lines).length).toBeLessThan(1100)
     expect(lastProblem(lines)).toContain('line 49')
   })
