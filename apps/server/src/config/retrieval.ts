@@ -154,6 +154,12 @@ export const retrieval = z
     masking: maskingSchema
       .optional()
       .describe('What becomes of data before anybody sees it: docs/masking.md; left out: nothing'),
+    keepSettings: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Keep what databases and roles of the data are set to under names with a dot, such as `app.key`: clones can read it, and it may be a secret',
+      ),
     maxAgeHours: z.number().positive().optional().describe('Data that is older makes the lab WARNING; left out: never'),
   })
   .prefault({})

@@ -39,11 +39,11 @@ export async function generationOptions({
   log,
 }: Omit<RetrievalOptions, 'lost'>): Promise<GenerationOptions> {
   const { provisioner, ports, disk } = core
-  const { masking: rules } = config.retrieval
+  const { masking: rules, keepSettings } = config.retrieval
   const masking = rules && (await prepareMasking(rules, environment))
   const requireBytes = async (bytes: number) => (await disk.takeSpace(bytes))[Symbol.dispose]()
   const embedded = (await foundations.binaries()).source === 'embedded'
-  return { catalogue, provisioner, ports, log, requireBytes, masking, embedded }
+  return { catalogue, provisioner, ports, log, requireBytes, masking, keepSettings, embedded }
 }
 
 /** What brings data in, by the configured sources. Nothing has begun yet. */

@@ -11,6 +11,7 @@ import {
 } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Logger } from '../log.ts'
+import { resetCustomSettings } from './custom-settings.ts'
 import { eventTriggers, quarantine } from './dump/import-finish.ts'
 import { maskCluster } from './masking/masking.ts'
 import type { Masking } from './masking/prepare.ts'
@@ -25,6 +26,8 @@ export interface GenerationOptions {
   requireBytes(bytes: number): Promise<void>
   /** What becomes of the data before anybody sees it; undefined for nothing. The sample is nobody's, and stays as it is. */
   masking: Masking | undefined
+  /** Settings of databases and roles whose names have a dot are no secrets. */
+  keepSettings: boolean
   /** The server that bases run on is npm's, which the system's packages don't extend. */
   embedded: boolean
 }
@@ -93,6 +96,7 @@ async function fillBase(
         dataStateAt = await fill({ instance, volumePath: dirname(instance.dataDir), embedded }, reporter)
         // Made up data is nobody's.
         if (!sample) maskVersion = await mask(options, instance, databases[0], reporter)
+        await resetSettings(options, instance, reporter)
         reporter.progress({ step: 'FINISH' })
       },
       reporter.signal,
@@ -138,6 +142,7 @@ function adoptionSteps(
     prepare: async (instance, databases) => {
       for (const database of databases) await disconnect(instance, database, reporter)
       maskVersion = await mask(options, instance, mainDatabase(source, databases), reporter)
+      await resetSettings(options, instance, reporter)
       reporter.progress({ step: 'FINISH' })
     },
     onProgress: () => reporter.progress({ step: 'RECOVER' }),
@@ -162,6 +167,16 @@ async function mask(
   for (const note of notes) reporter.warn(note)
   reporter.info(`masked ${tables} tables, by rules of version ${maskVersion}`)
   return maskVersion
+}
+
+/** After the masking, whose constraints and files may look at them. */
+async function resetSettings(
+  { keepSettings }: GenerationOptions,
+  instance: Instance,
+  reporter: Reporter,
+): Promise<void> {
+  if (keepSettings) return
+  for (const what of await resetCustomSettings(instance)) reporter.warn(what)
 }
 
 /** @throws ProvisionError INVALID where the source names one that there is not */
