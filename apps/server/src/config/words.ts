@@ -21,6 +21,10 @@ export function inWords(issue: z.core.$ZodRawIssue): string | undefined {
       return issue.inclusive ? `must be at least ${issue.minimum}` : `must be more than ${issue.minimum}`
     case 'too_big':
       return `must be at most ${issue.maximum}`
+    case 'invalid_union':
+      return issue.discriminator === undefined
+        ? undefined
+        : 'is none of the kinds that there are: logical, physical, archive, directory, file'
     default:
       return undefined
   }

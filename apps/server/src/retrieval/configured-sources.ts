@@ -91,15 +91,16 @@ export async function readPassword(
 async function readSecret(file: string): Promise<string> {
   try {
     if (((await stat(file)).mode & 0o077) !== 0) {
-      throw new ProvisionError('INVALID', 'the file that passwordFile names can be read by others', {
-        hint: 'Close it to them: chmod 600 FILE.',
+      throw new ProvisionError('INVALID', `the password file ${file} can be read by others`, {
+        hint: `Close it to them: chmod 600 ${file}.`,
       })
     }
     return (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
   } catch (error) {
     if (!isSystemError(error)) throw error
-    throw new ProvisionError('INVALID', `the file that passwordFile names can't be read (${error.code})`, {
+    throw new ProvisionError('INVALID', `the password file ${file} can't be read (${error.code})`, {
       cause: error,
+      hint: 'Correct passwordFile: a path that is not absolute hangs on the directory that the server was started in.',
     })
   }
 }

@@ -228,10 +228,11 @@ function explainRefusal(
   if (/unsupported startup parameter/.test(error.message)) {
     return invalid(`${where} is a pooler, which can't hold a snapshot`, error, 'Name the address of PostgreSQL itself.')
   }
-  return new InterruptedError(`${where} refused the connection: ${error.message}`, {
-    cause: error,
-    hint: 'Its log says more, and max_connections how many it takes.',
-  })
+  // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, resources, an intervention: these may pass.
+  const passes = /^(08|53|57)/.test(error.code ?? '')
+  const why = { cause: error, hint: 'Its log says more, and max_connections how many it takes.' }
+  const message = `${where} refused the connection: ${error.message}`
+  return passes ? new InterruptedError(message, why) : new ProvisionError('FAILED', message, why)
 }
 
 function wrongPassword(where: string, cause: Error): ProvisionError {
@@ -243,9 +244,13 @@ function wrongPassword(where: string, cause: Error): ProvisionError {
 }
 
 function noPassword(where: string): ProvisionError {
-  return new ProvisionError('INVALID', `the source ${where} asks for a password, and none is configured`, {
-    hint: 'Name where it is with passwordEnv or passwordFile; with --source it is taken from PGPASSWORD.',
-  })
+  return new ProvisionError(
+    'INVALID',
+    `the source ${where} asks for a password, and none is configured, or what passwordEnv names is not set`,
+    {
+      hint: 'Name where it is with passwordEnv or passwordFile; with --source it is taken from PGPASSWORD.',
+    },
+  )
 }
 
 function invalid(message: string, cause: unknown, hint: string): ProvisionError {
