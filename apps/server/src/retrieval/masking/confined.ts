@@ -1,21 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { type Client, DatabaseError } from 'pg'
 import { Parameters } from './expression.ts'
-import { applySettings } from './session.ts'
+import { sessionSettings } from './session.ts'
 
 /** Statements in which code of the data is evaluated: CHECK constraints, domains, generated columns, casts. */
 export interface Confined {
   run(statement: string, parameters?: Parameters): Promise<void>
   /** The only row of a query. */
   ask<Row>(query: string, parameters?: Parameters): Promise<Row>
+  /** Makes what was done so far last, and lets go of its locks. */
+  commit(): Promise<void>
 }
 
 /**
- * A transaction of the lab's superuser in which statements can be run as a role that may read and write all tables, is nothing else, and can't
- * become the superuser: they run within a function of that role's with SECURITY DEFINER, where Postgres refuses SET ROLE and RESET ROLE.
- * Neither does the data's code leave something behind that the superuser would run afterwards: no object and no deferred trigger (an event
- * trigger refuses its DDL), no cursor (closed), no search_path or other setting (reset). What Postgres maintains for others, such as indexes,
- * it evaluates as their tables' owners, and confines by itself.
+ * A transaction of the lab's superuser, or several, in which statements can be run as a role that may read and write all tables, is nothing
+ * else, and can't become the superuser: they run within a function of that role's with SECURITY DEFINER, where Postgres refuses SET ROLE and
+ * RESET ROLE. Neither does the data's code leave something behind that the superuser would run afterwards: no object and no deferred trigger
+ * (an event trigger refuses its DDL), no cursor (closed), no search_path or other setting (reset). What Postgres maintains for others, such as
+ * indexes, it evaluates as their tables' owners, and confines by itself. After a failure the session has to end, and the cluster goes.
  * https://www.postgresql.org/docs/current/sql-createfunction.html
  *
  * @param settings of the transaction, by SET LOCAL
@@ -44,6 +46,9 @@ export async function confine(
     },
     ask: async <Row>(query: string, parameters = new Parameters()) =>
       (await step('dblab_ask', `select to_jsonb(answer) from (${query}) answer`, parameters)) as Row,
+    commit: async () => {
+      await client.query(['commit', 'begin', ...locals].join('; '))
+    },
   })
   for (const statement of end(role)) await client.query(statement)
   for (const { enable } of triggers) await client.query(enable)
@@ -55,15 +60,11 @@ const SAFE_PATH = 'search_path = pg_catalog, pg_temp'
 
 /** Whatever the data's code has left in the session; in this order, so that no name is looked up before they can be trusted. */
 async function cleanUp(client: Client, locals: readonly string[]): Promise<void> {
-  await client.query('close all')
-  await client.query('reset all')
-  for (const local of locals) await client.query(local)
-  await applySettings(client)
-  // As a connection of the lab's begins, where the server knows it.
-  await client.query(
-    `select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null`,
-  )
+  await client.query(['close all', 'reset all', ...locals, sessionSettings, NO_TIMEOUT].join('; '))
 }
+
+/** As a connection of the lab's begins, where the server knows it. */
+const NO_TIMEOUT = `select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null`
 
 function begin(role: string): string[] {
   const owned = (name: string, returns: string, execute: string): string[] => [

@@ -46,7 +46,11 @@ export async function findUncovered(instance: Instance, spec: CoverageSpec): Pro
     spec.database,
     async (client) => {
       const open = uncovered(spec, await opaqueViews(client))
-      const byContent = await inspectTables(client, spec, open)
+      let byContent = new Map<Column, Finding>()
+      await confine(client, [], async (confined) => {
+        for (const statement of contentFunctions) await client.query(statement)
+        byContent = await inspectTables(client, confined, spec, open)
+      })
       const findings = open.flatMap((column) => byContent.get(column) ?? byName(spec.database, column) ?? [])
       return findings
     },
@@ -77,6 +81,7 @@ function finding(database: string, column: Column, why: string, share?: number):
 
 async function inspectTables(
   client: Client,
+  confined: Confined,
   { database, onTable }: CoverageSpec,
   open: readonly Column[],
 ): Promise<Map<Column, Finding>> {
@@ -84,14 +89,12 @@ async function inspectTables(
   const tables = [...Map.groupBy(open.filter(holdsText), ({ table }) => table)]
   for (const [done, [table, columns]] of tables.entries()) {
     onTable(table.sql, done, tables.length)
-    // A transaction for each: of all of them, the locks would be too many.
-    await confine(client, [], async (confined) => {
-      for (const statement of contentFunctions) await client.query(statement)
-      for (const column of columns) {
-        const found = await inspect(confined, column, await sample(client, table, column))
-        if (found) findings.set(column, finding(database, column, `its values look like ${found.what}`, found.share))
-      }
-    })
+    for (const column of columns) {
+      const found = await inspect(confined, column, await sample(client, table, column))
+      if (found) findings.set(column, finding(database, column, `its values look like ${found.what}`, found.share))
+    }
+    // Of all tables together, the locks would be too many.
+    await confined.commit()
   }
   return findings
 }

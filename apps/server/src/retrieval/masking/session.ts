@@ -19,9 +19,8 @@ const SETTINGS = [
   `lc_messages = 'C'`,
 ]
 
-export async function applySettings(client: Client): Promise<void> {
-  for (const setting of SETTINGS) await client.query(`set ${setting}`)
-}
+/** As statements of one message. */
+export const sessionSettings = SETTINGS.map((setting) => `set ${setting}`).join('; ')
 
 /** As `withLabConnection`, without a bound of its own, for what works on values that nobody may see. */
 export function maskingSession<T>(
@@ -31,7 +30,7 @@ export function maskingSession<T>(
   options: SessionOptions,
 ): Promise<T> {
   const begin = async (client: Client): Promise<T> => {
-    await applySettings(client)
+    await client.query(sessionSettings)
     return work(client)
   }
   return withLabConnection(instance, database, begin, { ...options, timeoutMs: 0 })

@@ -38,6 +38,14 @@ const trace = [
   'grant all on deferring to public',
   'create constraint trigger late after insert on deferring deferrable initially deferred for each row execute function tg()',
   'alter table deferring enable always trigger late',
+  'create table later (id int)',
+  'create constraint trigger late_too after insert on later deferrable initially deferred for each row execute function tg()',
+  `create function leave_more() returns bool language plpgsql security definer as $$ begin
+     if not exists (select from public.armed) then return true; end if;
+     insert into public.traces values ('altering: ' || public.try('alter table public.later enable always trigger late_too'), current_user, public.is_super());
+     insert into public.later values (1);
+     return true;
+   end $$`,
   'create schema evil',
   'grant all on schema evil to public',
   `create function evil.format(text, name, name) returns text language sql as $$ select case when public.note('function in the path') then '' end $$`,
@@ -66,7 +74,7 @@ const hostile = [
   'create cast (mood as text) with function mood_text(mood)',
   `create table person (
      id int primary key, a text check (note('check')), b word, made text generated always as (noting('generated column', a)) stored,
-     c text check (noting_all('definer', c) is not null), d text check (leave()), feeling mood, f text, constraint closed check (closed(f))
+     c text check (noting_all('definer', c) is not null), d text check (leave()), feeling mood, f text, g text check (leave_more()), constraint closed check (closed(f))
    )`,
   `create index on person (noting('index', a))`,
   `create table visit (person int references person, word word)`,
@@ -97,7 +105,17 @@ async function fill(cluster: Cluster, role: string): Promise<void> {
   ])
 }
 
-const PLACES = ['cast', 'check', 'definer', 'domain', 'generated column', 'index', 'leaving', 'materialized view']
+const PLACES = [
+  'altering: 42501',
+  'cast',
+  'check',
+  'definer',
+  'domain',
+  'generated column',
+  'index',
+  'leaving',
+  'materialized view',
+]
 
 describe.each(majors)('code of the data in PostgreSQL $version', (binaries) => {
   test.each([
