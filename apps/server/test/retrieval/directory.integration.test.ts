@@ -1,4 +1,4 @@
-import { chown, mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readdir, rename, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { copyLocalCluster, examineLocalCluster, run } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
@@ -86,6 +86,40 @@ describe.skipIf(lacking !== '')(`a data directory as a source${lacking}`, () => 
     await writeFile(join(live.dataDir, 'lost+found'), '')
     await api.retrieval.refresh()
     expect(await refused()).toEqual(['FAILED', 'CHECK', 'NOT_FOUND', expect.stringContaining('is no data directory')])
+  })
+
+  test.skipIf(!isRoot)('gives nothing that its links lead to and that another account has (root only)', async () => {
+    await using live = await source()
+    await live.stop('SIGINT')
+    const secret = join(live.directory, 'of root')
+    await mkdir(secret, { mode: 0o700 })
+    const refused = { code: 'INVALID', message: expect.stringContaining(`another account: ${secret}`) }
+    const volumePath = await mkdtemp(join(live.directory, 'volume-'))
+    const places = { volumePath, dataDir: join(volumePath, 'data'), tablespacesDir: join(volumePath, 'tablespaces') }
+    const options = { account: live.account, signal: new AbortController().signal, onBytes: () => undefined }
+
+    const [statistics, kept] = [join(live.dataDir, 'pg_stat'), join(live.directory, 'pg_stat')]
+    await rename(statistics, kept)
+    await symlink(kept, statistics)
+    const cluster = await examineLocalCluster(live.dataDir)
+    // Exchanged between the look and the copy.
+    await rename(kept, `${kept}.away`)
+    await rename(secret, kept)
+    await expect(copyLocalCluster(cluster, places, options)).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining(`another account: ${kept}`),
+    })
+    await rename(kept, secret)
+    await unlink(statistics)
+    await symlink(secret, statistics)
+    await expect(examineLocalCluster(live.dataDir)).rejects.toMatchObject(refused)
+
+    await unlink(statistics)
+    await rename(`${kept}.away`, statistics)
+    const major = `PG_${live.binaries.major}_1`
+    await mkdir(join(secret, major))
+    await symlink(secret, join(live.dataDir, 'pg_tblspc/99999'))
+    await expect(examineLocalCluster(live.dataDir)).rejects.toMatchObject(refused)
   })
 
   test('is no source any more where its server is started while it is copied', async () => {

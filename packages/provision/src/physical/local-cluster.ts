@@ -20,7 +20,7 @@ import type { ControlData } from '../postgres/control-file.ts'
 import { postmasterFilePath } from '../postgres/process/postmaster-file.ts'
 import type { Account } from '../postgres/runtime.ts'
 import { HeldDirectory } from '../storage/held-directory.ts'
-import { type CopyFile, copyTree, logicalBytes, orGone } from '../storage/tree.ts'
+import { type CopyFile, copyHeldTree, logicalBytes, orGone } from '../storage/tree.ts'
 import { LINKED } from './links.ts'
 import type { Places } from './places.ts'
 
@@ -28,6 +28,8 @@ import type { Places } from './places.ts'
 export interface LocalCluster {
   /** Without symbolic links. */
   path: string
+  /** Whose its top is, and what its links lead to has to be. */
+  uid: number
   major: number
   control: ControlData
   /** With all that it reaches over links. */
@@ -76,9 +78,13 @@ async function examine(named: string): Promise<LocalCluster> {
   }
   const tablespaces = await tablespacesOf(path, major)
   const trees = [path, ...links.map(({ target }) => target), ...tablespaces.map(({ directory }) => directory)]
+  const { uid } = await lstat(path)
   let sizeBytes = 0
-  for (const tree of trees) sizeBytes += await logicalBytes(tree)
-  return { path, major, control, sizeBytes, tablespaces, links }
+  for (const tree of trees) {
+    await using _own = await openOwn(tree, uid)
+    sizeBytes += await logicalBytes(tree)
+  }
+  return { path, uid, major, control, sizeBytes, tablespaces, links }
 }
 
 async function requireShutDown(path: string, { state }: ControlData): Promise<void> {
@@ -113,6 +119,23 @@ async function tablespacesOf(path: string, major: number): Promise<LocalCluster[
   return found
 }
 
+/**
+ * A directory of the data's own. Its owner can lead a link anywhere, also to what root alone may read, and would be given a copy of that.
+ *
+ * @throws ProvisionError INVALID where it is another account's
+ */
+async function openOwn(path: string, uid: number): Promise<HeldDirectory> {
+  await using undo = new AsyncDisposableStack()
+  const directory = undo.use(await HeldDirectory.open(path))
+  if ((await directory.stat()).uid !== uid) {
+    throw new ProvisionError('INVALID', `a link of the data leads to a directory of another account: ${path}`, {
+      hint: 'Postgres makes no such thing. Give it to the account that the data directory belongs to, or take the link away.',
+    })
+  }
+  undo.move()
+  return directory
+}
+
 /** Undefined for what is no link. */
 async function linkTarget(path: string): Promise<string | undefined> {
   const stats = await orGone(lstat(path))
@@ -130,17 +153,20 @@ export interface CopyingOptions {
 /**
  * Copies it to where the places say, with its tablespaces and what is behind links; blocks are shared where both lie on one file system that can.
  *
- * @throws ProvisionError IN_USE where a server was started on it meanwhile; ABORTED; system error ENOSPC
+ * @throws ProvisionError IN_USE where a server was started on it meanwhile; INVALID where a part of it is another account's; ABORTED; system error ENOSPC
  */
 export async function copyLocalCluster(cluster: LocalCluster, places: Places, options: CopyingOptions): Promise<void> {
-  const { path, links, tablespaces } = cluster
+  const { path, uid, links, tablespaces } = cluster
   const { account, signal, onBytes } = options
   const copyOne: CopyFile = async (from, to, { size }) => {
     throwIfAborted(signal)
     await copyFile(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
     onBytes(size)
   }
-  const copy = (from: string, to: string) => copyTree(from, to, copyOne, account)
+  const copy = async (from: string, to: string) => {
+    await using source = await openOwn(from, uid)
+    await copyHeldTree(source, to, copyOne, account)
+  }
   await using incoming = await makeIncoming(places.volumePath)
   await copy(path, incoming.entry('data'))
   for (const { name, target } of links) {

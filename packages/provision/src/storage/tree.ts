@@ -43,7 +43,12 @@ const MOST_LEVELS = 64
  */
 export async function copyTree(from: string, to: string, copyFile: CopyFile, owner?: Owner): Promise<void> {
   await using source = await HeldDirectory.open(from)
-  await copyDirectory(source, to, { copyFile, owner }, MOST_LEVELS)
+  await copyHeldTree(source, to, copyFile, owner)
+}
+
+/** The same for a tree whose top is open already, and has been looked at: what is at its path by now does not matter. */
+export function copyHeldTree(source: HeldDirectory, to: string, copyFile: CopyFile, owner?: Owner): Promise<void> {
+  return copyDirectory(source, to, { copyFile, owner }, MOST_LEVELS)
 }
 
 interface Copying {
