@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { CommandError, run } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
@@ -52,6 +53,19 @@ describe.skipIf(!binaries || lacking !== '')(`an import that fails${lacking}`, (
     await using cluster = await freshCluster()
     const path = await script(cluster, `CREATE TABLE a (s text NOT NULL, i int);\nINSERT INTO a VALUES (NULL, 4711);\n`)
     await expect(bringIn(cluster, path)).rejects.toSatisfy((error: Error) => !error.message.includes('4711'))
+  })
+
+  test('shows no row of the data where it fails after the restore', async () => {
+    await using cluster = await freshCluster()
+    const path = await script(
+      cluster,
+      `CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+         IF current_query() LIKE 'VACUUM%' THEN RAISE EXCEPTION 'address %', $1; END IF; RETURN $1; END $$;
+       CREATE TABLE a (s text);\nINSERT INTO a VALUES ('1 Secret Street');\nCREATE INDEX ON a (f(s));\n`,
+    )
+    const error: unknown = await bringIn(cluster, path).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'FAILED', message: expect.stringContaining('SQLSTATE P0001') })
+    expect(inspect(error, { depth: 10 })).not.toContain('Secret')
   })
 
   test('refuses extensions that are not installed before anything is made', async () => {

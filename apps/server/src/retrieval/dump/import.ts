@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
 import { isLost } from '../live/tool.ts'
+import { codeOf, databaseError, reason } from '../masking/failure.ts'
 import { ToolMessages } from '../tools/tool-messages.ts'
 import { asAccount, runTool } from '../tools/tool-process.ts'
 import { assertUnchanged, type DumpPlan } from './dump.ts'
@@ -62,9 +63,12 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   const locale = await restoreWithLogin(plan, instance, options, () => createDatabase(instance, plan, target, signal))
   await takeBack()
   onProgress?.({ step: 'finish' })
-  if (plan.kind !== 'plain') await applySettings(instance, plan.database, plan.facts.databaseSettings)
+  if (plan.kind !== 'plain') {
+    const { databaseSettings } = plan.facts
+    await withoutValues(plan, 'settings', () => applySettings(instance, plan.database, databaseSettings))
+  }
   const removed = await quarantine(instance, plan.database)
-  await vacuum(instance, plan.database, signal)
+  await withoutValues(plan, 'statistics', () => vacuum(instance, plan.database, signal))
   const silenced = await eventTriggers(instance, plan.database)
   const notes = [
     ...(made.length === 0 ? [] : [`roles made without login: ${made.join(', ')}`]),
@@ -76,6 +80,19 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   ]
   const tables = await countTables(instance, plan.database)
   return { database: plan.database, tables, dataStateAt: plan.dataStateAt, notes }
+}
+
+/** Index expressions run once more as statistics are collected, and a setting may be a secret. The cause is left behind for the same reason. */
+async function withoutValues(plan: DumpPlan, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    const database = databaseError(error)
+    if (!database) throw error
+    throw new ProvisionError(codeOf(database), `the ${what} of ${plan.path} could not be made: ${reason(database)}`, {
+      hint: 'Mend the dump, or make it again.',
+    })
+  }
 }
 
 async function restoreWithLogin(
