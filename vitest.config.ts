@@ -28,8 +28,9 @@ const projects = [
         name: `${name}-integration`,
         root,
         include: ['{src,test}/**/*.integration.test.ts'],
-        testTimeout: 120_000,
-        hookTimeout: 120_000,
+        // A guard against what hangs, and no measure: a busy machine may take its time.
+        testTimeout: 300_000,
+        hookTimeout: 300_000,
       },
     },
   ]

@@ -141,7 +141,9 @@ test('frames of zstd that are to be skipped are, first, last and between', async
     skippable(9),
   ])
   expect(compressionOf(data)).toBe('zstd')
-  for (let size = 1; size <= data.length; size++) expect(String(await unpacked('zstd', data, size))).toBe('ab')
+  // Pieces shorter and longer than the header of a frame, and all in one.
+  for (const size of [1, 2, 3, 4, 5, 7, 8, 9, 13, 64, 299, 300, 301, data.length])
+    expect(String(await unpacked('zstd', data, size))).toBe('ab')
 })
 
 describe('the window of zstd', () => {
