@@ -1,9 +1,11 @@
 import { COMMON_POINTS, type FailPoint, RARE_POINTS, RETRIEVAL_POINTS } from '@dblab/provision'
+import { isRoot } from '@dblab/provision/testbed'
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { isLong } from '../limits/pools.ts'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
+import { leftovers } from '../support/leftovers.ts'
 import { openSession } from '../support/sql.ts'
 import { expectOnly, expectSourceFree } from './aftermath.ts'
 import { LiveSource } from './live-source.ts'
@@ -47,6 +49,9 @@ const POINTS: Record<'logical' | 'physical', { short: FailPoint[]; long: FailPoi
     ],
   },
 }
+
+/** Of a source that is followed, in the order in which its first run comes to them. */
+const FOLLOWED = ['retrieval.standby-made', 'retrieval.standby-snapshot-noted', 'adopt.cloned'] as const
 
 async function source(): Promise<LiveSource> {
   const live = await LiveSource.make(needSource())
@@ -102,7 +107,10 @@ const SLOW = [
 ]
 
 test('every step of a run is one at which the server is killed', () => {
-  const killed = new Set<string>(Object.values(POINTS).flatMap(({ short, long }) => [...short, ...long]))
+  const killed = new Set<string>([
+    ...Object.values(POINTS).flatMap(({ short, long }) => [...short, ...long]),
+    ...FOLLOWED,
+  ])
   const steps = [...COMMON_POINTS, ...RARE_POINTS].filter((point) => /^(import|adopt)\./.test(point))
   expect([...steps, ...RETRIEVAL_POINTS].filter((point) => !killed.has(point))).toEqual([])
 })
@@ -150,6 +158,39 @@ describe.skipIf(lacking !== '')(`a server that is killed while it brings data in
       expect(lab.output).not.toMatch(/^\S+ error /m)
     },
     isLong ? 900_000 : 180_000,
+  )
+
+  test.skipIf(!isRoot)(
+    'as it begins to follow (root only: a pool whose snapshots are atomic) begins again, and follows once',
+    async () => {
+      await using live = await source()
+      await using lab = await labOf({ sources: [physical(live.url('shop'), { follow: true })] })
+      for (const point of FOLLOWED) {
+        await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [{ point, action: 'kill' }] }) })
+        expect(await lab.ended(), point).toBe('SIGKILL')
+      }
+      await lab.start()
+      await done(lab)
+      expect(await inClone(lab, 'shop', (db) => db.query('SELECT count(*)::int AS n FROM accounts'))).toMatchObject({
+        rows: [{ n: 20_000 }],
+      })
+      expect(await live.query('postgres', 'SELECT slot_name FROM pg_replication_slots')).toEqual([])
+      await expect
+        .poll(() => live.query('postgres', 'SELECT state FROM pg_stat_replication'), { timeout: 20_000 })
+        .toEqual([{ state: 'streaming' }])
+      await using client = lab.client()
+      const { runs } = await client.retrieval.get()
+      expect(runs.map(({ outcome, error }) => error?.code ?? outcome)).toEqual([
+        'DONE',
+        ...FOLLOWED.map(() => 'INTERRUPTED'),
+      ])
+      const left = async () => {
+        const { volumes, snapshots } = await leftovers(lab.directory)
+        return { volumes: volumes.length, snapshots: snapshots.length }
+      }
+      // The standby and the generation, which was cloned from a snapshot of the standby.
+      await expect.poll(left, { timeout: 20_000 }).toEqual({ volumes: 2, snapshots: 2 })
+    },
   )
 
   test.each([
