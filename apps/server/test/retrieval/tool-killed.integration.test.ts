@@ -16,19 +16,24 @@ async function source(): Promise<LiveSource> {
   return live
 }
 
-/** The postmaster of a generation that is being made, once it runs. No clone may. */
-async function staging(lab: TestLab): Promise<number> {
-  let pid = 0
+/** Kills the Postgres of a generation that is being made, once it runs. No clone may run. */
+async function killPostgres(lab: TestLab): Promise<void> {
   await eventually(
-    'a Postgres of the new generation runs',
+    'a Postgres of the new generation runs, and is killed',
     async () => {
       const [line] = (await leftovers(lab.directory)).servers
-      pid = Number(line?.split(' ')[0] ?? 0)
-      return pid > 0
+      if (line === undefined) return false
+      try {
+        process.kill(Number.parseInt(line, 10), 'SIGKILL')
+        return true
+      } catch (error) {
+        // One that only looked whether it can start.
+        if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
+        throw error
+      }
     },
     60_000,
   )
-  return pid
 }
 
 /** The generation before is there, is used, and is the only one. */
@@ -81,7 +86,7 @@ describe.skipIf(lacking !== '')(`a run that loses one of its programs to a kill$
     await lab.start()
     // One alone only lists what is in the dump.
     await eventually('it restores', async () => (await untilAtWork(lab, 'pg_restore')).length >= 2, 60_000)
-    process.kill(await staging(lab), 'SIGKILL')
+    await killPostgres(lab)
     const run = await ended(lab)
     expect([run.outcome, run.attempt, run.error?.code], JSON.stringify(run)).toEqual(['DONE', 2, 'UNAVAILABLE'])
     await expectGoesOn(lab, live)
@@ -97,7 +102,7 @@ describe.skipIf(lacking !== '')(`a run that loses one of its programs to a kill$
       await using _load = load(live, 'shop')
       await using slow = await labOf({ attempts: 1, sources: [physical(live.url('shop'), { maxRate: '4MB' })] })
       await slow.start()
-      process.kill(await staging(slow), 'SIGKILL')
+      await killPostgres(slow)
       const run = await ended(slow)
       expect(run).toMatchObject({ outcome: 'FAILED', progress: { step: 'RECOVER' } })
       expect(run.error).toMatchObject({ code: 'FAILED', message: expect.stringMatching(/^Postgres ended while it/) })

@@ -6,7 +6,7 @@ import type { TableProgress } from '../runs/table-progress.ts'
 import { ToolMessages } from '../tools/tool-messages.ts'
 import { runTool } from '../tools/tool-process.ts'
 import type { DumpTools } from './client-tools.ts'
-import type { HeldSnapshot } from './held-snapshot.ts'
+import { type HeldSnapshot, heldTooLong } from './held-snapshot.ts'
 import { type Selection, selectionArguments } from './selection.ts'
 
 export interface DumpDatabaseOptions {
@@ -100,16 +100,6 @@ function whyStopped(
   // Of the two, the first.
   if (deadline.aborted && signal.reason === deadline.reason) return heldTooLong()
   return lost.aborted ? lost.reason : error
-}
-
-function heldTooLong(): ProvisionError {
-  return new ProvisionError(
-    'TIMEOUT',
-    "the source's snapshot was held as long as is allowed, and the dump was stopped",
-    {
-      hint: "Raise maxSnapshotMinutes, or the number of jobs; a snapshot that is held keeps the source's vacuum from cleaning up. A standby can be the source as well.",
-    },
-  )
 }
 
 function dumpError(database: string, code: number | undefined, messages: ToolMessages): ProvisionError {

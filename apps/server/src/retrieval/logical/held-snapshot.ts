@@ -1,3 +1,4 @@
+import { isProvisionError, ProvisionError } from '@dblab/provision'
 import type { Client } from 'pg'
 import { InterruptedError } from '../interrupted.ts'
 import { connectSource, explainQuery, type SourceLogin } from '../live/session.ts'
@@ -21,7 +22,7 @@ export interface HeldSnapshot extends AsyncDisposable {
   takenAt: Date
   /** Where the source's log was. */
   lsn: string
-  /** Aborted when the source has ended the connection, or does not answer: the snapshot is gone then. */
+  /** Aborted when the source has ended the connection, or does not answer: the snapshot is gone then. TIMEOUT where its time was over. */
   lost: AbortSignal
   /** Bytes that COPY has read so far in what the lab has under way there; 0 where the server does not say (before PostgreSQL 14). */
   copiedBytes(): Promise<number>
@@ -32,19 +33,24 @@ export interface HeldSnapshot extends AsyncDisposable {
  * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
  *
  * @param until when the source is to let it go, if nobody has before
- * @throws ProvisionError INVALID, FAILED; InterruptedError
+ * @throws ProvisionError INVALID, FAILED, TIMEOUT; InterruptedError
  */
 export async function holdSnapshot(login: SourceLogin, database: string, until: Date): Promise<HeldSnapshot> {
   const client = await connectSource(login, database, { statementTimeoutMs: STATEMENT_TIMEOUT_MS })
   const lost = new AbortController()
-  client.on('error', (error) => lost.abort(explainQuery(error)))
-  client.on('end', () => lost.abort(explainQuery(new Error('Connection terminated'))))
+  // The source lets go at the same moment at which pg_dump is stopped: whichever is seen first, the reason is the time.
+  const explain = (error: unknown): unknown => {
+    const reason = explainQuery(error)
+    return reason instanceof InterruptedError && Date.now() >= until.getTime() ? heldTooLong() : reason
+  }
+  client.on('error', (error) => lost.abort(explain(error)))
+  client.on('end', () => lost.abort(explain(new Error('Connection terminated'))))
   try {
     const snapshot = await takeSnapshot(client, until)
     const ask = <T>(question: () => Promise<T>): Promise<T> =>
       question().catch((error: unknown) => {
-        const reason = explainQuery(error)
-        if (reason instanceof InterruptedError) lost.abort(reason)
+        const reason = explain(error)
+        if (reason instanceof InterruptedError || isProvisionError(reason, 'TIMEOUT')) lost.abort(reason)
         throw reason
       })
     const asked = watch(ASK_EVERY_MS, () => ask(() => keep(client, until)))
@@ -60,8 +66,18 @@ export async function holdSnapshot(login: SourceLogin, database: string, until: 
     }
   } catch (error) {
     await client.leave()
-    throw explainQuery(error)
+    throw explain(error)
   }
+}
+
+export function heldTooLong(): ProvisionError {
+  return new ProvisionError(
+    'TIMEOUT',
+    "the source's snapshot was held as long as is allowed, and the dump was stopped",
+    {
+      hint: "Raise maxSnapshotMinutes, or the number of jobs; a snapshot that is held keeps the source's vacuum from cleaning up. A standby can be the source as well.",
+    },
+  )
 }
 
 /**
