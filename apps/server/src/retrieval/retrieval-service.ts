@@ -176,11 +176,10 @@ export class RetrievalService implements AsyncDisposable {
     const { dataStateAt, status } = this.view()
     const warnings: Warning[] = []
     if (maxAgeMs !== undefined && dataStateAt !== '' && now - Date.parse(dataStateAt) > maxAgeMs) {
-      const hours = Math.floor((now - Date.parse(dataStateAt)) / 3_600_000)
       warnings.push({
         code: 'DATA_OLD',
-        message: `The newest data is ${hours} hours old`,
-        hint: 'GET /retrieval says how the last runs ended; POST /refresh begins one. What is too old is retrieval.maxAgeHours',
+        message: `The newest data is as it was at ${dataStateAt}, which is longer ago than retrieval.maxAgeHours`,
+        hint: 'GET /retrieval says how the last runs ended; POST /refresh begins one',
       })
     }
     const unmasked = requireMasked ? catalogue.snapshots.listPublished().filter(isUnmasked) : []
