@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
@@ -64,10 +66,13 @@ describe('a lab that is short of something', { timeout: 120_000 }, () => {
   })
 
   test('refuses clones when space is critical', async () => {
-    await using lab = await TestLab.make({
-      driver: 'copy',
-      config: { storage: { lowFreePercent: 100, criticalFreePercent: 100 } },
-    })
+    await using lab = await TestLab.make({ driver: 'copy' })
+    await lab.start()
+    await lab.terminate()
+    // Only now: no data comes into a pool that is this full either.
+    const file = join(lab.directory, 'dblab.yaml')
+    const config = await readFile(file, 'utf8')
+    await writeFile(file, config.replace('storage:\n', 'storage:\n  lowFreePercent: 100\n  criticalFreePercent: 100\n'))
     await lab.start()
     expect((await statusOf(lab)).warnings).toMatchObject([{ code: 'DISK_SPACE_CRITICAL' }])
     const refused = await lab.fetch('/clone', { method: 'POST', json: { db: LOGIN } })
