@@ -45,6 +45,19 @@ export async function disarmRoles(client: Client, keepSuperusers: boolean): Prom
   await runEach(client, SCHEMA_GRANTS, [LAB_ROLE])
 }
 
+/**
+ * Takes from roles that are no superusers what a function of theirs with SECURITY DEFINER could reach out with, or make them able to: until
+ * PostgreSQL 15, whoever has CREATEROLE can make anybody a member of any role that is no superuser.
+ * https://www.postgresql.org/docs/15/role-attributes.html
+ */
+export async function disarmOrdinaryRoles(client: Client): Promise<void> {
+  await runEach(
+    client,
+    `select format('alter role %I nocreaterole', rolname) as statement from pg_authid where rolcreaterole and not rolsuper`,
+  )
+  await runAll(client, await membershipStatements(client))
+}
+
 async function roleStatements(client: Client, keepSuperusers: boolean): Promise<string[]> {
   const { rows } = await client.query<{ name: string; bootstrap: boolean; superuser: boolean }>(
     `select rolname as name, oid = ${BOOTSTRAP_OID} as bootstrap, rolsuper as superuser from pg_authid

@@ -17,6 +17,7 @@ export { type BinarySource, type BinarySourceOptions, binarySource } from './bin
 export { clusterControl, clusterMajor, clusterState, isShutDownCleanly } from './cluster.ts'
 export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection } from './connect.ts'
 export type { ClusterState, ControlData, SourceSettings } from './control-file.ts'
+export { disarmOrdinaryRoles } from './disarm.ts'
 export { labSettings } from './lab-settings.ts'
 export {
   assertUserName,

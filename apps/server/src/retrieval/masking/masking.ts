@@ -6,9 +6,9 @@ import { checkConditions } from './conditions.ts'
 import { checkConstants } from './constants.ts'
 import { type Finding, findUncovered, judgeCoverage } from './coverage.ts'
 import { runMaskingFile } from './files.ts'
-import { withPlainImportRole } from './import-role.ts'
 import { largeObjectsOf, removeLargeObjects } from './large-objects.ts'
 import { removeLeftovers } from './leftovers.ts'
+import { withPlainRoles } from './plain-roles.ts'
 import { coveredKeys, type Plan, planRules } from './plan.ts'
 import type { Masking } from './prepare.ts'
 import { scrubDatabase } from './scrub.ts'
@@ -75,7 +75,7 @@ async function maskAll(options: MaskOptions, signal: AbortSignal): Promise<MaskR
   // A file may have made a database, or prepared a transaction.
   const databases = await checkConditions(instance, signal)
   await checkTemplateZero(instance, signal)
-  return withPlainImportRole(instance, signal, () => maskDatabases(options, databases, signal))
+  return withPlainRoles(instance, signal, () => maskDatabases(options, databases, signal))
 }
 
 async function maskDatabases(
