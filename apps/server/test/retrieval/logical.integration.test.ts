@@ -123,7 +123,7 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
     expect(rows).toEqual([{ i: 1, superusers: 'dblab' }])
   })
 
-  test('brings what is chosen: some schemas, all but some tables, some tables without rows', async () => {
+  test('brings what is chosen, and needs rights on nothing else: some schemas, all but some tables, some tables without rows', async () => {
     await using live = await source()
     await live.query(
       'shop',
@@ -132,17 +132,35 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
       'CREATE TABLE big AS SELECT 1 AS i',
     )
     const chosen = { excludeTables: ['public.big'], excludeTableData: ['public.entries'] }
-    await live.query('shop', 'INSERT INTO entries (account) VALUES (1)')
+    await live.query(
+      'shop',
+      'INSERT INTO entries (account) VALUES (1)',
+      'REVOKE pg_read_all_data FROM dump',
+      'GRANT USAGE ON SCHEMA sales TO dump',
+      'GRANT SELECT ON accounts, sales.a TO dump',
+    )
     await using lab = await labOf({
       sources: [logical(live.url('shop'), chosen), logical(live.url('stock'), { schemas: ['none'] })],
     })
     await lab.start()
-    const failed = await ended(lab)
-    expect(failed).toMatchObject({
+    const failure = (message: string) => ({
       outcome: 'FAILED',
-      error: { code: 'INVALID', message: expect.stringContaining('none') },
+      error: { code: 'INVALID', message: expect.stringContaining(message) },
     })
-    await live.query('stock', 'CREATE SCHEMA none', 'CREATE TABLE none.b AS SELECT 2 AS i')
+    // pg_dump locks what it leaves the rows out of.
+    expect(await ended(lab)).toMatchObject(
+      failure('may not read 2 tables or sequences of "shop": public.entries, public.entries_id_seq'),
+    )
+    await live.query('shop', 'GRANT SELECT ON entries, entries_id_seq TO dump')
+    await lab.fetch('/refresh', { method: 'POST' })
+    expect(await ended(lab)).toMatchObject(failure('none'))
+    await live.query(
+      'stock',
+      'CREATE SCHEMA none',
+      'CREATE TABLE none.b AS SELECT 2 AS i',
+      'GRANT USAGE ON SCHEMA none TO dump',
+      'GRANT SELECT ON none.b TO dump',
+    )
     await lab.fetch('/refresh', { method: 'POST' })
     expect(await done(lab)).toMatchObject({ outcome: 'DONE' })
     const tables = async (database: string) => Object.entries(await inClone(lab, database, checksums))

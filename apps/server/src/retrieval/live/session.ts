@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'node:tls'
 import { isProvisionError, isSystemError, ProvisionError } from '@dblab/provision'
-import { type Client, DatabaseError } from 'pg'
+import { type Client, DatabaseError, escapeIdentifier } from 'pg'
 import { InterruptedError } from '../interrupted.ts'
 import { describeAddress, type SourceAddress } from './address.ts'
 import { isUnanswered, SourceClient } from './source-client.ts'
@@ -218,7 +218,7 @@ function explainRefusal(
     return invalid(
       `${where} does not let this role into ${JSON.stringify(database)}`,
       error,
-      `Run there: GRANT CONNECT ON DATABASE "${database}" TO "${user}"`,
+      `Run there: GRANT CONNECT ON DATABASE ${escapeIdentifier(database)} TO ${escapeIdentifier(user)}`,
     )
   }
   // https://www.postgresql.org/docs/12/release-12.html: tcp_user_timeout

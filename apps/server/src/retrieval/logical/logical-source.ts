@@ -5,7 +5,7 @@ import type { CheckedSource, Reporter, Source } from '../source.ts'
 import { needDumpTools } from './client-tools.ts'
 import { LogicalFill } from './logical-fill.ts'
 import { type DatabaseFacts, examine, listDatabases } from './preflight.ts'
-import { isWhole, type Selection } from './selection.ts'
+import type { Selection } from './selection.ts'
 
 export interface LogicalOptions {
   login: SourceLogin
@@ -68,7 +68,7 @@ export class LogicalSource implements Source {
       databases: [main.name, ...others.map(({ name }) => name)],
       sample: false,
       message: `From ${login.address.host.startsWith('/') ? 'a server of this machine' : login.address.host}`,
-      neededBytes: isWhole(selection) ? Math.round(SPACE_FACTOR * sizeBytes) : 0,
+      neededBytes: Math.round(SPACE_FACTOR * sizeBytes),
       loginRoles: [IMPORT_ROLE],
       fill: (staging, told) => new LogicalFill(this.#options, { facts, tools, staging, reporter: told }).run(),
     }

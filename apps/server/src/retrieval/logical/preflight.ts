@@ -1,15 +1,17 @@
 import { ProvisionError, run } from '@dblab/provision'
-import type { Client } from 'pg'
+import { type Client, escapeIdentifier } from 'pg'
 import { type SourceLogin, withSource } from '../live/session.ts'
 import type { TableSizes } from '../runs/table-progress.ts'
+import { type Condition, chosen } from './patterns.ts'
 import { hasLargeObjects, isWhole, type Selection } from './selection.ts'
 
 /** What is known of a database before it is dumped. */
 export interface DatabaseFacts {
   name: string
   serverMajor: number
-  /** Its files, in bytes. */
+  /** Files of what is wanted of it, in bytes. */
   sizeBytes: number
+  /** Those that come with their rows. */
   tables: TableSizes
   extensions: string[]
   /** That something in it belongs to, or is granted to. */
@@ -41,14 +43,18 @@ export async function examine(
   return withSource(login, database, async (client) => {
     const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
     requireVersion(serverMajor, labMajor)
-    if (isWhole(selection)) await requireRights(client, database, serverMajor, login.address.user)
+    const { dumped, withRows } = chosen(selection)
+    await requireRights(client, { database, serverMajor, user: login.address.user, dumped, withRows })
     if (hasLargeObjects(selection)) await requireLargeObjects(client, database, login.address.user)
     if (!anyLocale) await requireLocales(client, database, serverMajor)
+    const { tables, bytes } = await tableSizes(client, withRows)
     return {
       name: database,
       serverMajor,
-      sizeBytes: Number(await value(client, 'SELECT pg_database_size(current_database())')),
-      tables: await tableSizes(client),
+      sizeBytes: isWhole(selection)
+        ? Number(await value(client, 'SELECT pg_database_size(current_database())'))
+        : bytes,
+      tables,
       roles: await texts(client, ROLES),
       superusers: await texts(client, 'SELECT rolname FROM pg_roles WHERE rolsuper'),
       extensions: await texts(client, `SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`),
@@ -56,20 +62,28 @@ export async function examine(
   })
 }
 
-/** As the catalogue estimates them, since asking for the files waits for whoever alters a table. */
 /** Large objects' among them, of which a dump's script says nothing. */
 const ROLES = `
   SELECT DISTINCT r.rolname FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid JOIN pg_database d ON d.datname = current_database()
   WHERE s.refclassid = 'pg_authid'::regclass AND (s.dbid = d.oid OR (s.classid = 'pg_database'::regclass AND s.objid = d.oid))`
 
-async function tableSizes(client: Client): Promise<TableSizes> {
-  const { rows } = await client.query<[string, string]>({
-    text: `SELECT n.nspname || '.' || c.relname, (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint
+/** As the catalogue estimates them, since asking for the files waits for whoever alters a table; `bytes` are those of all, with indexes. */
+async function tableSizes(client: Client, withRows: Condition): Promise<{ tables: TableSizes; bytes: number }> {
+  const { rows } = await client.query<[string, string, string]>({
+    text: `SELECT n.nspname || '.' || c.relname, pages * block, (pages + index_pages) * block
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
-           WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${USER_SCHEMAS} AND ${OWN}`,
+           CROSS JOIN LATERAL (
+             SELECT current_setting('block_size')::bigint AS block, c.relpages + coalesce(t.relpages, 0) AS pages,
+               (SELECT coalesce(sum(x.relpages), 0) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid) AS index_pages
+           ) size
+           WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${USER_SCHEMAS} AND ${OWN} AND ${withRows.sql}`,
+    values: withRows.values,
     rowMode: 'array',
   })
-  return new Map(rows.map(([name, bytes]) => [name, Number(bytes)]))
+  return {
+    tables: new Map(rows.map(([name, bytes]) => [name, Number(bytes)])),
+    bytes: rows.reduce((sum, [, , bytes]) => sum + Number(bytes), 0),
+  }
 }
 
 /** All that can be connected to, for those who want them all. */
@@ -96,34 +110,49 @@ function requireVersion(serverMajor: number, labMajor: number): void {
   )
 }
 
-async function requireRights(client: Client, database: string, serverMajor: number, user: string): Promise<void> {
+interface Rights {
+  database: string
+  serverMajor: number
+  user: string
+  /** pg_dump locks them all, for which it needs to read them, those whose rows are left out too. */
+  dumped: Condition
+  withRows: Condition
+}
+
+async function requireRights(client: Client, { database, serverMajor, user, dumped, withRows }: Rights): Promise<void> {
   const closed = await texts(
     client,
-    `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'S', 'm') AND ${USER_SCHEMAS} AND ${OWN} AND c.relpersistence <> 't'
-       AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind
-         WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END)
+    // A table's sequence comes with it.
+    `SELECT format('%I.%I', sn.nspname, s.relname) FROM pg_class s JOIN pg_namespace sn ON sn.oid = s.relnamespace
+     LEFT JOIN pg_depend o ON s.relkind = 'S' AND o.classid = 'pg_class'::regclass AND o.objid = s.oid
+       AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')
+     JOIN pg_class c ON c.oid = coalesce(o.refobjid, s.oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE s.relkind IN ('r', 'p', 'S', 'm') AND ${USER_SCHEMAS} AND ${OWN} AND s.relpersistence <> 't' AND ${dumped.sql}
+       AND NOT (has_schema_privilege(sn.oid, 'USAGE') AND CASE s.relkind
+         WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT') ELSE has_table_privilege(s.oid, 'SELECT') END)
      ORDER BY 1`,
+    dumped.values,
   )
   if (closed.length > 0) {
     const grant =
       serverMajor >= 14
-        ? `GRANT pg_read_all_data TO "${user}"`
-        : `GRANT USAGE ON SCHEMA … TO "${user}"; GRANT SELECT ON ALL TABLES IN SCHEMA … TO "${user}"; GRANT SELECT ON ALL SEQUENCES IN SCHEMA … TO "${user}"`
+        ? `GRANT pg_read_all_data TO ${escapeIdentifier(user)}`
+        : `GRANT USAGE ON SCHEMA … TO ${escapeIdentifier(user)}; GRANT SELECT ON ALL TABLES IN SCHEMA … TO ${escapeIdentifier(user)}; GRANT SELECT ON ALL SEQUENCES IN SCHEMA … TO ${escapeIdentifier(user)}`
     throw invalid(
       `the role may not read ${closed.length} tables or sequences of ${JSON.stringify(database)}: ${listed(closed)}`,
-      `Run there, as a superuser or their owner: ${grant}. Or leave them out: excludeTables, excludeTableData.`,
+      `Run there, as a superuser or their owner: ${grant}. Or leave them out: excludeTables, excludeSchemas.`,
     )
   }
   const filtered = await texts(
     client,
     `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p') AND ${USER_SCHEMAS} AND ${OWN} AND row_security_active(c.oid) ORDER BY 1`,
+     WHERE c.relkind IN ('r', 'p') AND ${USER_SCHEMAS} AND ${OWN} AND row_security_active(c.oid) AND ${withRows.sql} ORDER BY 1`,
+    withRows.values,
   )
   if (filtered.length > 0) {
     throw invalid(
       `row security hides rows of ${JSON.stringify(database)} from the role: ${listed(filtered)}`,
-      `Run there, as a superuser: ALTER ROLE "${user}" BYPASSRLS. Or leave them out: excludeTables, excludeTableData.`,
+      `Run there, as a superuser: ALTER ROLE ${escapeIdentifier(user)} BYPASSRLS. Or leave them out: excludeTables, excludeTableData.`,
     )
   }
 }
@@ -142,7 +171,7 @@ async function requireLargeObjects(client: Client, database: string, user: strin
   if (closed === 0) return
   throw invalid(
     `the role may not read ${closed} large objects of ${JSON.stringify(database)}`,
-    `Run there, as a superuser, for each of them: GRANT SELECT ON LARGE OBJECT … TO "${user}". Or leave them out: excludeLargeObjects: true.`,
+    `Run there, as a superuser, for each of them: GRANT SELECT ON LARGE OBJECT … TO ${escapeIdentifier(user)}. Or leave them out: excludeLargeObjects: true.`,
   )
 }
 
@@ -187,8 +216,8 @@ async function value(client: Client, sql: string): Promise<unknown> {
   return rows[0]?.[0]
 }
 
-async function texts(client: Client, sql: string): Promise<string[]> {
-  const { rows } = await client.query<[string]>({ text: sql, rowMode: 'array' })
+async function texts(client: Client, sql: string, values: string[] = []): Promise<string[]> {
+  const { rows } = await client.query<[string]>({ text: sql, values, rowMode: 'array' })
   return rows.map(([text]) => text)
 }
 

@@ -9,7 +9,7 @@ import {
   ProvisionError,
   run,
 } from '@dblab/provision'
-import type { Client } from 'pg'
+import { type Client, escapeIdentifier } from 'pg'
 import { connectSource, explainQuery, type SourceLogin, withSource } from '../live/session.ts'
 
 /** What is known of a server before its files are copied. */
@@ -82,7 +82,10 @@ export async function needBaseBackup(serverMajor: number): Promise<ClientTool> {
 async function requireReplication(client: Client, { address: { user } }: SourceLogin): Promise<void> {
   const may = await value(client, 'SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user')
   if (may !== true) {
-    throw invalid('the role may not copy the server', `Run there, as a superuser: ALTER ROLE "${user}" REPLICATION.`)
+    throw invalid(
+      'the role may not copy the server',
+      `Run there, as a superuser: ALTER ROLE ${escapeIdentifier(user)} REPLICATION.`,
+    )
   }
   const level = await value(client, 'SHOW wal_level')
   if (level === 'minimal') {
