@@ -14,6 +14,7 @@ import { EventHub } from '../events/event-hub.ts'
 import type { Logger } from '../log.ts'
 import { LabelKeeper } from '../reconciler/label-keeper.ts'
 import { Reconciler } from '../reconciler/reconciler.ts'
+import type { Retention } from '../retrieval/retention.ts'
 import { SnapshotService } from '../snapshots/snapshot-service.ts'
 import { DiskMonitor } from '../status/disk.ts'
 import { readBootId } from './boot-id.ts'
@@ -48,7 +49,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   })
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)
-  const garbage = new GarbageCollector(catalogue, provisioner, log)
+  const garbage = new GarbageCollector(catalogue, provisioner, log, retentionOf(config))
   const requireWritable = () => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
   }
@@ -89,6 +90,11 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     reconciler: new Reconciler({ ...common, lifecycle, jobs }),
     monitor: new CloneMonitor({ ...common, clones, lifecycle, jobs, idleMinutes, audit }),
   }
+}
+
+/** A lab that is filled by hand is emptied by hand. */
+function retentionOf({ retrieval: { sources, keep, masking } }: Config): Retention | undefined {
+  return sources.length > 0 ? { count: keep.count, days: keep.days, masked: masking !== undefined } : undefined
 }
 
 function noteDefect(lifecycle: CloneLifecycle, id: string, error: unknown, log: Logger): void {

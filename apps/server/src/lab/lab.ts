@@ -111,7 +111,6 @@ export async function openLab({
     retrieval.closeAbandonedRuns()
     if (!otherSources) stack.use(await keepFollowing(follower, { catalogue, core, log }))
     stack.use(startSchedule(retrieval, config, log))
-    stack.use(repeat('applying retention', LOOK_EVERY_MS, () => retrieval.applyRetention(), log))
   }
   const standing = standingWarnings(config, lost, problems, unenforcedLimits(config, foundations))
   const status = new StatusService({

@@ -72,8 +72,6 @@ export function makeRetrieval(options: RetrievalOptions): {
     ),
     generate: async (source, reporter) => makeGeneration(await generationOptions(options), source, reporter),
     attempts: { max: attempts, firstPauseMs: retrySeconds * 1000 },
-    // A lab that is filled by hand is emptied by hand.
-    retention: sources.length > 0 ? { count: keep.count, days: keep.days, masked: masking !== undefined } : undefined,
     requireMasked: masking !== undefined,
     maxAgeMs: maxAgeHours === undefined ? undefined : maxAgeHours * 3_600_000,
     // Members hear of it too; what only admins may know is in GET /retrieval.

@@ -28,16 +28,17 @@ export function applyRetention(catalogue: Catalogue, { count, days, masked }: Re
     .filter((snapshot) => isLast(snapshot) === 0)
     .toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0]?.volumeId
   const kept = new Set(generations.slice(0, count))
-  const clones = catalogue.clones.list()
   const isOld = (timestamp: string) => days !== undefined && now - Date.parse(timestamp) > days * DAY_MS
-  const retired = own.filter(
+  const due = own.filter(
     (snapshot) =>
       snapshot.volumeId !== generations[0] &&
       snapshot.volumeId !== lastMade &&
       (!kept.has(snapshot.volumeId) || isOld(snapshot.timestamp)) &&
-      !snapshot.protected &&
-      usersOf(snapshot.id, clones).length === 0,
+      !snapshot.protected,
   )
+  if (due.length === 0) return []
+  const clones = catalogue.clones.list()
+  const retired = due.filter(({ id }) => usersOf(id, clones).length === 0)
   for (const { id } of retired) catalogue.evenIfFull(() => catalogue.snapshots.setState(id, 'retired'))
   return retired.map(({ id }) => id)
 }

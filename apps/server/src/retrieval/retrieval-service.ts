@@ -9,7 +9,6 @@ import type { Logger } from '../log.ts'
 import { isUnmasked } from '../snapshots/choose.ts'
 import { InterruptedError } from './interrupted.ts'
 import type { Follower } from './physical/follower.ts'
-import { applyRetention, type Retention } from './retention.ts'
 import { toFailure } from './runs/failure.ts'
 import { RunRecorder } from './runs/run-recorder.ts'
 import type { CheckedSource, Reporter, Source } from './source.ts'
@@ -23,14 +22,13 @@ export interface RetrievalServiceOptions {
   generate: (source: CheckedSource, reporter: Reporter) => Promise<string>
   /** How often a run begins again whose source was lost, and how long it waits before the second attempt; twice as long before each further one. */
   attempts: { max: number; firstPauseMs: number }
-  /** Undefined where nothing is removed. */
-  retention: Retention | undefined
   /** Masking is configured: data that was not masked is a reason for WARNING. */
   requireMasked: boolean
   /** Data that is older is a reason for WARNING; undefined for none. */
   maxAgeMs: number | undefined
   /** LabError when the catalogue is lost. */
   requireWritable: () => void
+  /** Old generations go too. */
   collectGarbage: () => Promise<void>
   /** Keeps a standby, where a source is followed. */
   follower?: Pick<Follower, 'view' | 'warnings'> | undefined
@@ -161,16 +159,6 @@ export class RetrievalService implements AsyncDisposable {
     return running.recorder.run
   }
 
-  /** Removes old generations that nobody needs. */
-  async applyRetention(): Promise<void> {
-    const { catalogue, retention, log, collectGarbage } = this.#options
-    if (!retention) return
-    const retired = applyRetention(catalogue, retention)
-    if (retired.length === 0) return
-    log.info('old snapshots go', { snapshots: retired })
-    await collectGarbage()
-  }
-
   warnings(now = Date.now()): Warning[] {
     const { maxAgeMs, requireMasked, catalogue } = this.#options
     const { dataStateAt, status } = this.view()
@@ -239,7 +227,6 @@ export class RetrievalService implements AsyncDisposable {
       this.#end(recorder, outcome, { error: failure })
     }
     try {
-      await this.applyRetention()
       await this.#options.collectGarbage()
     } catch (error) {
       log.error('what a refresh has left could not be removed; it will be tried again', { error })

@@ -44,9 +44,9 @@ async function listed(lab: TestLab): Promise<string[]> {
   return (await api.snapshots.list()).map(({ id }) => id)
 }
 
-/** Who deletes a clone waits for the next look after it, and no longer. */
-async function goes(lab: TestLab, generation: string | undefined): Promise<void> {
-  await eventually('it goes', async () => !(await listed(lab)).includes(generation ?? ''), 25_000)
+/** With what was deleted last; what is let go of otherwise waits for the next look after it, and no longer. */
+async function goes(lab: TestLab, generation: string | undefined, timeoutMs = 10_000): Promise<void> {
+  await eventually('it goes', async () => !(await listed(lab)).includes(generation ?? ''), timeoutMs)
 }
 
 describe.skipIf(lacking !== '')(`generations${lacking}`, () => {
@@ -96,7 +96,7 @@ describe.skipIf(lacking !== '')(`generations${lacking}`, () => {
     await leave(0)
     await goes(lab, snapshots[0])
     await api.snapshots.update(snapshots[1] ?? '', { protected: false })
-    await goes(lab, snapshots[1])
+    await goes(lab, snapshots[1], 25_000)
     expect(await listed(lab)).toEqual([snapshots[3]])
     await expectOnly(lab, { generations: 1, clones: 0 })
     expect(lab.output).not.toMatch(/^\S+ error /m)
