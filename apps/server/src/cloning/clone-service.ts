@@ -82,7 +82,7 @@ export class CloneService {
 
   /** Promises a clone: it is in the catalogue, in CREATING, when this resolves. */
   async create(request: CreateCloneRequest, options: CreateOptions = {}): Promise<Clone> {
-    const { jobs, ports, lifecycle, requireWritable, requireSpace } = this.#options
+    const { catalogue, jobs, ports, lifecycle, requireWritable, requireSpace } = this.#options
     const { tokenId = null, idempotencyKey } = options
     const key = idempotencyKey === undefined ? undefined : { tokenId, key: idempotencyKey }
     const earlier = key && (await this.#findEarlier(key, request))
@@ -90,6 +90,8 @@ export class CloneService {
     requireWritable()
     using _place = jobs.reserve()
     await requireSpace()
+    // Another that came with the key meanwhile has taken the id too.
+    if (key && catalogue.idempotency.get(key)) return this.create(request, options)
     const record = { ...(await this.#recordOf(request)), tokenId }
     const { id, port } = record
     try {

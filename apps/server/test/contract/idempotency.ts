@@ -26,6 +26,17 @@ export function idempotencyContract(api: () => Api): void {
       expect(made).toHaveLength(1)
     })
 
+    test('makes one clone of ten requests at once that name it', async () => {
+      const headers = { 'Idempotency-Key': unique('key') }
+      const id = unique('named')
+      const json = { id, db: { username: 'alice', password: PASSWORD } }
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () => api().call<Clone>('POST', '/clone', { json, headers })),
+      )
+      await api().remove(id)
+      expect(answers.map(({ status, body }) => [status, body.id])).toEqual(Array.from({ length: 10 }, () => [201, id]))
+    })
+
     test('is refused for another request, whatever is different', async () => {
       const headers = { 'Idempotency-Key': unique('key') }
       await using _clone = await api().clone({ project: 'a', username: 'b' }, { headers })
