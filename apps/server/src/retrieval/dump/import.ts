@@ -1,4 +1,5 @@
 import { chown, open, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
@@ -37,10 +38,10 @@ export interface ImportResult {
   notes: string[]
 }
 
-/** Two tables at once: data comes in as fast as one disk takes it, and indexes use a processor each. */
-const restoreJobs = 2
+/** Tables at once: two take what one disk can, indexes use a processor each, and each job takes memory. */
+export const RESTORE_JOBS = Math.min(Math.max(2, availableParallelism()), 8)
 
-const oneJob = `restored by one job, since the file is compressed as a whole: unpacked first, it would be restored by ${restoreJobs}`
+const oneJob = `restored by one job, since the file is compressed as a whole: unpacked first, it would be restored by ${RESTORE_JOBS}`
 
 /**
  * Restores a dump into a new database of a fresh cluster that is running. What can be known to fail is refused before
@@ -190,7 +191,7 @@ function toolArguments(plan: DumpPlan, connection: string, listFile: string | un
     '--no-tablespaces',
     '--no-subscriptions',
     ...(listFile === undefined ? [] : [`--use-list=${listFile}`]),
-    ...(byName(plan) ? [`--jobs=${restoreJobs}`, plan.path] : []),
+    ...(byName(plan) ? [`--jobs=${RESTORE_JOBS}`, plan.path] : []),
   ]
 }
 

@@ -2,7 +2,7 @@ import { chown, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { failPoint, LAB_DATABASE, ProvisionError, withLabConnection } from '@dblab/provision'
 import { inspectDump } from '../dump/dump.ts'
-import { importDump } from '../dump/import.ts'
+import { importDump, RESTORE_JOBS } from '../dump/import.ts'
 import { addCounts, TableProgress } from '../runs/table-progress.ts'
 import type { Reporter, Staging } from '../source.ts'
 import { type PassFile, writePassFile } from '../tools/pass-file.ts'
@@ -135,7 +135,7 @@ export class LogicalFill {
   }
 
   #parts(step: 'DUMP' | 'RESTORE'): Part[] {
-    const jobs = step === 'DUMP' ? this.#options.jobs : 2
+    const jobs = step === 'DUMP' ? this.#options.jobs : RESTORE_JOBS
     const all = this.#work.facts.map(({ tables }) => new TableProgress(tables, { jobs }))
     const tell = () => this.#work.reporter.progress({ step, ...addCounts(all.map(({ counts }) => counts)) })
     tell()
