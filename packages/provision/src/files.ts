@@ -1,7 +1,9 @@
 import { constants } from 'node:fs'
 import { access, chmod, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/promises'
+import { platform } from 'node:os'
 import { dirname } from 'node:path'
 import { isSystemError } from './errors.ts'
+import { run } from './exec.ts'
 
 /**
  * Makes the directory, and what lacks above it, with this very mode whatever the umask; what is there stays as it is. One by one, since
@@ -84,6 +86,11 @@ export async function readForeignFile(path: string): Promise<Buffer | undefined>
 export async function syncPath(path: string): Promise<void> {
   await using file = await open(path, 'r')
   await file.sync()
+}
+
+/** Flushes all of the file system that a path is in. It takes as long as what is not written yet does. */
+export async function syncFileSystem(path: string): Promise<void> {
+  await run(platform() === 'linux' ? ['sync', '--file-system', '--', path] : ['sync'])
 }
 
 /** The new text or the old one, whole, whatever happens meanwhile; on disk when this resolves. By default only this account can read it. */

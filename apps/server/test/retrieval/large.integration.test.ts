@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { RetrievalRun } from '@dblab/models'
 import { type PostgresBinaries, run } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
 import type { Client } from 'pg'
@@ -17,6 +18,8 @@ const HOUR_MS = 3_600_000
 const TABLES = 8
 const ROWS = Number(process.env.LARGE_ROWS ?? 4_600_000)
 const BIG = join('/var/tmp')
+const ROUNDS = 6
+const PASSWORD = 'of-the-superuser-of-a-test'
 
 /** A source with Pagila and a database of 5 GB, which pgbench writes to. */
 let live: LiveSource
@@ -80,6 +83,15 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now()
   await work()
   return (performance.now() - begun) / 1000
+}
+
+/** Of a whole refresh. */
+function secondsOf({ startedAt, endedAt }: RetrievalRun): number {
+  return (Date.parse(endedAt) - Date.parse(startedAt)) / 1000
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 }
 
 async function inSnapshot(database: string, id: string): Promise<Record<string, string>> {
@@ -163,7 +175,7 @@ describe.skipIf(why !== '')(`5 GB and Pagila${why}`, { timeout: HOUR_MS }, () =>
     }
   })
 
-  test('take no longer than 1.15 times a plain dump and restore, and as files 1.1 times a plain base backup', async () => {
+  test('take no longer than 1.15 times a plain dump and restore', async () => {
     const place = join(directory, 'plain')
     await mkdir(place)
     if (isRoot) await chown(place, live.account.uid, live.account.gid)
@@ -175,23 +187,58 @@ describe.skipIf(why !== '')(`5 GB and Pagila${why}`, { timeout: HOUR_MS }, () =>
     await target.query('postgres', 'CREATE DATABASE big')
     const restored = await timed(() => as('pg_restore', ['-j2', '-d', connection('big', target), join(place, 'dump')]))
     await rm(join(place, 'dump'), { recursive: true })
-    const own = await timedRun(logical(live.url('big')))
-    const copied = await timed(() =>
-      as('pg_basebackup', ['--checkpoint=fast', '-D', join(place, 'copy'), '-d', connection('big')]),
-    )
-    await rm(join(place, 'copy'), { recursive: true })
-    const files = await timedRun({ kind: 'physical', url: live.url('big'), passwordEnv: 'DUMP_PASSWORD' })
-    const ratios = { logical: own / (dumped + restored), physical: files / copied }
-    process.stdout.write(`${JSON.stringify({ dumped, restored, own, copied, files, ratios })}\n`)
-    expect(ratios.logical).toBeLessThan(1.15)
-    expect(ratios.physical).toBeLessThan(1.1)
+    await using lab = await labOf({ sources: [logical(live.url('big'))] }, pool)
+    await lab.start()
+    const own = secondsOf(await done(lab, HOUR_MS))
+    const ratio = own / (dumped + restored)
+    process.stdout.write(`${JSON.stringify({ dumped, restored, own, ratio })}\n`)
+    expect(ratio).toBeLessThan(1.15)
   })
 
-  /** Seconds of a whole refresh into a new lab. */
-  async function timedRun(source: Record<string, unknown>): Promise<number> {
-    await using lab = await labOf({ sources: [source] }, pool)
+  // How fast a disk takes 5 GB changes from one minute to the next, and from one file system to another: one after the other, into the same.
+  test('take no longer as files than 1.1 times a plain base backup into the same pool', async () => {
+    const url = `postgresql://postgres@127.0.0.1:${live.port}/big?sslmode=disable`
+    await live.query('postgres', `ALTER ROLE postgres PASSWORD '${PASSWORD}'`)
+    await using lab = await labOf(
+      { sources: [{ kind: 'physical', url, passwordEnv: 'OWN' }], keep: { count: 1 } },
+      pool,
+      {
+        OWN: PASSWORD,
+      },
+    )
     await lab.start()
-    const { startedAt, endedAt } = await done(lab, HOUR_MS)
-    return (Date.parse(endedAt) - Date.parse(startedAt)) / 1000
-  }
+    await done(lab, HOUR_MS)
+    await using client = lab.client()
+    const runs: Array<Record<'plain' | 'own' | 'elsewhere', number>> = []
+    const inPool = join(lab.directory, '.dblab', isRoot ? 'pool' : '')
+    const freed = async () => {
+      if (isRoot) await run(['btrfs', 'subvolume', 'sync', inPool], { timeoutMs: HOUR_MS })
+      await run(['sync'])
+    }
+    const plainly = async (parent: string): Promise<number> => {
+      const place = join(parent, 'plain-copy')
+      await mkdir(place)
+      if (isRoot) await chown(place, live.account.uid, live.account.gid)
+      await run(['sync'])
+      const args = ['--checkpoint=fast', '-D', place, '-d', url.replace('postgres@', `postgres:${PASSWORD}@`)]
+      const seconds = await timed(() => as('pg_basebackup', args))
+      await rm(place, { recursive: true })
+      await run(['sync'])
+      return seconds
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      const plain = await plainly(inPool)
+      await freed()
+      const { id } = await client.retrieval.refresh()
+      const own = secondsOf(await client.retrieval.waitUntilDone({ id }))
+      await eventually('one generation is left', async () => (await client.snapshots.list()).length === 1)
+      await freed()
+      runs.push({ plain, own, elsewhere: await plainly(directory) })
+    }
+    // The first writes where nothing ever was, for which disks of virtual machines take their time.
+    runs.shift()
+    const ratio = median(runs.map(({ own }) => own)) / median(runs.map(({ plain }) => plain))
+    process.stdout.write(`${JSON.stringify({ runs, ratio })}\n`)
+    expect(ratio).toBeLessThan(1.1)
+  })
 })

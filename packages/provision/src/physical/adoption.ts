@@ -9,6 +9,7 @@ import {
 } from '../base-steps.ts'
 import type { ClusterVolumes } from '../cluster-volumes.ts'
 import { failPoint } from '../faults/faults.ts'
+import { syncFileSystem } from '../files.ts'
 import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
 import type { ControlData, SourceSettings } from '../postgres/control-file.ts'
 import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
@@ -47,7 +48,7 @@ export interface AdoptSpec extends SourceKnowledge {
   foreign?: ForeignOrigin
   /** By where the cluster is, if that matters to it. */
   recovery?: RecoverySpec | ((places: Places) => RecoverySpec)
-  /** Over the lab's, while the data is made ready: for what `prepare` does. */
+  /** Over the lab's, while the data is recovered and made ready. */
   settings?: Readonly<Record<string, string>>
 }
 
@@ -98,7 +99,16 @@ export class Adoptions {
     if (spec.foreign) await settle(places, spec.foreign, this.#volumes.runtime.account, this.#files)
     await bringInto(places, this.#files, steps)
     await failPoint('adopt.brought')
-    const facts = await this.#volumes.noticingSpace(volume.id, () => this.#takeOver(volume, spec, steps))
+    // What was brought goes to the disk while servers work on it that wait for none of their own files: all or nothing of the volume is to last.
+    const flushing = syncFileSystem(places.volumePath)
+    // It holds the volume. Its failure is the next one's too.
+    undo.defer(() => flushing.catch(() => undefined))
+    const facts = await this.#volumes.noticingSpace(volume.id, async () => {
+      const taken = await this.#takeOver(volume, { ...spec, settings: { ...spec.settings, fsync: 'off' } }, steps)
+      await flushing
+      await syncFileSystem(places.volumePath)
+      return taken
+    })
     await this.#volumes.runtime.remove(volume.id)
     undo.move()
     return facts
@@ -143,7 +153,11 @@ export class Adoptions {
     await failPoint('adopt.quarantined')
     const recovery = await this.#recover(volume.id, places, cluster, spec, steps)
     await failPoint('adopt.recovered')
-    const needed = { ...notBelow(neededToReplay(cluster.control), settings), ...roomForOrigins(cluster.major) }
+    const needed = {
+      ...notBelow(neededToReplay(cluster.control), settings),
+      ...roomForOrigins(cluster.major),
+      ...spec.settings,
+    }
     const moved = await noticingLocales(() => moveIn(runtime, places.dataDir, needed, steps.signal))
     await failPoint('adopt.moved-in')
     const ready = await noticingLocales(() => this.#makeReady(volume.id, places.dataDir, spec, steps))
@@ -163,7 +177,11 @@ export class Adoptions {
     const kind = recoveryKind(before.state, hasBackupLabel, recovery)
     if (kind === 'none') return { kind, ...recoveryOutcome([], before, before) }
     if (kind === 'archive') await this.#files.write(join(dataDir, 'recovery.signal'), '')
-    const settings = { ...(await this.#settings(dataDir)), ...recoverySettings(recovery, dataDir, major) }
+    const settings = {
+      ...(await this.#settings(dataDir)),
+      ...recoverySettings(recovery, dataDir, major),
+      ...spec.settings,
+    }
     const server = { id, dataDir, host: '', port: SOCKET_ONLY_PORT, users: [], closed: true }
     try {
       await runtime.start(

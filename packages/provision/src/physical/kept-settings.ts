@@ -57,11 +57,16 @@ export async function settingsToKeep(
     for (const [key, value] of parseSettings(await files.read(path))) found.set(key, value)
   }
   for (const [key, value] of Object.entries(given)) found.set(key.toLowerCase(), value)
-  const result: KeptSettings = { kept: {}, notKept: [] }
-  for (const name of MEANING) {
+  const wanted = MEANING.flatMap((name) => {
     const value = found.get(name)
-    if (value === undefined) continue
-    if (await isTaken(runtime, name, value, major)) result.kept[name] = value
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  const are = (some: Settings) => areTaken(runtime, some, major)
+  // Which of them is not, only one by one would tell.
+  if (await are(Object.fromEntries(wanted))) return { kept: Object.fromEntries(wanted), notKept: [] }
+  const result: KeptSettings = { kept: {}, notKept: [] }
+  for (const [name, value] of wanted) {
+    if (await are({ [name]: value })) result.kept[name] = value
     else result.notKept.push(name)
   }
   return result
@@ -69,11 +74,11 @@ export async function settingsToKeep(
 
 type Settings = Readonly<Record<string, string>>
 
-async function isTaken(runtime: PostgresRuntime, name: string, value: string, major: number): Promise<boolean> {
+async function areTaken(runtime: PostgresRuntime, settings: Settings, major: number): Promise<boolean> {
   // A file has a line for each.
-  if (/[\n\r\0]/.test(value)) return false
+  if (Object.values(settings).some((value) => /[\n\r\0]/.test(value))) return false
   try {
-    await runtime.checkSettings({ [name]: value }, major)
+    await runtime.checkSettings(settings, major)
     return true
   } catch (error) {
     if (isProvisionError(error, 'INVALID')) return false

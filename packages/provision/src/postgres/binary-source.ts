@@ -1,10 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, cp, mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
-import { platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
-import { run } from '../exec.ts'
-import { leadsSomewhere } from '../files.ts'
+import { leadsSomewhere, syncFileSystem } from '../files.ts'
 import { canPass } from './account.ts'
 import { chooseBinaries, type FindBinariesOptions, findBinaries, type PostgresBinaries } from './binaries.ts'
 import type { Account } from './runtime.ts'
@@ -100,7 +98,7 @@ async function copyInstallation(prefix: string, target: string, copiesDir: strin
     }
     await openToAll(temporary)
     // The name promises that all of it is there, after a crash of the machine too.
-    await run(platform() === 'linux' ? ['sync', '-f', temporary] : ['sync'])
+    await syncFileSystem(temporary)
     await rename(temporary, target)
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
