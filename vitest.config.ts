@@ -37,4 +37,4 @@ const projects = [
 })
 
 // Tests wait for disks and servers more than they compute: even two cores have time for two files at once.
-export default defineConfig({ test: { projects, maxWorkers: Math.max(2, availableParallelism()) } })
+export default defineConfig({ test: { projects, maxWorkers: Math.max(3, availableParallelism()) } })

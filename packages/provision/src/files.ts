@@ -88,9 +88,9 @@ export async function syncPath(path: string): Promise<void> {
   await file.sync()
 }
 
-/** Flushes all of the file system that a path is in. It takes as long as what is not written yet does. */
-export async function syncFileSystem(path: string): Promise<void> {
-  await run(platform() === 'linux' ? ['sync', '--file-system', '--', path] : ['sync'])
+/** Flushes all of the file system that a path is in. It takes as long as what is not written yet does, and can't be stopped before. */
+export async function syncFileSystem(path: string, options: { timeoutMs?: number } = {}): Promise<void> {
+  await run(platform() === 'linux' ? ['sync', '-f', path] : ['sync'], options)
 }
 
 /** The new text or the old one, whole, whatever happens meanwhile; on disk when this resolves. By default only this account can read it. */

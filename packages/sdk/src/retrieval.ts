@@ -1,6 +1,6 @@
 import type { CallOptions, Client } from './client.ts'
 import { type Deadline, sleep, within } from './deadline.ts'
-import { isLabApiError, RefreshFailedError } from './errors.ts'
+import { RefreshFailedError } from './errors.ts'
 import { LabEvents } from './events.ts'
 import type { RetrievalRun, Retrieval as RetrievalView } from './schema.gen.ts'
 
@@ -82,19 +82,20 @@ class RunEnds {
   readonly #signal: AbortSignal
   #next: Promise<boolean>
   #pauseMs = LOOK_EVERY_MS
+  #isDeaf = false
 
   constructor(client: Client, id: string, { signal }: Deadline) {
     this.#id = id
     this.#signal = signal
     this.#events = new LabEvents(client, { types: ['retrieval'], signal })
-    this.#next = this.#listen()
+    this.#next = this.#told()
   }
 
   async next(): Promise<void> {
     const rest = new AbortController()
     const pause = sleep(this.#pauseMs, AbortSignal.any([this.#signal, rest.signal])).then(() => false)
     try {
-      if (await Promise.race([this.#next, pause])) this.#next = this.#listen()
+      if (await Promise.race([this.#next, pause])) this.#next = this.#told()
     } finally {
       rest.abort()
       await pause.catch(() => undefined)
@@ -106,31 +107,22 @@ class RunEnds {
     await this.#events.return()
   }
 
-  /** Whoever waits for it next hears of a failure. */
-  #listen(): Promise<boolean> {
-    const told = this.#told()
-    told.catch(() => undefined)
-    return told
-  }
-
-  /** True once something was told that may be the run's end; false for a server that has no events. */
+  /** True once there is a reason to look: something was told that may be the run's end, or nothing more will be told. */
   async #told(): Promise<boolean> {
+    // From then on it is asked again and again.
+    if (this.#isDeaf) return new Promise(() => undefined)
     try {
       for (;;) {
         const { done, value } = await this.#events.next()
-        if (done || !value) return this.#withoutEvents()
+        if (done || !value) break
         const { type, subject, retrieval } = value
         if (type === 'resync' || (subject === this.#id && retrieval?.outcome !== 'RUNNING')) return true
       }
-    } catch (error) {
-      if (!isLabApiError(error, 'PATH_NOT_FOUND')) throw error
-      return this.#withoutEvents()
+    } catch {
+      // Refused, or there is no stream to be had, for whatever reason: who asks instead is told what concerns it.
     }
-  }
-
-  /** From then on it is asked again and again. */
-  async #withoutEvents(): Promise<boolean> {
+    this.#isDeaf = true
     this.#pauseMs = POLL_EVERY_MS
-    return new Promise(() => undefined)
+    return true
   }
 }

@@ -334,7 +334,7 @@ export interface paths {
         };
         /**
          * Follow what happens
-         * @description Every change of clones and snapshots, as it happens: Server-Sent Events, whose data is a LabEvent each. For a member, those of its own
+         * @description Every change of clones, snapshots and refreshes, as it happens: Server-Sent Events, whose data is a LabEvent each. For a member, those of its own
          *     clones, and of all snapshots.
          *
          *     The first event is a `resync`: what is read after it, and changed by what follows, is up to date. It comes again whenever changes were

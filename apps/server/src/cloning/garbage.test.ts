@@ -31,3 +31,26 @@ test('one that fails for good fails for who asked for it, and for nobody later',
   expect([first?.status, second?.status]).toEqual(['rejected', 'fulfilled'])
   await Promise.all([garbage.collect(), garbage.collect()])
 })
+
+test('old generations are retired first, and a failure of that keeps nothing else from going', async () => {
+  const catalogue = Catalogue.empty('lab')
+  const retiring = [
+    () => {
+      throw new Error('database or disk is full')
+    },
+    () => {
+      catalogue.volumes.setState('old', 'retired')
+      return ['the snapshot of old']
+    },
+  ]
+  const garbage = new GarbageCollector(catalogue, provisioner, log, () => retiring.shift()?.() ?? [])
+  for (const id of ['old', 'retired']) {
+    catalogue.volumes.add(id, 'clone')
+    catalogue.volumes.setState(id, 'live')
+  }
+  catalogue.volumes.setState('retired', 'retired')
+  await garbage.collect()
+  expect(catalogue.volumes.list().map(({ id }) => id)).toEqual(['old'])
+  await garbage.collect()
+  expect(catalogue.volumes.list()).toEqual([])
+})

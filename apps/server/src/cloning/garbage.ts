@@ -5,30 +5,29 @@ import { refOf } from '../catalogue/snapshots.ts'
 import type { VolumeRecord } from '../catalogue/volumes.ts'
 import { isOutOfSpace } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { applyRetention, type Retention } from '../retrieval/retention.ts'
 
 /** Trees of files go one by one: those of a large clone take longer than anybody should wait for. */
 const PATIENCE_MS = 10_000
 
 /**
- * Removes what was retired, and old generations of data that nobody needs any more, as far as nothing stands on it: a clone's volume goes after the last snapshot of it, a scratch volume after
- * the snapshot that it was made for, an old base after its last snapshot. One collection runs at a time; one that is asked for
- * meanwhile runs after it.
+ * Removes what was retired, as far as nothing stands on it: a clone's volume goes after the last snapshot of it, a scratch volume after
+ * the snapshot that it was made for, an old base after its last snapshot. Old generations of data that nobody needs any more are retired
+ * first. One collection runs at a time; one that is asked for meanwhile runs after it.
  */
 export class GarbageCollector {
   readonly #catalogue: Catalogue
   readonly #provisioner: Provisioner
   readonly #log: Logger
-  readonly #retention: Retention | undefined
+  readonly #retire: () => string[]
   #running: Promise<void> | undefined
   #again: Promise<void> | undefined
 
-  /** @param retention of generations; undefined where all of them stay until somebody deletes them */
-  constructor(catalogue: Catalogue, provisioner: Provisioner, log: Logger, retention?: Retention) {
+  /** @param retire retires the snapshots of old generations, and says which */
+  constructor(catalogue: Catalogue, provisioner: Provisioner, log: Logger, retire: () => string[] = () => []) {
     this.#catalogue = catalogue
     this.#provisioner = provisioner
     this.#log = log
-    this.#retention = retention
+    this.#retire = retire
   }
 
   /** Resolves when everything that was retired before the call has been tried. */
@@ -77,9 +76,8 @@ export class GarbageCollector {
   }
 
   #retireGenerations(): void {
-    if (!this.#retention) return
     try {
-      const retired = applyRetention(this.#catalogue, this.#retention)
+      const retired = this.#retire()
       if (retired.length > 0) this.#log.info('old snapshots go', { snapshots: retired })
     } catch (error) {
       this.#log.error('old snapshots could not be retired; it will be tried again', { error })

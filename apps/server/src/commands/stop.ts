@@ -25,8 +25,8 @@ export async function stop(config: Config): Promise<void> {
   await using foundations = await takeOver(config, 'stop')
   const count = await stopInstances(foundations)
   await foundations.storage.detach()
-  const clones = count === 1 ? '1 clone' : `${count} clones`
-  process.stdout.write(`The lab is stopped, ${clones} with it. "npm start" brings them back.\n`)
+  const servers = count === 1 ? '1 Postgres server' : `${count} Postgres servers`
+  process.stdout.write(`The lab is stopped, ${servers} with it. "npm start" brings them back.\n`)
 }
 
 /** The lab's foundations for this process, once the server that has them is gone. */

@@ -14,7 +14,7 @@ import { EventHub } from '../events/event-hub.ts'
 import type { Logger } from '../log.ts'
 import { LabelKeeper } from '../reconciler/label-keeper.ts'
 import { Reconciler } from '../reconciler/reconciler.ts'
-import type { Retention } from '../retrieval/retention.ts'
+import { applyRetention } from '../retrieval/retention.ts'
 import { SnapshotService } from '../snapshots/snapshot-service.ts'
 import { DiskMonitor } from '../status/disk.ts'
 import { readBootId } from './boot-id.ts'
@@ -49,7 +49,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   })
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)
-  const garbage = new GarbageCollector(catalogue, provisioner, log, retentionOf(config))
+  const garbage = new GarbageCollector(catalogue, provisioner, log, retirement(config, catalogue))
   const requireWritable = () => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
   }
@@ -93,8 +93,10 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
 }
 
 /** A lab that is filled by hand is emptied by hand. */
-function retentionOf({ retrieval: { sources, keep, masking } }: Config): Retention | undefined {
-  return sources.length > 0 ? { count: keep.count, days: keep.days, masked: masking !== undefined } : undefined
+function retirement({ retrieval }: Config, catalogue: Catalogue): () => string[] {
+  const { sources, keep, masking } = retrieval
+  if (sources.length === 0) return () => []
+  return () => applyRetention(catalogue, { count: keep.count, days: keep.days, masked: masking !== undefined })
 }
 
 function noteDefect(lifecycle: CloneLifecycle, id: string, error: unknown, log: Logger): void {

@@ -151,6 +151,13 @@ function adoptionSteps(
   return { steps, masked: () => maskVersion }
 }
 
+const MASKING_STEPS: Readonly<Record<MaskingProgress['step'], string>> = {
+  file: 'masking: the SQL files',
+  rules: 'masking: the rules',
+  coverage: 'masking: looking for what no rule covers',
+  scrub: 'masking: rewriting what has been masked, so that no file holds the old values',
+}
+
 /** @returns by which rules; empty where there are none */
 async function mask(
   { masking, provisioner }: GenerationOptions,
@@ -160,9 +167,15 @@ async function mask(
 ): Promise<string> {
   if (!masking) return ''
   reporter.progress({ step: 'MASK' })
+  let doing: MaskingProgress['step'] | undefined
   const { maskVersion, notes, tables } = await maskCluster({
     ...{ instance, database, masking, account: provisioner.runtime.account, signal: reporter.signal },
-    onProgress: ({ done, total }) => reporter.progress({ step: 'MASK', tablesDone: done, tablesTotal: total }),
+    onProgress: ({ step, done, total }) => {
+      if (step !== doing) reporter.info(MASKING_STEPS[step])
+      doing = step
+      // Each step goes over the tables of each database. How many files there are says nothing of tables.
+      reporter.progress({ step: 'MASK', ...(step !== 'file' && { tablesDone: done, tablesTotal: total }) })
+    },
   })
   for (const note of notes) reporter.warn(note)
   reporter.info(`masked ${tables} tables, by rules of version ${maskVersion}`)

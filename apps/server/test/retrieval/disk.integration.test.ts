@@ -74,7 +74,6 @@ describe.skipIf(lacking !== '' || withoutBtrfs !== undefined)(
         await untilStruck(lab, point)
         await pool.leave(leftMib * MIB)
         const run = await ended(lab)
-        console.log(JSON.stringify(run.error))
         expect(run).toMatchObject({ outcome: 'FAILED', attempt: 1, progress: { step }, error: { code: 'NO_SPACE' } })
         expect([run.error?.message, run.error?.hint]).toEqual([
           expect.stringMatching(/space|room/),

@@ -200,12 +200,13 @@ export const COMMON_POINTS: readonly string[] = Object.entries(POINTS).flatMap((
   steps.map((step) => `${operation}.${step}`),
 )
 
-/** The programs of drivers, and how many of their words after the first tell what they do. */
+/** The programs of drivers, and the one that flushes what was copied, and how many of their words after the first tell what they do. */
 const WORDS: Readonly<Record<string, number>> = {
   btrfs: 2,
   'mkfs.btrfs': 0,
   losetup: 1,
   mount: 0,
+  sync: 0,
   umount: 0,
   zfs: 1,
   zpool: 1,

@@ -3,7 +3,7 @@ import type { Account } from '../postgres/runtime.ts'
 
 /**
  * Changes in a volume by the hand of the account that has its files: that account can put a link into any path there, and gets nothing by
- * it. See docs/decisions/foreign-trees.md.
+ * it. See docs/decisions/hostile-paths.md.
  */
 export class AccountFiles {
   readonly #account: Account

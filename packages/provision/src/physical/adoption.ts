@@ -99,14 +99,16 @@ export class Adoptions {
     if (spec.foreign) await settle(places, spec.foreign, this.#volumes.runtime.account, this.#files)
     await bringInto(places, this.#files, steps)
     await failPoint('adopt.brought')
-    // What was brought goes to the disk while servers work on it that wait for none of their own files: all or nothing of the volume is to last.
-    const flushing = syncFileSystem(places.volumePath)
-    // It holds the volume. Its failure is the next one's too.
-    undo.defer(() => flushing.catch(() => undefined))
+    // What was brought goes to the disk while servers work on it that wait for none of their own files: see docs/decisions/physical-copies.md.
+    const flush = () => syncFileSystem(places.volumePath, { timeoutMs: this.#volumes.deadlines.recoveryMs })
+    const flushing = flush()
+    // It holds the volume, which goes after it. That it failed is told where it is awaited.
+    const ended = flushing.catch(() => undefined)
+    undo.defer(() => ended)
     const facts = await this.#volumes.noticingSpace(volume.id, async () => {
       const taken = await this.#takeOver(volume, { ...spec, settings: { ...spec.settings, fsync: 'off' } }, steps)
       await flushing
-      await syncFileSystem(places.volumePath)
+      await flush()
       return taken
     })
     await this.#volumes.runtime.remove(volume.id)

@@ -190,7 +190,7 @@ export async function copyLocalCluster(cluster: LocalCluster, places: Places, op
 
 /**
  * A directory in the volume that none but this process may enter, held open: the account of Postgres, whose the volume is, can put nothing into the
- * way of the copy. See docs/decisions/foreign-trees.md.
+ * way of the copy. See docs/decisions/hostile-paths.md.
  */
 async function makeIncoming(
   volumePath: string,

@@ -152,6 +152,19 @@ describeDriver('btrfs', missing, () => {
     await expectNothingLeft()
   })
 
+  test.each([0, 1])(
+    'what can not be flushed is not published, and ends nothing else: %d flushes work',
+    async (skip) => {
+      const bring = async (places: Places) => {
+        await asAccount('cp', '-a', `${killed}/.`, places.dataDir)
+      }
+      armFaults({ faults: [{ point: 'before sync', action: 'throw', skip }] })
+      await expect(lab.provisioner.adoptBase({ volumeId: 'base' }, { bring })).rejects.toThrow('before sync')
+      armFaults(undefined)
+      await expectNothingLeft()
+    },
+  )
+
   test.each(ADOPTION)('killed at %s it is taken away by whoever comes next', async (point) => {
     const directories = [lab.world.stateDir, join(lab.world.root, 'binaries'), lab.root, killed]
     const child = spawn(process.execPath, ['--conditions=source', ADOPTER, ...directories, point], { stdio: 'inherit' })

@@ -126,7 +126,6 @@ describeDriver('btrfs', missing ?? (hasProgram('pgbench') ? undefined : 'pgbench
     for (let number = 0; number < SNAPSHOTS; number++) taken.push(await snapshotAndSum(lab, spec, number))
     const lag = await endWatch()
     await endLoad()
-    console.log(`lag: ${JSON.stringify(lag)}; stood at ${taken.map(({ facts }) => facts.recovery.lsn).join(', ')}`)
     expect(lag.looks).toBeGreaterThan(20)
     expect(lag.missed).toBe(0)
     expect(lag.worst).toBeLessThan(MOST_LAG_SECONDS)

@@ -88,7 +88,7 @@ export class CommandSource implements Source {
         },
       }),
     )
-    if (code !== 0) throw this.#failure(code, withoutSecrets(last.map(cut).join('; '), Object.values(given)))
+    if (code !== 0) throw this.#failure(code, lastWords(last, Object.values(given)))
     if ((await readdir(places.dataDir)).length === 0) throw this.#nothing()
     await failPoint('retrieval.copied')
   }
@@ -126,6 +126,11 @@ async function bytesIn(directory: string, account: Account): Promise<number> {
   const as = asAccount(account)
   const { stdout } = await run(['du', '-sk', '--', directory], { ...(as && { account: as }), cwd: '/' })
   return Number.parseInt(stdout, 10) * 1024
+}
+
+/** Cut after the secrets are out of it: what is left of one that was cut would not be known for it. */
+export function lastWords(lines: readonly string[], secrets: readonly string[]): string {
+  return withoutSecrets(lines.join('\n'), secrets).split('\n').map(cut).join('; ')
 }
 
 function cut(line: string): string {

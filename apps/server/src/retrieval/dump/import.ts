@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Account, type Instance, ProvisionError } from '@dblab/provision'
 import { InterruptedError } from '../interrupted.ts'
-import { isLost } from '../live/tool.ts'
+import { isLost, NO_ROOM } from '../live/tool.ts'
 import { codeOf, databaseError, reason } from '../masking/failure.ts'
 import { ToolMessages } from '../tools/tool-messages.ts'
 import { asAccount, runTool } from '../tools/tool-process.ts'
@@ -13,7 +13,7 @@ import { dumpBytes } from './dump-bytes.ts'
 import { applySettings, countTables, eventTriggers, quarantine, vacuum } from './import-finish.ts'
 import { type ImportLogin, openImportLogin } from './import-login.ts'
 import { checkTarget, createDatabase, createRoles, lendSuperuser } from './import-target.ts'
-import { RestoreProgress, type RetrievalProgress } from './restore-progress.ts'
+import { RestoreProgress, type RestoreStep } from './restore-progress.ts'
 
 export interface ImportOptions {
   /** Runs the tool. It is the account that Postgres runs as: a script's own commands reach no further than the server's do. */
@@ -25,7 +25,7 @@ export interface ImportOptions {
   /** The server is npm's, which the system's packages don't extend. */
   embedded?: boolean
   signal?: AbortSignal | undefined
-  onProgress?: ((progress: RetrievalProgress) => void) | undefined
+  onProgress?: ((progress: RestoreStep) => void) | undefined
   /** What pg_restore says, line by line. */
   onToolLine?: ((line: string) => void) | undefined
 }
@@ -214,7 +214,7 @@ const cleanHint =
 const hints: readonly (readonly [RegExp, string])[] = [
   [/locale|collation/i, 'Install the locale on this machine, or make the dump without --create.'],
   [/tablespace/i, 'Make the dump with pg_dump --no-tablespaces.'],
-  [/No space left/i, 'Free space in the pool, or make it larger.'],
+  [NO_ROOM, 'Free space in the pool, or make it larger.'],
   [/out of shared memory/i, 'Raise max_locks_per_transaction.'],
   // Messages of pg_restore, of pg_backup_custom.c and pg_backup_tar.c.
   [
@@ -237,7 +237,7 @@ function restoreError(plan: DumpPlan, messages: ToolMessages): ProvisionError {
     })
   }
   const from = plan.toolVersion === undefined ? '' : ` It was made by pg_dump ${plan.toolVersion}.`
-  const noSpace = messages.say(/No space left/i)
+  const noSpace = messages.say(NO_ROOM)
   return new ProvisionError(
     noSpace ? 'NO_SPACE' : 'FAILED',
     `the dump ${plan.path} could not be restored: ${summary}`,

@@ -2,7 +2,7 @@ import type { Reporter } from '../source.ts'
 import type { DumpPlan } from './dump.ts'
 
 /** How far the bringing in of data is. Counts are there where they are known. */
-export interface RetrievalProgress {
+export interface RestoreStep {
   step: 'inspect' | 'prepare' | 'restore' | 'finish'
   /** Of the file as it is, compressed or not. */
   doneBytes?: number
@@ -14,12 +14,12 @@ export interface RetrievalProgress {
 /** Turns what is read, or what pg_restore says with --verbose, into progress. */
 export class RestoreProgress {
   readonly #plan: DumpPlan
-  readonly #report: (progress: RetrievalProgress) => void
+  readonly #report: (progress: RestoreStep) => void
   #doneBytes = 0
   #begunTables = 0
   #doneTables = 0
 
-  constructor(plan: DumpPlan, report: ((progress: RetrievalProgress) => void) | undefined) {
+  constructor(plan: DumpPlan, report: ((progress: RestoreStep) => void) | undefined) {
     this.#plan = plan
     this.#report = report ?? (() => undefined)
     this.#tell()
@@ -57,7 +57,7 @@ export class RestoreProgress {
 }
 
 /** Passes it on as a run's. */
-export function tellRestore(reporter: Reporter): (progress: RetrievalProgress) => void {
+export function tellRestore(reporter: Reporter): (progress: RestoreStep) => void {
   const steps = { inspect: 'CHECK', prepare: 'RESTORE', restore: 'RESTORE', finish: 'FINISH' } as const
   return ({ step, doneBytes = 0, totalBytes = 0, doneTables = 0, totalTables = 0 }) =>
     reporter.progress({

@@ -21,6 +21,8 @@ const LOST =
 /** What the system says of a disk without room, or of a used up quota. */
 export const NO_ROOM = /No space left on device|Disk quota exceeded/i
 
+const ROOM_OF_SOURCE = new RegExp(`ERROR:.*(?:${NO_ROOM.source})`, 'i')
+
 /**
  * What a tool says of a part of itself that has ended, without a word where that was killed: src/bin/pg_dump/parallel.c,
  * src/bin/pg_basebackup/pg_basebackup.c
@@ -35,7 +37,7 @@ export function isLost(messages: ToolMessages): boolean {
 
 /** Undefined where no lack of room has ended it. Whose room it is: the server's own words, which come from the source, stand behind "ERROR:". */
 export function noSpaceError(messages: ToolMessages, what: string, hint: string): ProvisionError | undefined {
-  if (messages.say(/ERROR:.*No space left on device/)) {
+  if (messages.say(ROOM_OF_SOURCE)) {
     return new ProvisionError('FAILED', `the disk of the source is full: ${what}`, { hint: 'Make room there.' })
   }
   if (!messages.say(NO_ROOM)) return undefined

@@ -54,7 +54,7 @@ async function maskTable(
   keys: MaskingKeys | undefined,
 ): Promise<void> {
   const table = assignments[0]?.column.table
-  if (!table) return
+  if (!table) throw new Error('a table to be masked has a column that is')
   const names = assignments.map(({ column }) => nameOf(column)).join(', ')
   try {
     await client.query(`lock table only ${table.sql} in access exclusive mode`)

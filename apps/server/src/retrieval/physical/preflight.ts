@@ -1,8 +1,10 @@
 import {
   type ClientTool,
+  CommandError,
   EXTENSION_ROLE,
   findAllClientTools,
   IMPORT_ROLE,
+  isProvisionError,
   LAB_DATABASE,
   LAB_ROLE,
   OWNER_ROLE,
@@ -13,7 +15,7 @@ import { type Client, escapeIdentifier } from 'pg'
 import { connectSource, explainQuery, type SourceLogin, withSource } from '../live/session.ts'
 
 /** What is known of a server before its files are copied. */
-export interface ClusterFacts {
+export interface SourceFacts {
   serverMajor: number
   isStandby: boolean
   /** Of all databases that the role may see, in bytes. */
@@ -37,15 +39,15 @@ export interface ClusterFacts {
 export async function examineCluster(
   login: SourceLogin,
   { anyLocale, slot, copies }: { anyLocale: boolean; slot: string | undefined; copies: boolean },
-): Promise<ClusterFacts> {
+): Promise<SourceFacts> {
   const facts = await withSource(login, login.address.database, async (client) => {
     const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
     await requireReplication(client, login)
-    if (copies) await requireRoom(client)
+    if (copies) await requireRoom(client, slot !== undefined)
     await requireNoLabNames(client)
     if (slot !== undefined) await requireSlot(client, slot)
     if (!anyLocale) await requireSameLibc(client, serverMajor)
-    const { rows } = await client.query<ClusterFacts>(`
+    const { rows } = await client.query<SourceFacts>(`
       SELECT pg_is_in_recovery() AS "isStandby",
         (SELECT sum(pg_database_size(oid))::float8 FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')) AS "sizeBytes",
         (SELECT coalesce(json_agg(json_build_object('oid', oid::bigint, 'location', pg_tablespace_location(oid))), '[]')
@@ -96,11 +98,11 @@ async function requireReplication(client: Client, { address: { user } }: SourceL
   }
 }
 
-/** A copy takes two connections, and a slot for its own time. */
-async function requireRoom(client: Client): Promise<void> {
+/** A copy takes two connections, and a slot for its own time where it has none. */
+async function requireRoom(client: Client, hasSlot: boolean): Promise<void> {
   const slots = Number(await value(client, 'SHOW max_replication_slots'))
   const taken = Number(await value(client, 'SELECT count(*) FROM pg_replication_slots'))
-  if (slots <= taken) {
+  if (!hasSlot && slots <= taken) {
     throw invalid(
       `the source has no slot left for the time of a copy (max_replication_slots=${slots}, ${taken} in use)`,
       'Raise max_replication_slots there, and restart it.',
@@ -175,13 +177,24 @@ async function requireSameLibc(client: Client, serverMajor: number): Promise<voi
     text: serverMajor >= 15 ? `${ofDatabases} UNION ${ofCollations}` : ofCollations,
     rowMode: 'array',
   })
-  const here = (await run(['getconf', 'GNU_LIBC_VERSION'])).stdout.replace(/^glibc\s+/, '').trim()
+  if (rows.length === 0) return
+  const here = await glibcVersion()
   const others = rows.map(([version]) => version).filter((version) => version !== here)
   if (others.length === 0) return
   throw invalid(
-    `text of the source is sorted by glibc ${others.join(', ')}, and this machine has ${here}: indexes could miss rows`,
+    `text of the source is sorted by glibc ${others.join(', ')}, and this machine has ${here ?? 'another libc'}: indexes could miss rows`,
     'Run the lab on the system that the source runs on, bring the data in as logical, or take it as it is with anyLocale: true.',
   )
+}
+
+/** Undefined where the machine's libc is another. */
+async function glibcVersion(): Promise<string | undefined> {
+  try {
+    return (await run(['getconf', 'GNU_LIBC_VERSION'])).stdout.replace(/^glibc\s+/, '').trim()
+  } catch (error) {
+    if (error instanceof CommandError || isProvisionError(error, 'UNAVAILABLE')) return undefined
+    throw error
+  }
 }
 
 async function value(client: Client, sql: string): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { IMPORT_ROLE, type Instance, LAB_DATABASE, ProvisionError, withLabConnection } from '@dblab/provision'
 import type { Client } from 'pg'
 import { countTables, vacuumTables } from '../dump/import-finish.ts'
-import type { RetrievalProgress } from '../dump/restore-progress.ts'
+import type { RestoreStep } from '../dump/restore-progress.ts'
 import {
   type SampleTable,
   sampleExtras,
@@ -17,7 +17,7 @@ export interface SampleOptions {
   /** 1, the default, is about 300 MB; tests take a thousandth. */
   scale?: number
   signal?: AbortSignal | undefined
-  onProgress?: ((progress: RetrievalProgress) => void) | undefined
+  onProgress?: ((progress: RestoreStep) => void) | undefined
 }
 
 export interface SampleResult {
@@ -44,7 +44,7 @@ export async function fillSample(instance: Instance, options: SampleOptions = {}
   const { database = 'shop', scale = 1, signal } = options
   const total = sampleLanes.flat().length
   let done = 0
-  const report = (step: RetrievalProgress['step']): void =>
+  const report = (step: RestoreStep['step']): void =>
     options.onProgress?.({ step, doneTables: done, totalTables: total })
   report('prepare')
   const session = sampleSession(instance, database, signal)
