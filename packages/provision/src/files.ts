@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { access, chmod, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/promises'
-import { platform } from 'node:os'
+import { platform, release } from 'node:os'
 import { dirname } from 'node:path'
 import { isSystemError } from './errors.ts'
-import { run } from './exec.ts'
+import { type RunOptions, run } from './exec.ts'
 
 /**
  * Makes the directory, and what lacks above it, with this very mode whatever the umask; what is there stays as it is. One by one, since
@@ -89,8 +89,17 @@ export async function syncPath(path: string): Promise<void> {
 }
 
 /** Flushes all of the file system that a path is in. It takes as long as what is not written yet does, and can't be stopped before. */
-export async function syncFileSystem(path: string, options: { timeoutMs?: number } = {}): Promise<void> {
+export async function syncFileSystem(
+  path: string,
+  options: Pick<RunOptions, 'timeoutMs' | 'signal'> = {},
+): Promise<void> {
   await run(platform() === 'linux' ? ['sync', '-f', path] : ['sync'], options)
+}
+
+/** The kernel tells of what it could not write when a file system is flushed: since Linux 5.8 (manual page of syncfs(2), "BUGS"). */
+export function flushTellsFailures(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number)
+  return platform() === 'linux' && (major > 5 || (major === 5 && minor >= 8))
 }
 
 /** The new text or the old one, whole, whatever happens meanwhile; on disk when this resolves. By default only this account can read it. */

@@ -85,28 +85,29 @@ export class CloneService {
     const { catalogue, jobs, ports, lifecycle, requireWritable, requireSpace } = this.#options
     const { tokenId = null, idempotencyKey } = options
     const key = idempotencyKey === undefined ? undefined : { tokenId, key: idempotencyKey }
-    const earlier = key && (await this.#findEarlier(key, request))
-    if (earlier) return earlier
-    requireWritable()
-    using _place = jobs.reserve()
-    await requireSpace()
-    // Another that came with the key meanwhile has taken the id too.
-    if (key && catalogue.idempotency.get(key)) return this.create(request, options)
-    const record = { ...(await this.#recordOf(request)), tokenId }
-    const { id, port } = record
-    try {
-      if (!this.#promise(record, request, key)) {
-        ports.release(port, id)
-        return this.create(request, options)
+    // Again where what it was checked by has changed meanwhile.
+    for (;;) {
+      const earlier = key && (await this.#findEarlier(key, request))
+      if (earlier) return earlier
+      requireWritable()
+      using _place = jobs.reserve()
+      await requireSpace()
+      // Another that came with the key has taken the id too.
+      if (key && catalogue.idempotency.get(key)) continue
+      const record = { ...(await this.#recordOf(request)), tokenId }
+      const { id, port } = record
+      let isPromised = false
+      try {
+        isPromised = this.#promise(record, request, key)
+      } finally {
+        if (!isPromised) ports.release(port, id)
       }
-    } catch (error) {
-      ports.release(port, id)
-      throw error
+      if (!isPromised) continue
+      await failPoint('create.promised')
+      const { password } = request.db
+      void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
+      return this.get(id)
     }
-    await failPoint('create.promised')
-    const { password } = request.db
-    void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
-    return this.get(id)
   }
 
   #choose(wanted: string): SnapshotRecord {

@@ -60,7 +60,7 @@ export function makeRetrieval(options: RetrievalOptions): {
     labMajor: async () => (await foundations.binaries()).major,
     requireMajor: foundations.binaries,
     storage: foundations.storage.driver,
-    keepCount: keep.count,
+    keep,
     environment,
   }
   const followed = sources.find((source) => source.kind === 'physical' && source.follow !== false)
@@ -70,7 +70,8 @@ export function makeRetrieval(options: RetrievalOptions): {
     sources: sources.map((source) =>
       toSource(source, { ...world, follower: (config) => (config === followed ? follower : undefined) }),
     ),
-    generate: async (source, reporter) => makeGeneration(await generationOptions(options), source, reporter),
+    generate: async (source, reporter, onPublished) =>
+      makeGeneration(await generationOptions(options), source, reporter, onPublished),
     attempts: { max: attempts, firstPauseMs: retrySeconds * 1000 },
     requireMasked: masking !== undefined,
     maxAgeMs: maxAgeHours === undefined ? undefined : maxAgeHours * 3_600_000,

@@ -21,7 +21,7 @@ export interface SourceWorld {
   requireMajor: (major: number) => Promise<unknown>
   storage: StorageDriver
   /** How many generations are kept. */
-  keepCount: number
+  keep: { count: number; days?: number | undefined }
   /** What follows a source for which that is configured. */
   follower?: ((config: PhysicalConfig) => Follower | undefined) | undefined
   environment: Environment
@@ -43,8 +43,9 @@ export function toSource(config: SourceConfig, world: SourceWorld): Source {
   if (config.kind === 'directory') {
     const { path, from, snapshots, directory, database, anyLocale } = config
     if (path !== undefined) return new DirectorySource({ path, database, anyLocale, account, requireMajor })
-    const most = snapshots === 'all' ? world.keepCount : 1
-    return new PoolSource({ storage: world.storage, from: from ?? '', most, directory, database, anyLocale })
+    const { count, days } = world.keep
+    const most = snapshots === 'all' ? count : 1
+    return new PoolSource({ storage: world.storage, from: from ?? '', most, days, directory, database, anyLocale })
   }
   if (config.kind === 'physical') {
     const { anyLocale, maxRate: maxRateBytes } = config

@@ -8,12 +8,14 @@ import type { CheckedCluster, CheckedSource, Reporter } from './source.ts'
  * Brings a source's data into a new base beside the ones before, and publishes its first snapshot. Whole or not at all: clones of older
  * generations never notice, and after a failure the newest is what it was.
  *
+ * @param onPublished is told of the snapshot in the transaction that publishes it, and of none of an older state
  * @returns the snapshot's id
  */
 export async function makeGeneration(
   options: GenerationOptions,
   source: CheckedSource,
   reporter: Reporter,
+  onPublished: (snapshotId: string) => void = () => undefined,
 ): Promise<string> {
   const { catalogue } = options
   for (const older of missingBefore(options, source)) await makeGeneration(options, older, reporter)
@@ -22,7 +24,7 @@ export async function makeGeneration(
   try {
     const base = await makeBase(options, volumeId, source, reporter)
     reporter.progress({ step: 'PUBLISH' })
-    return await publish(options, volumeId, base, source)
+    return await publish(options, volumeId, base, source, onPublished)
   } catch (error) {
     // What is left of them is removed by the next collection; the volume itself is gone already where that was possible.
     catalogue.evenIfFull(() => {
@@ -50,6 +52,7 @@ async function publish(
   volumeId: string,
   { facts, database, superuser, maskVersion, dataStateAt }: MadeBase,
   { sample, message }: CheckedSource,
+  onPublished: (snapshotId: string) => void,
 ): Promise<string> {
   const id = timedId(new Date())
   const { databases, postgresVersion } = facts
@@ -71,6 +74,7 @@ async function publish(
   catalogue.transaction(() => {
     catalogue.snapshots.setLive(id, { database, databases, size: sizeBytes })
     catalogue.volumes.setFilled(volumeId, data)
+    onPublished(id)
   })
   await failPoint('import.published')
   log.info('snapshot is ready', { snapshot: id, database, bytes: sizeBytes })

@@ -13,7 +13,7 @@ import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Logger } from '../log.ts'
 import { resetCustomSettings } from './custom-settings.ts'
 import { eventTriggers, quarantine } from './dump/import-finish.ts'
-import { maskCluster } from './masking/masking.ts'
+import { type MaskingProgress, maskCluster } from './masking/masking.ts'
 import type { Masking } from './masking/prepare.ts'
 import type { CheckedCluster, CheckedRows, CheckedSource, CheckedStandby, Reporter } from './source.ts'
 

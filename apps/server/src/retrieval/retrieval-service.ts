@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Retrieval, RetrievalRun, RetrievalStatus, RetrievalTrigger, Warning } from '@dblab/models'
 import { isProvisionError, ProvisionError } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
-import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import { firstCause } from '../cloning/explain.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -18,8 +17,8 @@ export interface RetrievalServiceOptions {
   catalogue: Catalogue
   log: Logger
   sources: readonly Source[]
-  /** Makes a generation of what was checked; resolves to its snapshot's id. */
-  generate: (source: CheckedSource, reporter: Reporter) => Promise<string>
+  /** Makes a generation of what was checked; resolves to its snapshot's id. See `makeGeneration`. */
+  generate: (source: CheckedSource, reporter: Reporter, onPublished: (snapshotId: string) => void) => Promise<string>
   /** How often a run begins again whose source was lost, and how long it waits before the second attempt; twice as long before each further one. */
   attempts: { max: number; firstPauseMs: number }
   /** Masking is configured: data that was not masked is a reason for WARNING. */
@@ -68,12 +67,11 @@ export class RetrievalService implements AsyncDisposable {
 
   /** What a process before this one was at when it ended: nobody goes on with it. */
   closeAbandonedRuns(): void {
-    const { runs, snapshots } = this.#options.catalogue
+    const { runs } = this.#options.catalogue
     for (const run of runs.list()) {
       if (run.outcome !== 'RUNNING') continue
       const endedAt = new Date().toISOString()
-      const snapshot = publishedBy(run, snapshots.list())
-      if (snapshot !== undefined) runs.put({ ...run, outcome: 'DONE', endedAt, snapshot })
+      if (run.snapshot !== '') runs.put({ ...run, outcome: 'DONE', endedAt })
       else runs.put({ ...run, outcome: 'FAILED', endedAt, error: INTERRUPTED })
     }
   }
@@ -245,7 +243,7 @@ export class RetrievalService implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       try {
         recorder.progress({ step: 'CHECK' })
-        return await generate(await checkAll(sources, recorder), recorder)
+        return await generate(await checkAll(sources, recorder), recorder, (id) => recorder.published(id))
       } catch (error) {
         if (signal.aborted || attempt >= attempts.max || !(firstCause(error) instanceof InterruptedError)) throw error
         recorder.nextAttempt(toFailure(error))
@@ -254,19 +252,6 @@ export class RetrievalService implements AsyncDisposable {
       }
     }
   }
-}
-
-/**
- * The snapshot that a run has published, though its process ended before it could write that down: the first of a base that there was not before
- * it. Runs come one at a time.
- */
-function publishedBy({ startedAt }: RetrievalRun, snapshots: readonly SnapshotRecord[]): string | undefined {
-  const isOlder = ({ createdAt }: SnapshotRecord) => createdAt < startedAt
-  const before = new Set(snapshots.filter(isOlder).map(({ volumeId }) => volumeId))
-  return snapshots.find(
-    ({ volumeId, published, state, cloneId }) =>
-      published && state === 'live' && cloneId === '' && !before.has(volumeId),
-  )?.id
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

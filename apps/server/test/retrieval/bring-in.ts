@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { findClientTools } from '@dblab/provision'
 import { type DumpPlan, inspectDump } from '../../src/retrieval/dump/dump.ts'
 import { type ImportOptions, type ImportResult, importDump } from '../../src/retrieval/dump/import.ts'
-import type { RetrievalProgress } from '../../src/retrieval/dump/restore-progress.ts'
+import type { RestoreStep } from '../../src/retrieval/dump/restore-progress.ts'
 import type { Cluster } from './cluster.ts'
 
 export const tools = await findClientTools()
@@ -18,7 +18,7 @@ export function planOf(cluster: Cluster, path: string): Promise<DumpPlan> {
 export async function bringIn(
   cluster: Cluster,
   path: string,
-  onProgress?: (progress: RetrievalProgress) => void,
+  onProgress?: (progress: RestoreStep) => void,
 ): Promise<ImportResult> {
   return importDump(await planOf(cluster, path), cluster.instance, { ...toolOf(cluster), onProgress })
 }

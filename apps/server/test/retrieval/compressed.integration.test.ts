@@ -5,7 +5,7 @@ import { IMPORT_ROLE, prepareBase, withLabConnection } from '@dblab/provision'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inspectDump } from '../../src/retrieval/dump/dump.ts'
 import { importDump } from '../../src/retrieval/dump/import.ts'
-import type { RetrievalProgress } from '../../src/retrieval/dump/restore-progress.ts'
+import type { RestoreStep } from '../../src/retrieval/dump/restore-progress.ts'
 import type { Compression } from '../../src/retrieval/dump/unpack.ts'
 import { bringIn, lacking, planOf, toolOf, tools } from './bring-in.ts'
 import { binariesUnderTest, type Cluster, startCluster } from './cluster.ts'
@@ -67,8 +67,8 @@ describe.skipIf(!binaries || lacking !== '')(`a compressed dump${lacking}`, () =
     const path = await write(cluster, packed)
     const plan = await planOf(cluster, path)
     expect(plan).toMatchObject({ kind, compression, tables: 2, sizeBytes: packed.length })
-    const seen: RetrievalProgress[] = []
-    const onProgress = (progress: RetrievalProgress) => seen.push(progress)
+    const seen: RestoreStep[] = []
+    const onProgress = (progress: RestoreStep) => seen.push(progress)
     const result = await importDump(plan, cluster.instance, { ...toolOf(cluster), onProgress })
     expect(result).toMatchObject({ database: kind === 'plain' ? 'file' : oddDatabase, tables: 2 })
     expect(result.notes.some((note) => note.includes('one job'))).toBe(kind === 'custom')

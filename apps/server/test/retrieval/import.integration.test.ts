@@ -4,7 +4,7 @@ import { OWNER_ROLE, prepareBase, withLabConnection } from '@dblab/provision'
 import { isRoot } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { importDump } from '../../src/retrieval/dump/import.ts'
-import type { RetrievalProgress } from '../../src/retrieval/dump/restore-progress.ts'
+import type { RestoreStep } from '../../src/retrieval/dump/restore-progress.ts'
 import { copiedRows } from '../support/dump-rows.ts'
 import { pagilaFile, pagilaMissing } from '../support/pagila.ts'
 import { bringIn, lacking, planOf, toolOf, tools } from './bring-in.ts'
@@ -35,7 +35,7 @@ describe.skipIf(lacking !== '').each(installations)(
     const absent = pagilaMissing === undefined ? '' : ` (skipped: ${pagilaMissing})`
     test.skipIf(absent !== '')(`brings every row of Pagila${absent}`, async () => {
       await using cluster = await startCluster(binaries)
-      const seen: RetrievalProgress[] = []
+      const seen: RestoreStep[] = []
       const result = await bringIn(cluster, pagilaFile, (progress) => seen.push(progress))
       expect(result).toMatchObject({ database: 'pagila', tables: 22 })
       const counts = new Map<string, number>()
@@ -242,7 +242,7 @@ describe.skipIf(lacking !== '').each(installations)(
 
       test('counts the tables that are done', async () => {
         await using cluster = await startCluster(binaries)
-        const seen: RetrievalProgress[] = []
+        const seen: RestoreStep[] = []
         await bringIn(cluster, made.tar ?? '', (progress) => seen.push(progress))
         const restore = seen.filter(({ step }) => step === 'restore')
         expect(restore[0]).toEqual({ step: 'restore', doneTables: 0, totalTables: 2 })

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { DUMP_PASSWORD, LiveSource } from './live-source.ts'
 import { FILL, load } from './load.ts'
+import { SLOW_TO_RESTORE } from './tools-at-work.ts'
 import { checksums, done, ended, inClone, labOf, lacking, logical, needSource } from './world.ts'
 
 /** A source with two databases. */
@@ -200,14 +201,7 @@ describe.skipIf(lacking !== '')(`a logical source${lacking}`, () => {
     'a %s that is killed lets the run begin again, with a snapshot of its own',
     async (tool) => {
       await using live = await source()
-      // Restoring waits for it; dumping does not.
-      await live.query(
-        'shop',
-        `CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(3) IS NOT NULL'`,
-        'CREATE TABLE slowly (i int)',
-        'INSERT INTO slowly VALUES (1)',
-        'ALTER TABLE slowly ADD CHECK (slow(i))',
-      )
+      await live.query('shop', ...SLOW_TO_RESTORE)
       await using lab = await labOf({ sources: [logical(live.url('shop'))] })
       const gate = live.client('shop')
       await gate.connect()

@@ -98,7 +98,7 @@ describe.skipIf(lacking !== '')(`what is chosen of a database${lacking}`, () => 
   async function taken(selection: Selection): Promise<{ dumped: string[]; withRows: string[] }> {
     const argv = [
       `--dbname=host=${live.socketDir} port=${live.port} user=postgres dbname=shop`,
-      ...selectionArguments(selection),
+      ...selectionArguments(selection, [], needSource().major),
     ]
     const { stdout } = await run(
       [join(needSource().binDir, 'pg_dump'), ...argv],

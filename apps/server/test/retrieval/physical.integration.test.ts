@@ -20,7 +20,9 @@ async function source(settings: Record<string, string> = {}): Promise<LiveSource
 
 describe.skipIf(lacking !== '')(`a physical source${lacking}`, () => {
   test('gives clones all of its databases as they were at one point of its log, while it is written to', async () => {
-    await using live = await source()
+    await using live = await source({ datestyle: 'sql, dmy' })
+    // Of the role that copies, and nobody else's.
+    await live.query('postgres', `ALTER ROLE dump SET search_path = ''`, `ALTER ROLE dump SET timezone = 'Asia/Tokyo'`)
     await using standby = await Standby.make(live)
     await using lab = await labOf({ sources: [physical(live.url('shop'))] })
     {
@@ -47,6 +49,16 @@ describe.skipIf(lacking !== '')(`a physical source${lacking}`, () => {
       expect(wanted).toHaveProperty('public.entries')
       expect(await inClone(lab, database, checksums)).toEqual(wanted)
     }
+    const { rows: settings } = await inClone(lab, 'shop', (clone) =>
+      clone.query(
+        `SELECT name, setting FROM pg_settings WHERE name IN ('DateStyle', 'search_path', 'TimeZone') ORDER BY name`,
+      ),
+    )
+    expect(settings).toEqual([
+      { name: 'DateStyle', setting: 'SQL, DMY' },
+      { name: 'search_path', setting: '"$user", public' },
+      { name: 'TimeZone', setting: expect.not.stringContaining('Tokyo') },
+    ])
     expect(await live.sessions()).toEqual([])
     expect(await live.query('postgres', 'SELECT slot_name FROM pg_replication_slots')).toEqual([])
     await expect(client.clones.create({ db: { username: 'postgres' } })).rejects.toMatchObject({

@@ -6,7 +6,7 @@ import { openSession } from '../support/sql.ts'
 import { expectOnly, expectSourceFree } from './aftermath.ts'
 import { LiveSource } from './live-source.ts'
 import { FILL, load } from './load.ts'
-import { untilAtWork } from './tools-at-work.ts'
+import { SLOW_TO_RESTORE, untilAtWork } from './tools-at-work.ts'
 import { done, ended, labOf, lacking, logical, needSource, physical } from './world.ts'
 
 async function source(): Promise<LiveSource> {
@@ -74,14 +74,7 @@ describe.skipIf(lacking !== '')(`a run that loses one of its programs to a kill$
 
   test('begins again where that was the Postgres that a dump is restored into', async () => {
     await using live = await source()
-    // Restoring waits for it; dumping does not.
-    await live.query(
-      'shop',
-      `CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(3) IS NOT NULL'`,
-      'CREATE TABLE slowly (i int)',
-      'INSERT INTO slowly VALUES (1)',
-      'ALTER TABLE slowly ADD CHECK (slow(i))',
-    )
+    await live.query('shop', ...SLOW_TO_RESTORE)
     await using lab = await labOf({ sources: [logical(live.url('shop'))] })
     await lab.start()
     // One alone only lists what is in the dump.

@@ -28,3 +28,11 @@ export async function untilAtWork(lab: TestLab, name: string): Promise<number[]>
   )
   return found
 }
+
+/** A table whose restoring waits for three seconds, and whose dumping does not. */
+export const SLOW_TO_RESTORE = [
+  `CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(3) IS NOT NULL'`,
+  'CREATE TABLE slowly (i int)',
+  'INSERT INTO slowly VALUES (1)',
+  'ALTER TABLE slowly ADD CHECK (slow(i))',
+] as const

@@ -9,7 +9,7 @@ import {
 } from '../base-steps.ts'
 import type { ClusterVolumes } from '../cluster-volumes.ts'
 import { failPoint } from '../faults/faults.ts'
-import { syncFileSystem } from '../files.ts'
+import { flushTellsFailures, syncFileSystem } from '../files.ts'
 import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
 import type { ControlData, SourceSettings } from '../postgres/control-file.ts'
 import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
@@ -100,13 +100,15 @@ export class Adoptions {
     await bringInto(places, this.#files, steps)
     await failPoint('adopt.brought')
     // What was brought goes to the disk while servers work on it that wait for none of their own files: see docs/decisions/physical-copies.md.
-    const flush = () => syncFileSystem(places.volumePath, { timeoutMs: this.#volumes.deadlines.recoveryMs })
+    const { signal } = steps
+    const flush = () => syncFileSystem(places.volumePath, { signal, timeoutMs: this.#volumes.deadlines.recoveryMs })
+    const fsync = flushTellsFailures() ? 'off' : 'on'
     const flushing = flush()
     // It holds the volume, which goes after it. That it failed is told where it is awaited.
     const ended = flushing.catch(() => undefined)
     undo.defer(() => ended)
     const facts = await this.#volumes.noticingSpace(volume.id, async () => {
-      const taken = await this.#takeOver(volume, { ...spec, settings: { ...spec.settings, fsync: 'off' } }, steps)
+      const taken = await this.#takeOver(volume, { ...spec, settings: { ...spec.settings, fsync } }, steps)
       await flushing
       await flush()
       return taken

@@ -27,3 +27,9 @@ test('what pgBackRest says of its last error is told in one line, and its advice
 test('a program that says nothing is told as such', () => {
   expect(new BackRestMessages().summary()).toBe('it gave no reason')
 })
+
+test('a secret at the place where a line is cut leaves nothing of itself', () => {
+  const messages = new BackRestMessages((text) => text.replaceAll('a-secret-of-many-letters', '[removed]'))
+  messages.add(`P00  ERROR: [103]: ${'x'.repeat(290)}a-secret-of-many-letters and more`)
+  expect(messages.summary()).toMatch(/^x{290}\[removed\] …$/)
+})

@@ -94,7 +94,7 @@ export class BackRest implements AsyncDisposable {
     argv: readonly [string, ...string[]],
     { signal, onLine }: { signal: AbortSignal; onLine?: (line: string) => void },
   ): Promise<string> {
-    const messages = new BackRestMessages()
+    const messages = new BackRestMessages((text) => this.clean(text))
     const chunks: Buffer[] = []
     const code = await runTool({
       ...{ argv, account: this.#world.account, signal },
@@ -119,7 +119,7 @@ export class BackRest implements AsyncDisposable {
 
   #explain(doing: string, code: number | undefined, messages: BackRestMessages): ProvisionError {
     if (code === undefined) return new InterruptedError(`pgbackrest was killed while ${doing}`)
-    const [summary, advice] = [this.clean(messages.summary()), this.clean(messages.advice())]
+    const [summary, advice] = [messages.summary(), messages.advice()]
     const what = `pgbackrest failed while ${doing}: ${summary}`
     if (NO_ROOM.test(summary)) {
       return new ProvisionError('NO_SPACE', what, { hint: 'Free space in the pool, or make it larger.' })

@@ -7,12 +7,16 @@ export interface PoolOptions {
   from: string
   /** How many of them, from the newest on, become generations. */
   most: number
+  /** None but the newest that is older, since it would not be kept; undefined for no bound. */
+  days: number | undefined
   /** The path of the data directory in each. */
   directory: string
   /** The main one; undefined for the first there is. */
   database: string | undefined
   anyLocale: boolean
 }
+
+const DAY_MS = 86_400_000
 
 /** Data that the lab's own pool has already, in snapshots that others have made: cloned there, and not copied. */
 export class PoolSource implements Source {
@@ -26,11 +30,12 @@ export class PoolSource implements Source {
   }
 
   async check(reporter: Reporter): Promise<CheckedSource> {
-    const { from, most } = this.#options
+    const { from, most, days = Number.POSITIVE_INFINITY } = this.#options
     const trees = await this.#list()
     const newest = trees.at(-1)
     if (!newest) throw nothing(from)
-    const before = trees.slice(-most).slice(0, -1)
+    const isKept = ({ createdAt }: ForeignTree) => Date.now() - createdAt.getTime() <= days * DAY_MS
+    const before = trees.slice(-most).slice(0, -1).filter(isKept)
     reporter.info(`${from}: ${trees.length} there, the newest is ${newest.name} of ${newest.createdAt.toISOString()}`)
     return { ...this.#checked(newest), before: before.map((tree) => this.#checked(tree)) }
   }

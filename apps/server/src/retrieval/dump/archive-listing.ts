@@ -8,18 +8,25 @@ export interface ArchiveListing {
   leftOut: readonly string[]
 }
 
+/** A foreign key, by its table. */
+export interface ForeignKey {
+  schema: string
+  table: string
+  name: string
+}
+
 /** What is decided on stands at a line's beginning; names may be as long as whoever made the archive liked. */
 const lineLimit = 500
 
 const entry = /^(\d+); \d+ \d+ \S/
 const known =
-  /^\d+; \d+ \d+ (TABLE DATA|USER MAPPING|FOREIGN TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|VIEW) (.*)$/
+  /^\d+; \d+ \d+ (TABLE DATA|USER MAPPING|FOREIGN TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|VIEW|FK CONSTRAINT) (.*)$/
 
 /**
  * Reads the output of `pg_restore --list --verbose`, piece by piece. A line is `215; 1259 16408 TABLE DATA public orders alice`; names are written
  * without quotes, so that only what stands before them can be told apart. https://www.postgresql.org/docs/current/app-pgrestore.html
  *
- * What would have the restore connect to other servers is left out: user mappings, which hold their passwords, and the filling of materialized views
+ * Foreign keys that would not hold are left out, and so is what would have the restore connect to other servers: user mappings, which hold their passwords, and the filling of materialized views
  * that read foreign tables.
  */
 export class ArchiveListingReader {
@@ -32,6 +39,13 @@ export class ArchiveListingReader {
   readonly #foreign = new Set<number>()
   /** What views stand on. */
   readonly #needs = new Map<number, readonly number[]>()
+  readonly #foreignKeys = new Map<number, ForeignKey>()
+  readonly #unwanted: readonly ForeignKey[]
+
+  /** @param unwanted would not hold in what is restored */
+  constructor(unwanted: readonly ForeignKey[] = []) {
+    this.#unwanted = unwanted
+  }
 
   push(chunk: Buffer): void {
     const lines = (this.#rest + chunk.toString('latin1')).split('\n')
@@ -42,12 +56,16 @@ export class ArchiveListingReader {
 
   listing(): ArchiveListing {
     const fillings = [...this.#fillings].filter(([number]) => this.#reachesForeign(number))
-    const left = new Set([...this.#mappings.keys(), ...fillings.map(([number]) => number)])
+    const left = new Set([...this.#mappings.keys(), ...this.#foreignKeys.keys(), ...fillings.map(([number]) => number)])
     return {
       tables: this.#tables,
       restored: left.size === 0 ? undefined : this.#entries.filter((number) => !left.has(number)),
       leftOut: [
         ...[...this.#mappings.values()].map((what) => `removed: ${what}`),
+        ...[...this.#foreignKeys.values()].map(
+          ({ schema, table, name }) =>
+            `left out, since not all that it refers to is chosen: the foreign key ${name} of ${schema}.${table}`,
+        ),
         ...fillings.map(([, name]) => `left empty, since it reads foreign tables: the materialized view ${name}`),
       ],
     }
@@ -64,9 +82,16 @@ export class ArchiveListingReader {
     const text = Buffer.from(rest, 'latin1').toString()
     if (kind === 'TABLE DATA') this.#tables++
     else if (kind === 'USER MAPPING') this.#mappings.set(number, mappingOf(text))
+    else if (kind === 'FK CONSTRAINT') this.#takeForeignKey(number, text)
     else if (kind === 'FOREIGN TABLE') this.#foreign.add(number)
     else this.#needs.set(number, [])
     if (kind === 'MATERIALIZED VIEW DATA') this.#fillings.set(number, nameOf(text))
+  }
+
+  /** `public orders orders_user_fkey alice` */
+  #takeForeignKey(number: number, text: string): void {
+    const found = this.#unwanted.find(({ schema, table, name }) => text.startsWith(`${schema} ${table} ${name} `))
+    if (found) this.#foreignKeys.set(number, found)
   }
 
   /** Of the entry above. */

@@ -14,7 +14,7 @@ import {
 import { lastProblem } from '../tools/tool-messages.ts'
 import { asAccount, runTool } from '../tools/tool-process.ts'
 import { oldestRestoreMajor, readArchiveHeader } from './archive-header.ts'
-import { ArchiveListingReader } from './archive-listing.ts'
+import { ArchiveListingReader, type ForeignKey } from './archive-listing.ts'
 import { checkInnerCompression, needPgRestore, needPsql } from './client-tool.ts'
 import { dataStateAt, fromWallClock, parseStartedOn } from './data-time.ts'
 import { dumpBytes } from './dump-bytes.ts'
@@ -58,6 +58,8 @@ export interface InspectOptions {
   /** The account that will run the tool. */
   account: Account
   signal?: AbortSignal | undefined
+  /** Of an archive: they would not hold in what it brings. */
+  foreignKeysLeftOut?: readonly ForeignKey[] | undefined
   /** How far the reading of a plain or compressed dump has come, in bytes of the file. */
   onProgress?: ((progress: { doneBytes: number; totalBytes: number }) => void) | undefined
 }
@@ -146,7 +148,7 @@ async function inspectArchive(
     minimumMajor: oldestRestoreMajor(header.version),
   })
   if (file.kind === 'directory' && !readable) throw unreadableDirectory(path)
-  const reader = new ArchiveListingReader()
+  const reader = new ArchiveListingReader(options.foreignKeysLeftOut)
   await readArchive(path, file, tool, ['--list', '--verbose'], options, (chunk) => reader.push(chunk))
   const finder = new SqlFactFinder()
   // Without --file pg_restore would want a database; with it, it writes the script that it would run. That shows grants, which --list does not.

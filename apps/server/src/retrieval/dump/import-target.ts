@@ -127,13 +127,13 @@ export async function lendSuperuser(instance: Instance, names: Iterable<string>)
  * Makes the database as the dump describes it. Where this machine lacks its locale, with the cluster's own: the result is then a note for the user,
  * since text sorts in another order.
  */
-export function createDatabase(
+export async function createDatabase(
   instance: Instance,
   plan: DumpPlan,
   target: Target,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
-  const work = async (client: Client): Promise<string | undefined> => {
+  const make = async (client: Client): Promise<string | undefined> => {
     const statement = plan.facts.createDatabase
     const name = client.escapeIdentifier(plan.database)
     const own = statement !== undefined && plan.facts.createdDatabases.has(plan.database) && !target.databaseExists
@@ -144,7 +144,12 @@ export function createDatabase(
     await client.query(`ALTER DATABASE ${name} OWNER TO ${client.escapeIdentifier(IMPORT_ROLE)}`)
     return refusal && `the database has this cluster's own locale, not its source's: ${refusal}`
   }
-  return withLabConnection(instance, LAB_DATABASE, work, { signal })
+  const note = await withLabConnection(instance, LAB_DATABASE, make, { signal })
+  const { createsPublic, drops } = plan.facts
+  if (createsPublic && !drops && !target.databaseExists) {
+    await withLabConnection(instance, plan.database, (client) => client.query('DROP SCHEMA public'), { signal })
+  }
+  return note
 }
 
 /** The server's reason where it refuses the statement for its contents. */

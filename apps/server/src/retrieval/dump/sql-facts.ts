@@ -22,6 +22,8 @@ export interface SqlFacts {
   createDatabase: string | undefined
   /** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, whole. */
   databaseSettings: string[]
+  /** It makes the schema public, as `pg_dump --schema=public` does, and takes it not to be there. */
+  createsPublic: boolean
   /** It drops something without IF EXISTS. */
   drops: boolean
   clientEncoding: string | undefined
@@ -92,6 +94,7 @@ function emptyFacts(): SqlFacts {
     connections: new Set(),
     createDatabase: undefined,
     databaseSettings: [],
+    createsPublic: false,
     drops: false,
     clientEncoding: undefined,
     parameters: new Set(),
@@ -207,6 +210,7 @@ function noteCreate(facts: SqlFacts, list: readonly Token[], text: string): void
     const owner = list.findIndex(isWord('OWNER'))
     if (owner !== -1) addRoles(facts.owners, list, list[owner + 1]?.text === '=' ? owner + 2 : owner + 1)
   }
+  if (kind === 'SCHEMA' && list[2]?.text === 'public') facts.createsPublic = true
   if (kind === 'SCHEMA') addRolesAfter(facts.owners, list, 'AUTHORIZATION')
   if (kind === 'POLICY') addRolesAfter(facts.otherRoles, list, 'TO')
   if (kind === 'USER' && named?.word === 'MAPPING') addRolesAfter(facts.otherRoles, list, 'FOR')

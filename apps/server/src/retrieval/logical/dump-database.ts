@@ -13,6 +13,8 @@ export interface DumpDatabaseOptions {
   address: SourceAddress
   passFile: string | undefined
   selection: Selection
+  /** That come along. */
+  extensions: readonly string[]
   tools: DumpTools
   account: Account
   /** Tables at once, each with a connection of its own. */
@@ -68,7 +70,7 @@ export async function dumpDatabase(
 function dumpArguments(
   snapshot: HeldSnapshot,
   directory: string,
-  { address, selection, tools, jobs, compress }: DumpDatabaseOptions,
+  { address, selection, extensions, tools, jobs, compress }: DumpDatabaseOptions,
 ): [string, ...string[]] {
   return [
     tools.pgDump.path,
@@ -86,7 +88,7 @@ function dumpArguments(
     '--no-subscriptions',
     // Else a database that lies in one would not be made as it is there.
     '--no-tablespaces',
-    ...selectionArguments(selection),
+    ...selectionArguments(selection, extensions, tools.pgDump.major),
   ]
 }
 

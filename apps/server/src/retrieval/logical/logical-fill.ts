@@ -96,17 +96,18 @@ export class LogicalFill {
     bounds: { deadline: Date; passFile: string | undefined },
   ): Promise<void> {
     const { login, ...options } = this.#options
-    const { tools, reporter } = this.#work
+    const { facts, tools, reporter } = this.#work
     await using _watched = watch(LOOK_EVERY_MS, async () => {
       progress.copied(await snapshot.copiedBytes())
       tell()
     })
-    const dump = { ...options, ...bounds, tools, progress, onProgress: tell, address: login.address }
+    const extensions = facts.find(({ name }) => name === snapshot.database)?.extensions ?? []
+    const dump = { ...options, ...bounds, extensions, tools, progress, onProgress: tell, address: login.address }
     await dumpDatabase(snapshot, directory, dump, reporter.signal)
   }
 
   async #restore(
-    { name, roles, superusers }: DatabaseFacts,
+    { name, roles, superusers, foreignKeysLeftOut }: DatabaseFacts,
     directory: string,
     { progress, tell }: Part,
   ): Promise<void> {
@@ -114,7 +115,10 @@ export class LogicalFill {
     const { tools, staging, reporter } = this.#work
     const { instance, embedded } = staging
     const { signal } = reporter
-    const plan = await inspectDump(directory, { tools: { pg_restore: tools.pgRestore }, account, signal })
+    const plan = await inspectDump(directory, {
+      tools: { pg_restore: tools.pgRestore },
+      ...{ account, signal, foreignKeysLeftOut },
+    })
     await using _watched = watch(LOOK_EVERY_MS, async () => {
       const sql = 'SELECT coalesce(sum(bytes_processed), 0) AS bytes FROM pg_stat_progress_copy'
       const { rows } = await withLabConnection(instance, LAB_DATABASE, (client) => client.query<{ bytes: string }>(sql))

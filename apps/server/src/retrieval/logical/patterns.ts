@@ -57,8 +57,21 @@ export interface Condition {
   values: string[]
 }
 
-/** The tables, and the like, that a dump has; and those of them that it has with their rows. */
-export function chosen(selection: Selection): { dumped: Condition; withRows: Condition } {
+/** As pg_dump finds names: in all schemas but the system's own. Of `pg_namespace n`. */
+export const USER_SCHEMAS = `n.nspname !~ '^pg_(toast|temp|catalog)' AND n.nspname <> 'information_schema'`
+
+/** What belongs to an extension comes with the extension, and is not read. Of `pg_class c`. */
+export const OWN = `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
+
+/** What a dump has: tables and the like; those of them that it has with their rows; schemas, with what is no table in them. */
+export interface Chosen {
+  dumped: Condition
+  withRows: Condition
+  /** Of `pg_namespace n` alone. */
+  schema: Condition
+}
+
+export function chosen(selection: Selection): Chosen {
   const values: string[] = []
   const matches = (column: string, expression: string): string => {
     values.push(expression)
@@ -74,12 +87,20 @@ export function chosen(selection: Selection): { dumped: Condition; withRows: Con
     anyOf(patterns, (pattern) => matches('n.nspname', readPattern(pattern).name))
   const { schemas, tables, excludeSchemas, excludeTables, excludeTableData } = selection
   // Where tables are named, pg_dump does not look at schemas.
-  const inSchemas = (): string =>
-    `${schemas.length > 0 ? anySchema(schemas) : 'true'} AND NOT ${anySchema(excludeSchemas)}`
-  const dumped = `(${tables.length > 0 ? anyTable(tables) : inSchemas()}) AND NOT ${anyTable(excludeTables)}`
+  const schema =
+    tables.length > 0
+      ? 'false'
+      : `(${schemas.length > 0 ? anySchema(schemas) : 'true'} AND NOT ${anySchema(excludeSchemas)})`
+  const ofSchema = [...values]
+  const dumped = `${tables.length > 0 ? anyTable(tables) : schema} AND NOT ${anyTable(excludeTables)}`
   const ofDumped = [...values]
   const withRows = `${dumped} AND NOT ${anyTable(excludeTableData)}`
-  return { dumped: { sql: dumped, values: ofDumped }, withRows: { sql: withRows, values } }
+  // Each has the parameters of the one before, and its own.
+  return {
+    dumped: { sql: dumped, values: ofDumped },
+    withRows: { sql: withRows, values },
+    schema: { sql: schema, values: ofSchema },
+  }
 }
 
 function anyOf(patterns: readonly string[], condition: (pattern: string) => string): string {

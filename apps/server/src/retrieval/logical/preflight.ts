@@ -1,9 +1,11 @@
-import { ProvisionError, run } from '@dblab/provision'
+import { ProvisionError, run, sqlState } from '@dblab/provision'
 import { type Client, escapeIdentifier } from 'pg'
+import type { ForeignKey } from '../dump/archive-listing.ts'
 import { type SourceLogin, withSource } from '../live/session.ts'
 import type { TableSizes } from '../runs/table-progress.ts'
-import { type Condition, chosen } from './patterns.ts'
+import { type Condition, chosen, OWN, USER_SCHEMAS } from './patterns.ts'
 import { hasLargeObjects, isWhole, type Selection } from './selection.ts'
+import { extensionsChosen, foreignKeysLeftOut, requireNeeds } from './selection-needs.ts'
 
 /** What is known of a database before it is dumped. */
 export interface DatabaseFacts {
@@ -14,19 +16,18 @@ export interface DatabaseFacts {
   /** Those that come with their rows. */
   tables: TableSizes
   extensions: string[]
+  /** That what is chosen would not fulfil. */
+  foreignKeysLeftOut: ForeignKey[]
   /** That something in it belongs to, or is granted to. */
   roles: string[]
   superusers: string[]
 }
 
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const LOCK_NOT_AVAILABLE = '55P03'
+
 /** Older ones have no tcp_user_timeout, and would hold a snapshot for a lab that is cut off. */
 const OLDEST_MAJOR = 12
-
-/** As pg_dump finds names: in all schemas but the system's own. */
-const USER_SCHEMAS = `n.nspname !~ '^pg_(toast|temp|catalog)' AND n.nspname <> 'information_schema'`
-
-/** What belongs to an extension comes with the extension, and is not read. */
-const OWN = `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
 
 /**
  * Looks at a database of a source: whether the role may read all that is wanted, whether this machine has its locales, how large it is.
@@ -43,8 +44,11 @@ export async function examine(
   return withSource(login, database, async (client) => {
     const serverMajor = Math.trunc(Number(await value(client, 'SHOW server_version_num')) / 10_000)
     requireVersion(serverMajor, labMajor)
-    const { dumped, withRows } = chosen(selection)
+    const choice = chosen(selection)
+    const { dumped, withRows } = choice
     await requireRights(client, { database, serverMajor, user: login.address.user, dumped, withRows })
+    const extensions = await extensionsChosen(client, database, selection, choice)
+    await requireNeeds(client, database, selection, choice, extensions)
     if (hasLargeObjects(selection)) await requireLargeObjects(client, database, login.address.user)
     if (!anyLocale) await requireLocales(client, database, serverMajor)
     const { tables, bytes } = await tableSizes(client, withRows)
@@ -55,9 +59,10 @@ export async function examine(
         ? Number(await value(client, 'SELECT pg_database_size(current_database())'))
         : bytes,
       tables,
+      foreignKeysLeftOut: await foreignKeysLeftOut(client, selection, choice),
       roles: await texts(client, ROLES),
       superusers: await texts(client, 'SELECT rolname FROM pg_roles WHERE rolsuper'),
-      extensions: await texts(client, `SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`),
+      extensions,
     }
   })
 }
@@ -69,8 +74,8 @@ const ROLES = `
 
 /** As the catalogue estimates them, since asking for the files waits for whoever alters a table; `bytes` are those of all, with indexes. */
 async function tableSizes(client: Client, withRows: Condition): Promise<{ tables: TableSizes; bytes: number }> {
-  const { rows } = await client.query<[string, string, string]>({
-    text: `SELECT n.nspname || '.' || c.relname, pages * block, (pages + index_pages) * block
+  const { rows } = await client.query<[string, string, string, string]>({
+    text: `SELECT n.nspname || '.' || c.relname, pages * block, (pages + index_pages) * block, c.oid::text
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
            CROSS JOIN LATERAL (
              SELECT current_setting('block_size')::bigint AS block, c.relpages + coalesce(t.relpages, 0) AS pages,
@@ -80,9 +85,31 @@ async function tableSizes(client: Client, withRows: Condition): Promise<{ tables
     values: withRows.values,
     rowMode: 'array',
   })
+  // Nobody has vacuumed or analysed those.
+  const unknown = rows.filter(([, bytes]) => Number(bytes) === 0).map(([, , , oid]) => oid)
+  const measured = await measure(client, unknown)
+  const bytesOf = (oid: string, estimated: string): number => measured.get(oid) ?? Number(estimated)
   return {
-    tables: new Map(rows.map(([name, bytes]) => [name, Number(bytes)])),
-    bytes: rows.reduce((sum, [, , bytes]) => sum + Number(bytes), 0),
+    tables: new Map(rows.map(([name, bytes, , oid]) => [name, bytesOf(oid, bytes)])),
+    bytes: rows.reduce((sum, [, , bytes, oid]) => sum + bytesOf(oid, bytes), 0),
+  }
+}
+
+/** By their files, in bytes, with indexes. None of them where somebody alters one just now: that is not waited for. */
+async function measure(client: Client, oids: readonly string[]): Promise<Map<string, number>> {
+  if (oids.length === 0) return new Map()
+  await client.query(`BEGIN; SET LOCAL lock_timeout = '500ms'`)
+  try {
+    const { rows } = await client.query<{ oid: string; bytes: string }>(
+      'SELECT oid, pg_total_relation_size(oid::regclass) AS bytes FROM unnest($1::oid[]) oid',
+      [oids],
+    )
+    return new Map(rows.filter(({ bytes }) => bytes !== null).map(({ oid, bytes }) => [String(oid), Number(bytes)]))
+  } catch (error) {
+    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+    return new Map()
+  } finally {
+    await client.query('ROLLBACK')
   }
 }
 
@@ -127,7 +154,7 @@ async function requireRights(client: Client, { database, serverMajor, user, dump
      LEFT JOIN pg_depend o ON s.relkind = 'S' AND o.classid = 'pg_class'::regclass AND o.objid = s.oid
        AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')
      JOIN pg_class c ON c.oid = coalesce(o.refobjid, s.oid) JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE s.relkind IN ('r', 'p', 'S', 'm') AND ${USER_SCHEMAS} AND ${OWN} AND s.relpersistence <> 't' AND ${dumped.sql}
+     WHERE s.relkind IN ('r', 'p', 'S') AND ${USER_SCHEMAS} AND ${OWN} AND s.relpersistence <> 't' AND ${dumped.sql}
        AND NOT (has_schema_privilege(sn.oid, 'USAGE') AND CASE s.relkind
          WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT') ELSE has_table_privilege(s.oid, 'SELECT') END)
      ORDER BY 1`,

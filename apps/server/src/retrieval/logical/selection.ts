@@ -10,9 +10,13 @@ export interface Selection {
   excludeLargeObjects: boolean
 }
 
-/** Of pg_dump. A pattern that finds nothing is an error where it says what is wanted. */
-export function selectionArguments(selection: Selection): string[] {
-  const wanted = [...selection.schemas, ...selection.tables]
+/**
+ * Of pg_dump. A pattern that finds nothing is an error where it says what is wanted.
+ *
+ * @param extensions to come along where something is named: pg_dump leaves them out then
+ * @param major of pg_dump: an older one can't have them come
+ */
+export function selectionArguments(selection: Selection, extensions: readonly string[], major: number): string[] {
   return [
     ...selection.schemas.map((pattern) => `--schema=${pattern}`),
     ...selection.tables.map((pattern) => `--table=${pattern}`),
@@ -20,8 +24,19 @@ export function selectionArguments(selection: Selection): string[] {
     ...selection.excludeTables.map((pattern) => `--exclude-table=${pattern}`),
     ...selection.excludeTableData.map((pattern) => `--exclude-table-data=${pattern}`),
     ...(selection.excludeLargeObjects ? ['--no-blobs'] : []),
-    ...(wanted.length > 0 ? ['--strict-names'] : []),
+    ...(namesSome(selection) ? ['--strict-names'] : []),
+    ...(namesSome(selection) && major >= EXTENSIONS_SINCE
+      ? extensions.map((name) => `--extension="${name.replaceAll('"', '""')}"`)
+      : []),
   ]
+}
+
+/** pg_dump has --extension. */
+export const EXTENSIONS_SINCE = 14
+
+/** True where what is wanted is named, and not only what is not. */
+export function namesSome({ schemas, tables }: Selection): boolean {
+  return schemas.length > 0 || tables.length > 0
 }
 
 /** True where all of a database is wanted, so that what is known of all of it holds. */

@@ -25,6 +25,19 @@ const texts: readonly (readonly [string, string])[] = [
   ['password_hash', 'a secret'],
   ['access_token', 'a secret'],
   ['Contraseña', 'a secret'],
+  ['fname', "a person's name"],
+  ['givenname', "a person's name"],
+  ['middle_name', "a person's name"],
+  ['customername', "a person's name"],
+  ['displayName', "a person's name"],
+  ['cardholder', "a person's name"],
+  ['patronymic', "a person's name"],
+  ['mobilenumber', 'a phone number'],
+  ['streetname', 'an address'],
+  ['taxnumber', 'a document or national id'],
+  ['lastip', 'a network address'],
+  ['maritalstatus', 'something about a person that nobody else should know'],
+  ['nationality', 'something about a person that nobody else should know'],
   ['diagnosis', 'something about a person that nobody else should know'],
 ]
 
@@ -48,6 +61,11 @@ test.each([
   'cellar',
   'shipment',
   'discard',
+  'filename',
+  'tablename',
+  'middleware',
+  'forgiven',
+  'ship',
 ])('a text column named %s says nothing', (name) => {
   expect(meaningOf({ name, base: 'text' })).toBeUndefined()
 })

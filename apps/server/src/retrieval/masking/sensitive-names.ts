@@ -19,13 +19,14 @@ const MEANINGS: readonly Meaning[] = [
   {
     what: 'a phone number',
     types: ['text', 'number'],
-    words: /phone|telefon|(^|_)(tel|telef|mobile?|mobil|handy|cell|fax|msisdn|movil|cellulare|telemovel)(_|$)|телефон/,
+    words:
+      /phone|telefon|(^|_)(tel|telef|mobile?(_?(no|num|number))?|mobil|handy|cell|fax|msisdn|movil|cellulare|telemovel)(_|$)|телефон/,
   },
   {
     what: "a person's name",
     types: ['text'],
     words:
-      /(^|_)(?<!(?:app|brand|bucket|category|class|column|currency|database|db|device|domain|event|feature|field|file|folder|function|group|host|index|job|key|language|locale|method|metric|model|module|package|plan|plugin|product|project|queue|role|schema|server|service|table|tag|task|template|theme|timezone|type)_)(name|first|last|surname|lastname|firstname|fullname|full_name|nick|nickname|maiden|vorname|nachname|prenom|nom|nombre|apellidos?|nome|cognome|sobrenome|voornaam|achternaam|imie|nazwisko|имя|фамилия|отчество)(_|$)/,
+      /(^|_)(?<!(?:app|brand|bucket|category|class|column|currency|database|db|device|domain|event|feature|field|file|folder|function|group|host|index|job|key|language|locale|method|metric|model|module|package|plan|plugin|product|project|queue|role|schema|server|service|table|tag|task|template|theme|timezone|type)_)(name|first|last|surname|lastname|firstname|fullname|full_name|nick|nickname|maiden|vorname|nachname|prenom|nom|nombre|apellidos?|nome|cognome|sobrenome|voornaam|achternaam|imie|nazwisko|given|middle|[flm]name|patronymic|otchestvo|card_?holder|(customer|contact|owner|client|patient|employee|member|given|middle|family|display|legal|holder|guest|passenger|sender|recipient|billing|shipping|account)name|имя|фамилия|отчество)(_|$)/,
   },
   { what: 'a user name', types: ['text'], words: /(^|_)(user_?name|login|handle|screen_?name|benutzername)(_|$)/ },
   {
@@ -37,12 +38,13 @@ const MEANINGS: readonly Meaning[] = [
     what: 'an address',
     types: ['text'],
     words:
-      /addr|adress|direccion|indirizzo|endereco|(^|_)(street|strasse|rue|calle|rua|straat|ulica|zip|plz|post_?code|postal|house_?number|hausnummer|адрес)(_|$)|zip_?code|postleitzahl/,
+      /addr|adress|direccion|indirizzo|endereco|(^|_)(street(_?name)?|strasse|rue|calle|rua|straat|ulica|zip|plz|post_?code|postal|house_?number|hausnummer|адрес)(_|$)|zip_?code|postleitzahl/,
   },
   {
     what: 'a network address',
     types: ['text', 'address'],
-    words: /(^|_)(ip|ipv4|ipv6|ip_?addr(ess)?|mac|macaddr|remote_?addr|client_?ip)(_|$)/,
+    words:
+      /(^|_)((last|login|signup|current|remote|client)?ip|ipv4|ipv6|ip_?addr(ess)?|mac|macaddr|remote_?addr|client_?ip)(_|$)/,
   },
   {
     what: 'a bank account',
@@ -58,7 +60,7 @@ const MEANINGS: readonly Meaning[] = [
     what: 'a document or national id',
     types: ['text', 'number'],
     words:
-      /passport|reisepass|passeport|pasaporte|passaporto|licen[cs]e_?(number|no|plate)|(^|_)(ssn|nin|nino|nif|nie|dni|cpf|cnpj|bsn|pesel|snils|svnr|tax_?id|steuer_?id|vat(_?(id|number))?|social_?security(_?\w+)?|national_?id|id_?(card|number)|personnummer|паспорт)(_|$)|sozialversicherung/,
+      /passport|reisepass|passeport|pasaporte|passaporto|licen[cs]e_?(number|no|plate)|(^|_)(ssn|nin|nino|nif|nie|dni|cpf|cnpj|bsn|pesel|snils|svnr|tax_?(id|no|number)|steuer_?id|vat(_?(id|number))?|social_?security(_?\w+)?|national_?id|id_?(card|number)|personnummer|паспорт)(_|$)|sozialversicherung/,
   },
   {
     what: 'a secret',
@@ -80,7 +82,7 @@ const MEANINGS: readonly Meaning[] = [
     what: 'something about a person that nobody else should know',
     types: ['text', 'number'],
     words:
-      /(^|_)(gender|sex|religion|ethnic\w*|race|diagnos\w*|blood_?(type|group)|disab\w*|geschlecht|konfession|medical\w*|health\w*|orientation)(_|$)/,
+      /(^|_)(gender|sex|religion|marital(_?status)?|nationality|citizenship|ethnic\w*|race|diagnos\w*|blood_?(type|group)|disab\w*|geschlecht|konfession|medical\w*|health\w*|orientation)(_|$)/,
   },
 ]
 

@@ -24,7 +24,7 @@ export interface SourceFacts {
   tablespaces: { oid: number; location: string }[]
   /** The name of the role with oid 10, which every cluster has. */
   bootstrapRole: string
-  /** All that it is set to, by name. */
+  /** All that it is set to, by name, but for what it is set to for this database, this role or this session. */
   settings: Record<string, string>
 }
 
@@ -53,7 +53,8 @@ export async function examineCluster(
         (SELECT coalesce(json_agg(json_build_object('oid', oid::bigint, 'location', pg_tablespace_location(oid))), '[]')
           FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')) AS tablespaces,
         (SELECT rolname FROM pg_roles WHERE oid = 10) AS "bootstrapRole",
-        (SELECT json_object_agg(name, reset_val) FROM pg_settings WHERE reset_val IS NOT NULL) AS settings`)
+        (SELECT json_object_agg(name, reset_val) FROM pg_settings
+          WHERE reset_val IS NOT NULL AND source <> ALL ('{database,user,database user,client,session}')) AS settings`)
     const [row] = rows
     if (!row) throw new Error('the source answered without a row')
     return { ...row, serverMajor }

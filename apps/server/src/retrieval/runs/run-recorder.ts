@@ -82,6 +82,12 @@ export class RunRecorder implements Reporter {
     this.#note('error', error.message)
   }
 
+  /** Its snapshot is there: should the process end now, the run has succeeded. */
+  published(snapshot: string): void {
+    this.#run.snapshot = snapshot
+    this.#changed(true)
+  }
+
   /** The run has ended. */
   end(outcome: RetrievalOutcome, { snapshot = '', error }: { snapshot?: string; error?: RetrievalFailure }): void {
     this.#run.outcome = outcome
