@@ -36,5 +36,5 @@ const projects = [
   ]
 })
 
-// Tests wait for disks and servers more than they compute: even two cores have time for two files at once.
+// Tests wait for disks and servers more than they compute: even two cores have time for three files at once.
 export default defineConfig({ test: { projects, maxWorkers: Math.max(3, availableParallelism()) } })

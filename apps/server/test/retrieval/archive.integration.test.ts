@@ -157,8 +157,11 @@ describe.skipIf(missing !== '')(`an archive of pgBackRest${missing}`, () => {
     await using lab = await labOf({ sources: [archive(archived, {}, { options: { 'process-max': 1 } })] })
     await lab.start()
     const state = join(lab.directory, '.dblab')
-    await eventually('it restores', async () => (await restoring(state)).length > 0, 60_000)
-    expect(await readdir(state)).toContain('source')
+    await eventually(
+      'it restores, by its secrets',
+      async () => (await restoring(state)).length > 0 && (await readdir(state)).includes('source'),
+      60_000,
+    )
     await lab.kill()
     await eventually('pgbackrest has ended', async () => (await restoring(state)).length === 0)
     await lab.start()

@@ -51,13 +51,13 @@ describe.skipIf(lacking !== '')(`a physical source${lacking}`, () => {
     }
     const { rows: settings } = await inClone(lab, 'shop', (clone) =>
       clone.query(
-        `SELECT name, setting FROM pg_settings WHERE name IN ('DateStyle', 'search_path', 'TimeZone') ORDER BY name`,
+        `SELECT name, setting FROM pg_settings WHERE name IN ('DateStyle', 'search_path', 'TimeZone') ORDER BY name COLLATE "C"`,
       ),
     )
     expect(settings).toEqual([
       { name: 'DateStyle', setting: 'SQL, DMY' },
-      { name: 'search_path', setting: '"$user", public' },
       { name: 'TimeZone', setting: expect.not.stringContaining('Tokyo') },
+      { name: 'search_path', setting: '"$user", public' },
     ])
     expect(await live.sessions()).toEqual([])
     expect(await live.query('postgres', 'SELECT slot_name FROM pg_replication_slots')).toEqual([])

@@ -94,7 +94,9 @@ describe.skipIf(lacking !== '')(`a run that loses one of its programs to a kill$
       // So that there is something to replay.
       await using _load = load(live, 'shop')
       await using slow = await labOf({ attempts: 1, sources: [physical(live.url('shop'), { maxRate: '4MB' })] })
-      await slow.start()
+      // The first that runs on the copy, for long enough to be met.
+      const faults = [{ point: 'postgres.process-noted', action: 'delay', delayMs: 5000 }]
+      await slow.start([], { DBLAB_FAULTS: JSON.stringify({ faults }) })
       await killPostgres(slow)
       const run = await ended(slow)
       expect(run).toMatchObject({ outcome: 'FAILED', progress: { step: 'RECOVER' } })
