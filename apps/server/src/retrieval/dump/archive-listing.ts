@@ -20,7 +20,7 @@ const lineLimit = 500
 
 const entry = /^(\d+); \d+ \d+ \S/
 const known =
-  /^\d+; \d+ \d+ (TABLE DATA|USER MAPPING|FOREIGN TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|VIEW|FK CONSTRAINT) (.*)$/
+  /^\d+; \d+ \d+ (TABLE DATA|USER MAPPING|FOREIGN TABLE|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|VIEW|FK CONSTRAINT|COMMENT) (.*)$/
 
 /**
  * Reads the output of `pg_restore --list --verbose`, piece by piece. A line is `215; 1259 16408 TABLE DATA public orders alice`; names are written
@@ -40,6 +40,8 @@ export class ArchiveListingReader {
   /** What views stand on. */
   readonly #needs = new Map<number, readonly number[]>()
   readonly #foreignKeys = new Map<number, ForeignKey>()
+  /** Of those. */
+  readonly #comments = new Set<number>()
   readonly #unwanted: readonly ForeignKey[]
 
   /** @param unwanted would not hold in what is restored */
@@ -56,7 +58,12 @@ export class ArchiveListingReader {
 
   listing(): ArchiveListing {
     const fillings = [...this.#fillings].filter(([number]) => this.#reachesForeign(number))
-    const left = new Set([...this.#mappings.keys(), ...this.#foreignKeys.keys(), ...fillings.map(([number]) => number)])
+    const left = new Set([
+      ...this.#mappings.keys(),
+      ...this.#foreignKeys.keys(),
+      ...this.#comments,
+      ...fillings.map(([number]) => number),
+    ])
     return {
       tables: this.#tables,
       restored: left.size === 0 ? undefined : this.#entries.filter((number) => !left.has(number)),
@@ -83,6 +90,7 @@ export class ArchiveListingReader {
     if (kind === 'TABLE DATA') this.#tables++
     else if (kind === 'USER MAPPING') this.#mappings.set(number, mappingOf(text))
     else if (kind === 'FK CONSTRAINT') this.#takeForeignKey(number, text)
+    else if (kind === 'COMMENT') this.#takeComment(number, text)
     else if (kind === 'FOREIGN TABLE') this.#foreign.add(number)
     else this.#needs.set(number, [])
     if (kind === 'MATERIALIZED VIEW DATA') this.#fillings.set(number, nameOf(text))
@@ -92,6 +100,14 @@ export class ArchiveListingReader {
   #takeForeignKey(number: number, text: string): void {
     const found = this.#unwanted.find(({ schema, table, name }) => text.startsWith(`${schema} ${table} ${name} `))
     if (found) this.#foreignKeys.set(number, found)
+  }
+
+  /** `public CONSTRAINT orders_user_fkey ON orders alice`, with quotes where SQL wants them. */
+  #takeComment(number: number, text: string): void {
+    const plain = text.replaceAll('"', '')
+    const isOf = ({ schema, table, name }: ForeignKey): boolean =>
+      plain.startsWith(`${schema} CONSTRAINT ${name} ON ${table} `.replaceAll('"', ''))
+    if (this.#unwanted.some(isOf)) this.#comments.add(number)
   }
 
   /** Of the entry above. */

@@ -130,7 +130,7 @@ export async function lendSuperuser(instance: Instance, names: Iterable<string>)
 export async function createDatabase(
   instance: Instance,
   plan: DumpPlan,
-  target: Target,
+  target: Target & { schemas: readonly string[] },
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   const make = async (client: Client): Promise<string | undefined> => {
@@ -149,6 +149,16 @@ export async function createDatabase(
   if (createsPublic && !drops && !target.databaseExists) {
     await withLabConnection(instance, plan.database, (client) => client.query('DROP SCHEMA public'), { signal })
   }
+  await withLabConnection(
+    instance,
+    plan.database,
+    async (client) => {
+      for (const schema of target.schemas) {
+        await client.query(`CREATE SCHEMA ${client.escapeIdentifier(schema)} AUTHORIZATION ${IMPORT_ROLE}`)
+      }
+    },
+    { signal },
+  )
   return note
 }
 

@@ -28,9 +28,15 @@ export interface ImportOptions {
   onProgress?: ((progress: RestoreStep) => void) | undefined
   /** What pg_restore says, line by line. */
   onToolLine?: ((line: string) => void) | undefined
+  /** Schemas that are to be there before it is restored. */
+  schemas?: readonly string[] | undefined
+  /** What it is called in errors; `the dump PATH` if left out. */
+  called?: string | undefined
 }
 
 export interface ImportResult {
+  /** Roles that were made for it. */
+  roles: string[]
   database: string
   tables: number
   dataStateAt: Date
@@ -61,15 +67,19 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
   const made = await createRoles(instance, plan, signal)
   // After a failure the whole cluster goes.
   const takeBack = await lendSuperuser(instance, plan.facts.superusers)
-  const locale = await restoreWithLogin(plan, instance, options, () => createDatabase(instance, plan, target, signal))
+  const locale = await restoreWithLogin(plan, instance, options, () =>
+    createDatabase(instance, plan, { ...target, schemas: options.schemas ?? [] }, signal),
+  )
   await takeBack()
   onProgress?.({ step: 'finish' })
   if (plan.kind !== 'plain') {
     const { databaseSettings } = plan.facts
-    await withoutValues(plan, 'settings', () => applySettings(instance, plan.database, databaseSettings))
+    await withoutValues(calledBy(plan, options), 'settings', () =>
+      applySettings(instance, plan.database, databaseSettings),
+    )
   }
   const removed = await quarantine(instance, plan.database)
-  await withoutValues(plan, 'statistics', () => vacuum(instance, plan.database, signal))
+  await withoutValues(calledBy(plan, options), 'statistics', () => vacuum(instance, plan.database, signal))
   const silenced = await eventTriggers(instance, plan.database)
   const notes = [
     ...(made.length === 0 ? [] : [`roles made without login: ${made.join(', ')}`]),
@@ -80,17 +90,17 @@ export async function importDump(plan: DumpPlan, instance: Instance, options: Im
     ...(silenced.length === 0 ? [] : [`event triggers switched off: ${silenced.join(', ')}`]),
   ]
   const tables = await countTables(instance, plan.database)
-  return { database: plan.database, tables, dataStateAt: plan.dataStateAt, notes }
+  return { database: plan.database, roles: made, tables, dataStateAt: plan.dataStateAt, notes }
 }
 
 /** Index expressions run once more as statistics are collected, and a setting may be a secret. The cause is left behind for the same reason. */
-async function withoutValues(plan: DumpPlan, what: string, work: () => Promise<void>): Promise<void> {
+async function withoutValues(called: string, what: string, work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (error) {
     const database = databaseError(error)
     if (!database) throw error
-    throw new ProvisionError(codeOf(database), `the ${what} of ${plan.path} could not be made: ${reason(database)}`, {
+    throw new ProvisionError(codeOf(database), `the ${what} of ${called} could not be made: ${reason(database)}`, {
       hint: 'Mend the dump, or make it again.',
     })
   }
@@ -134,8 +144,12 @@ async function restore(plan: DumpPlan, instance: Instance, login: ImportLogin, o
     signal: options.signal,
   })
   if (code === 0) return progress.finish()
-  if (code === undefined) throw new InterruptedError(`the program that restored ${plan.path} was killed`)
-  throw restoreError(plan, messages)
+  if (code === undefined) throw new InterruptedError(`the program that restored ${calledBy(plan, options)} was killed`)
+  throw restoreError(plan, messages, calledBy(plan, options))
+}
+
+function calledBy(plan: DumpPlan, { called }: ImportOptions): string {
+  return called ?? `the dump ${plan.path}`
 }
 
 /** pg_restore may want to jump in the file; psql reads through the server, which so knows how far it is. */
@@ -227,22 +241,18 @@ const hints: readonly (readonly [RegExp, string])[] = [
   ],
 ]
 
-function restoreError(plan: DumpPlan, messages: ToolMessages): ProvisionError {
+function restoreError(plan: DumpPlan, messages: ToolMessages, called: string): ProvisionError {
   const summary = messages.summary()
   const cleans = plan.facts.drops && /does not exist/i.test(summary)
   const known = cleans ? cleanHint : hints.find(([pattern]) => pattern.test(summary))?.[1]
   if (isLost(messages)) {
-    return new InterruptedError(`the Postgres that ${plan.path} was restored into went away: ${summary}`, {
+    return new InterruptedError(`the Postgres that ${called} was restored into went away: ${summary}`, {
       hint: "See the log of the lab's server, and whether the machine has memory left.",
     })
   }
   const from = plan.toolVersion === undefined ? '' : ` It was made by pg_dump ${plan.toolVersion}.`
   const noSpace = messages.say(NO_ROOM)
-  return new ProvisionError(
-    noSpace ? 'NO_SPACE' : 'FAILED',
-    `the dump ${plan.path} could not be restored: ${summary}`,
-    {
-      hint: `${known ?? 'Mend the dump, or make it again.'}${from}`,
-    },
-  )
+  return new ProvisionError(noSpace ? 'NO_SPACE' : 'FAILED', `${called} could not be restored: ${summary}`, {
+    hint: `${known ?? 'Mend the dump, or make it again.'}${from}`,
+  })
 }

@@ -49,7 +49,11 @@ export async function dumpDatabase(
   let code: number | undefined
   try {
     code = await runTool({
-      argv: dumpArguments(snapshot, directory, options),
+      argv: dumpArguments(snapshot.database, directory, options, [
+        `--jobs=${options.jobs}`,
+        `--snapshot=${snapshot.id}`,
+        `--compress=${options.compress}`,
+      ]),
       account: options.account,
       env: toolEnvironment(options.passFile),
       onStderrLine: (line) => {
@@ -67,19 +71,45 @@ export async function dumpDatabase(
   if (code !== 0) throw dumpError(snapshot.database, code, messages)
 }
 
-function dumpArguments(
-  snapshot: HeldSnapshot,
+/**
+ * Dumps what the database is made of, without rows, as it is now, into a new directory.
+ *
+ * @throws as `dumpDatabase`
+ */
+export async function dumpSchema(
+  database: string,
   directory: string,
-  { address, selection, extensions, tools, jobs, compress }: DumpDatabaseOptions,
+  options: Omit<DumpDatabaseOptions, 'jobs' | 'compress' | 'deadline' | 'progress' | 'onProgress'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const messages = new ToolMessages()
+  const code = await runTool({
+    argv: dumpArguments(database, directory, options, ['--schema-only']),
+    account: options.account,
+    env: toolEnvironment(options.passFile),
+    onStderrLine: (line) => messages.add(line),
+    signal,
+  })
+  if (code !== 0) throw dumpError(database, code, messages)
+}
+
+function dumpArguments(
+  database: string,
+  directory: string,
+  {
+    address,
+    selection,
+    extensions,
+    tools,
+  }: Pick<DumpDatabaseOptions, 'address' | 'selection' | 'extensions' | 'tools'>,
+  how: readonly string[],
 ): [string, ...string[]] {
   return [
     tools.pgDump.path,
-    `--dbname=${connectionText(address, snapshot.database)}`,
+    `--dbname=${connectionText(address, database)}`,
     '--format=directory',
     `--file=${directory}`,
-    `--jobs=${jobs}`,
-    `--snapshot=${snapshot.id}`,
-    `--compress=${compress}`,
+    ...how,
     // Behind somebody's ALTER TABLE: the snapshot is held meanwhile.
     '--lock-wait-timeout=300000',
     '--no-password',

@@ -1,18 +1,19 @@
 import { chown, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { failPoint, LAB_DATABASE, ProvisionError, withLabConnection } from '@dblab/provision'
+import { failPoint, isProvisionError, LAB_DATABASE, ProvisionError, withLabConnection } from '@dblab/provision'
 import { inspectDump } from '../dump/dump.ts'
-import { importDump, RESTORE_JOBS } from '../dump/import.ts'
+import { type ImportOptions, type ImportResult, importDump, RESTORE_JOBS } from '../dump/import.ts'
 import { addCounts, TableProgress } from '../runs/table-progress.ts'
 import type { Reporter, Staging } from '../source.ts'
 import { type PassFile, writePassFile } from '../tools/pass-file.ts'
 import { asAccount } from '../tools/tool-process.ts'
 import { watch } from '../tools/watch.ts'
 import type { DumpTools } from './client-tools.ts'
-import { dumpDatabase } from './dump-database.ts'
+import { dumpDatabase, dumpSchema } from './dump-database.ts'
 import { type HeldSnapshot, holdSnapshot } from './held-snapshot.ts'
 import type { LogicalOptions } from './logical-source.ts'
 import type { DatabaseFacts } from './preflight.ts'
+import { isWhole } from './selection.ts'
 
 /** What one filling has to do with. */
 interface Work {
@@ -24,6 +25,9 @@ interface Work {
 
 /** How often it is asked how far a large table is. */
 const LOOK_EVERY_MS = 2000
+
+const CHOOSE =
+  'Choose what it needs as well, or leave out what needs it (excludeTables takes views too). Types and functions come with their schemas, and with no table that is named.'
 
 /** How far one database is, and the others with it. */
 interface Part {
@@ -47,6 +51,7 @@ export class LogicalFill {
     const root = join(this.#work.staging.volumePath, 'dump')
     await this.#makeDirectory(root)
     try {
+      await this.#rehearse(join(root, 'rehearsal'))
       const takenAt = await this.#dumpAll(root)
       const parts = this.#parts('RESTORE')
       for (const [index, database] of this.#work.facts.entries()) {
@@ -57,6 +62,38 @@ export class LogicalFill {
       return takenAt
     } finally {
       await rm(root, { recursive: true, force: true })
+    }
+  }
+
+  /**
+   * Restores what is chosen of each database once without rows, and drops it again: whether what it needs is there as well, such as a type of another
+   * schema, is known by that, before anything long begins. A whole database has all that it needs.
+   *
+   * @throws ProvisionError INVALID with what pg_restore says is missing
+   */
+  async #rehearse(directory: string): Promise<void> {
+    const { login, selection, ...options } = this.#options
+    if (isWhole(selection)) return
+    const { facts, tools, staging, reporter } = this.#work
+    const { signal } = reporter
+    reporter.progress({ step: 'CHECK' })
+    await using stack = new AsyncDisposableStack()
+    const passFile = (await this.#passFile(stack))?.path
+    for (const database of facts) {
+      const { name, extensions } = database
+      const dump = { ...options, selection, extensions, tools, passFile, address: login.address }
+      await dumpSchema(name, directory, dump, signal)
+      const { roles } = await this.#import(database, directory, `what is chosen of ${JSON.stringify(name)}`).catch(
+        (error: unknown) => {
+          if (!isProvisionError(error, 'FAILED')) throw error
+          throw new ProvisionError('INVALID', error.message, { cause: error, hint: CHOOSE })
+        },
+      )
+      await rm(directory, { recursive: true })
+      await withLabConnection(staging.instance, LAB_DATABASE, async (client) => {
+        await client.query(`DROP DATABASE ${client.escapeIdentifier(name)}`)
+        for (const role of roles) await client.query(`DROP ROLE ${client.escapeIdentifier(role)}`)
+      })
     }
   }
 
@@ -106,11 +143,29 @@ export class LogicalFill {
     await dumpDatabase(snapshot, directory, dump, reporter.signal)
   }
 
-  async #restore(
-    { name, roles, superusers, foreignKeysLeftOut }: DatabaseFacts,
+  async #restore(database: DatabaseFacts, directory: string, { progress, tell }: Part): Promise<void> {
+    const { staging, reporter } = this.#work
+    const { instance } = staging
+    await using _watched = watch(LOOK_EVERY_MS, async () => {
+      const sql = 'SELECT coalesce(sum(bytes_processed), 0) AS bytes FROM pg_stat_progress_copy'
+      const { rows } = await withLabConnection(instance, LAB_DATABASE, (client) => client.query<{ bytes: string }>(sql))
+      progress.copied(Number(rows[0]?.bytes ?? 0))
+      tell()
+    })
+    const name = JSON.stringify(database.name)
+    const { notes } = await this.#import(database, directory, name, {
+      onToolLine: (line) => progress.line(line) && tell(),
+      onProgress: ({ step }) => step === 'finish' && reporter.progress({ step: 'FINISH' }),
+    })
+    for (const note of notes) reporter.warn(`${name}: ${note}`)
+  }
+
+  async #import(
+    { roles, superusers, foreignKeysLeftOut, schemasToMake }: DatabaseFacts,
     directory: string,
-    { progress, tell }: Part,
-  ): Promise<void> {
+    called: string,
+    told: Pick<ImportOptions, 'onToolLine' | 'onProgress'> = {},
+  ): Promise<ImportResult> {
     const { account, loginDirectories } = this.#options
     const { tools, staging, reporter } = this.#work
     const { instance, embedded } = staging
@@ -119,23 +174,15 @@ export class LogicalFill {
       tools: { pg_restore: tools.pgRestore },
       ...{ account, signal, foreignKeysLeftOut },
     })
-    await using _watched = watch(LOOK_EVERY_MS, async () => {
-      const sql = 'SELECT coalesce(sum(bytes_processed), 0) AS bytes FROM pg_stat_progress_copy'
-      const { rows } = await withLabConnection(instance, LAB_DATABASE, (client) => client.query<{ bytes: string }>(sql))
-      progress.copied(Number(rows[0]?.bytes ?? 0))
-      tell()
-    })
     const facts = {
       ...plan.facts,
       otherRoles: new Set([...plan.facts.otherRoles, ...roles]),
       superusers: new Set([...plan.facts.superusers, ...superusers]),
     }
-    const { notes } = await importDump({ ...plan, facts }, instance, {
-      ...{ account, embedded, signal, loginDirectory: loginDirectories.import },
-      onToolLine: (line) => progress.line(line) && tell(),
-      onProgress: ({ step }) => step === 'finish' && reporter.progress({ step: 'FINISH' }),
+    return importDump({ ...plan, facts }, instance, {
+      ...{ account, embedded, signal, called, loginDirectory: loginDirectories.import, schemas: schemasToMake },
+      ...told,
     })
-    for (const note of notes) reporter.warn(`${JSON.stringify(name)}: ${note}`)
   }
 
   #parts(step: 'DUMP' | 'RESTORE'): Part[] {

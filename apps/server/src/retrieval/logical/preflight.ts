@@ -5,7 +5,7 @@ import { type SourceLogin, withSource } from '../live/session.ts'
 import type { TableSizes } from '../runs/table-progress.ts'
 import { type Condition, chosen, OWN, USER_SCHEMAS } from './patterns.ts'
 import { hasLargeObjects, isWhole, type Selection } from './selection.ts'
-import { extensionsChosen, foreignKeysLeftOut, requireNeeds } from './selection-needs.ts'
+import { extensionsChosen, foreignKeysLeftOut, schemasToMake } from './selection-needs.ts'
 
 /** What is known of a database before it is dumped. */
 export interface DatabaseFacts {
@@ -16,6 +16,8 @@ export interface DatabaseFacts {
   /** Those that come with their rows. */
   tables: TableSizes
   extensions: string[]
+  /** Before anything is restored. */
+  schemasToMake: string[]
   /** That what is chosen would not fulfil. */
   foreignKeysLeftOut: ForeignKey[]
   /** That something in it belongs to, or is granted to. */
@@ -48,7 +50,6 @@ export async function examine(
     const { dumped, withRows } = choice
     await requireRights(client, { database, serverMajor, user: login.address.user, dumped, withRows })
     const extensions = await extensionsChosen(client, database, selection, choice)
-    await requireNeeds(client, database, selection, choice, extensions)
     if (hasLargeObjects(selection)) await requireLargeObjects(client, database, login.address.user)
     if (!anyLocale) await requireLocales(client, database, serverMajor)
     const { tables, bytes } = await tableSizes(client, withRows)
@@ -59,6 +60,7 @@ export async function examine(
         ? Number(await value(client, 'SELECT pg_database_size(current_database())'))
         : bytes,
       tables,
+      schemasToMake: await schemasToMake(client, selection, choice),
       foreignKeysLeftOut: await foreignKeysLeftOut(client, selection, choice),
       roles: await texts(client, ROLES),
       superusers: await texts(client, 'SELECT rolname FROM pg_roles WHERE rolsuper'),
@@ -149,12 +151,13 @@ interface Rights {
 async function requireRights(client: Client, { database, serverMajor, user, dumped, withRows }: Rights): Promise<void> {
   const closed = await texts(
     client,
-    // A table's sequence comes with it.
-    `SELECT format('%I.%I', sn.nspname, s.relname) FROM pg_class s JOIN pg_namespace sn ON sn.oid = s.relnamespace
+    // A table's sequence comes with it; an identity column's with nothing else.
+    `WITH dumped AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ${USER_SCHEMAS} AND ${OWN} AND ${dumped.sql})
+     SELECT format('%I.%I', sn.nspname, s.relname) FROM pg_class s JOIN pg_namespace sn ON sn.oid = s.relnamespace
      LEFT JOIN pg_depend o ON s.relkind = 'S' AND o.classid = 'pg_class'::regclass AND o.objid = s.oid
        AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')
-     JOIN pg_class c ON c.oid = coalesce(o.refobjid, s.oid) JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE s.relkind IN ('r', 'p', 'S') AND ${USER_SCHEMAS} AND ${OWN} AND s.relpersistence <> 't' AND ${dumped.sql}
+     WHERE (o.refobjid IN (SELECT oid FROM dumped) OR o.deptype IS DISTINCT FROM 'i' AND s.oid IN (SELECT oid FROM dumped))
        AND NOT (has_schema_privilege(sn.oid, 'USAGE') AND CASE s.relkind
          WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT') ELSE has_table_privilege(s.oid, 'SELECT') END)
      ORDER BY 1`,
