@@ -37,7 +37,7 @@ describe('the commands', { timeout: 180_000 }, () => {
     const url = urlOf(await createClone(lab, { id: 'stopped' }))
     await query(url, 'CREATE TABLE mine AS SELECT 42 AS answer')
     const { code, stdout } = await lab.run(['stop'])
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('1 clone') })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('1 Postgres server with it') })
     expect(await leftovers(lab.directory)).toMatchObject({ servers: [], mounts: [], loops: [] })
     await lab.start()
     await eventually('it answers', () =>
