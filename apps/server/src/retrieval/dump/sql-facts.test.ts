@@ -91,4 +91,12 @@ describe('the facts of a script', () => {
     expect([...facts.parameters]).toEqual(['transaction_timeout', 'client_encoding'])
     expect(facts.clientEncoding).toBe('LATIN1')
   })
+
+  test.each([
+    ['CREATE SCHEMA public;', true],
+    ['CREATE SCHEMA IF NOT EXISTS public;', false],
+    ['CREATE SCHEMA sales;', false],
+  ])('tell whether the schema public must not be there: %s', (script, createsPublic) => {
+    expect(factsOf(script).createsPublic).toBe(createsPublic)
+  })
 })
