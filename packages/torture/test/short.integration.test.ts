@@ -24,7 +24,7 @@ async function torture(...args: string[]): Promise<{ code: number; output: strin
 // The long form is a command of its own, with as many kills as one has time for.
 describeDriver('btrfs', isRoot ? undefined : 'its pool takes root', () => {
   test('a lab on btrfs loses nothing and leaves nothing in a short torture', { timeout: 1_200_000 }, async () => {
-    const { code, output } = await torture('--kills', '30', '--no-shrink')
+    const { code, output } = await torture('--kills', '20', '--no-shrink')
     console.log(output)
     expect(output).toMatch(/0 lost, 0 orphaned, 0 stuck after \d+ kills/)
     expect(code).toBe(0)

@@ -21,7 +21,8 @@ const LOST =
 /** What the system says of a disk without room, or of a used up quota. */
 export const NO_ROOM = /No space left on device|Disk quota exceeded/i
 
-const ROOM_OF_SOURCE = new RegExp(`ERROR:.*(?:${NO_ROOM.source})`, 'i')
+/** In capitals: tools tell of themselves as `error:`. */
+const ROOM_OF_SOURCE = new RegExp(`ERROR:.*(?:${NO_ROOM.source})`)
 
 /**
  * What a tool says of a part of itself that has ended, without a word where that was killed: src/bin/pg_dump/parallel.c,
