@@ -79,16 +79,21 @@ export async function dumpDatabase(
 export async function dumpSchema(
   database: string,
   directory: string,
-  options: Omit<DumpDatabaseOptions, 'jobs' | 'compress' | 'deadline' | 'progress' | 'onProgress'>,
-  signal: AbortSignal,
+  options: Omit<DumpDatabaseOptions, 'jobs' | 'compress' | 'progress' | 'onProgress'>,
+  stop: AbortSignal,
 ): Promise<void> {
   const messages = new ToolMessages()
+  const leftMs = Math.max(0, options.deadline.getTime() - Date.now())
+  const deadline = AbortSignal.timeout(leftMs)
   const code = await runTool({
     argv: dumpArguments(database, directory, options, ['--schema-only']),
     account: options.account,
     env: toolEnvironment(options.passFile),
     onStderrLine: (line) => messages.add(line),
-    signal,
+    signal: AbortSignal.any([stop, deadline]),
+    limitMs: leftMs + UNATTENDED_MS,
+  }).catch((error: unknown) => {
+    throw isProvisionError(error, 'ABORTED') && !stop.aborted ? heldTooLong() : error
   })
   if (code !== 0) throw dumpError(database, code, messages)
 }

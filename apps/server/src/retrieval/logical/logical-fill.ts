@@ -72,7 +72,7 @@ export class LogicalFill {
    * @throws ProvisionError INVALID with what pg_restore says is missing
    */
   async #rehearse(directory: string): Promise<void> {
-    const { login, selection, ...options } = this.#options
+    const { login, selection, maxSnapshotMs, ...options } = this.#options
     if (isWhole(selection)) return
     const { facts, tools, staging, reporter } = this.#work
     const { signal } = reporter
@@ -81,7 +81,8 @@ export class LogicalFill {
     const passFile = (await this.#passFile(stack))?.path
     for (const database of facts) {
       const { name, extensions } = database
-      const dump = { ...options, selection, extensions, tools, passFile, address: login.address }
+      const deadline = new Date(Date.now() + maxSnapshotMs)
+      const dump = { ...options, deadline, selection, extensions, tools, passFile, address: login.address }
       await dumpSchema(name, directory, dump, signal)
       const { roles } = await this.#import(database, directory, `what is chosen of ${JSON.stringify(name)}`).catch(
         (error: unknown) => {
