@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { forEachBounded } from '../bounded.ts'
 import { isSystemError, ProvisionError } from '../errors.ts'
 import { failPoint } from '../faults/faults.ts'
 import { exists, makeDirectory, syncPath } from '../files.ts'
 import { isId, parseSnapshotName } from './ids.ts'
 import { LABEL_FILES, type Label, labelledName, readLabel, replaceLabel, writeLabel } from './label.ts'
 import { alreadyExists, notFound } from './report.ts'
-import { forEachBounded } from './tree.ts'
 import type { Trees } from './trees.ts'
 
 type Kind = Label['kind']

@@ -16,6 +16,7 @@ import {
   utimes,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { forEachBounded } from '../bounded.ts'
 import { isSystemError, ProvisionError } from '../errors.ts'
 import { syncPath } from '../files.ts'
 import { HeldDirectory } from './held-directory.ts'
@@ -25,8 +26,6 @@ export type CopyFile = (from: string, to: string, stats: Stats) => Promise<void>
 
 type Owner = Pick<Stats, 'uid' | 'gid'>
 
-/** libuv has four threads for file calls by default; twice as many calls keep them busy. */
-const WIDTH = 8
 /** Each is held open while those below it are copied. Postgres itself needs four. */
 const MOST_LEVELS = 64
 
@@ -216,23 +215,4 @@ export async function logicalBytes(path: string): Promise<number> {
     })
   }
   return bytes
-}
-
-/** Does the work for every item, a few at once. After a failure none is begun, and it throws only when the others have ended. */
-export async function forEachBounded<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
-  const iterator = items[Symbol.iterator]()
-  const failures: unknown[] = []
-  const worker = async () => {
-    while (failures.length === 0) {
-      const next = iterator.next()
-      if (next.done) return
-      try {
-        await work(next.value)
-      } catch (error) {
-        failures.push(error)
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: WIDTH }, worker))
-  if (failures.length > 0) throw failures[0]
 }

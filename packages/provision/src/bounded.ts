@@ -1,0 +1,25 @@
+/** libuv has four threads for file calls by default; twice as many calls keep them busy. */
+const FILE_CALLS = 8
+
+/** Does the work for every item, `width` at once. After a failure none is begun, and it throws only when the others have ended. */
+export async function forEachBounded<T>(
+  items: Iterable<T>,
+  work: (item: T) => Promise<void>,
+  width = FILE_CALLS,
+): Promise<void> {
+  const iterator = items[Symbol.iterator]()
+  const failures: unknown[] = []
+  const worker = async () => {
+    while (failures.length === 0) {
+      const next = iterator.next()
+      if (next.done) return
+      try {
+        await work(next.value)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: width }, worker))
+  if (failures.length > 0) throw failures[0]
+}
