@@ -1,5 +1,14 @@
 export { REPOSITORY, runInside } from './inner-run.ts'
-export { appears, command, hasProgram, isRoot, type MountedImage, mountedImage } from './machine.ts'
+export {
+  appears,
+  command,
+  hasProgram,
+  isRoot,
+  type MountedDisk,
+  type MountedImage,
+  mountedDisk,
+  mountedImage,
+} from './machine.ts'
 export { npmBinaries } from './npm-binaries.ts'
 export { pagilaFile, pagilaMissing } from './pagila.ts'
 export { freePort, freePortRange, type PortRange } from './ports.ts'

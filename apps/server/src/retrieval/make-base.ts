@@ -144,6 +144,8 @@ function adoptionSteps(
       maskVersion = await mask(options, instance, mainDatabase(source, databases), reporter)
       await resetSettings(options, instance, reporter)
       reporter.progress({ step: 'FINISH' })
+      // What is the lab's own only takes away.
+      return options.masking !== undefined
     },
     onProgress: () => reporter.progress({ step: 'RECOVER' }),
     signal: reporter.signal,

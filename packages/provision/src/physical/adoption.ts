@@ -55,9 +55,11 @@ export interface AdoptSpec extends SourceKnowledge {
 export interface AdoptSteps extends Bringing {
   /**
    * Work on the recovered data before anybody can clone it. Nothing of the data runs by itself any more: no event triggers, no superusers
-   * and no logins of its own. What this makes is handed over to the owner role afterwards.
+   * and no logins of its own.
+   *
+   * @returns whether it may have made anything: all of that is then handed over to the owner role, as what was there before is
    */
-  prepare?: ((instance: Instance, databases: readonly string[]) => Promise<void>) | undefined
+  prepare?: ((instance: Instance, databases: readonly string[]) => Promise<boolean>) | undefined
   onProgress?: ((progress: RecoveryProgress) => void) | undefined
 }
 
@@ -239,12 +241,14 @@ export class Adoptions {
     const collations = await collationMismatches(instance, major, names, signal)
     if (prepare) {
       const users = databases.filter(({ isTemplate, isOpen }) => isOpen && !isTemplate)
-      await prepare(
+      const hasMade = await prepare(
         instance,
         users.map(({ name }) => name),
       )
-      const after = (await databasesOf(instance)).map(({ name }) => name)
-      await prepareAll(instance, after, { ...this.#preparing, signal })
+      if (hasMade) {
+        const after = (await databasesOf(instance)).map(({ name }) => name)
+        await prepareAll(instance, after, { ...this.#preparing, signal })
+      }
     }
     await vacuumSystemCatalogs(instance, signal)
     await restoreFlags(instance, databases)

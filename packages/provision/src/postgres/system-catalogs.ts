@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import type { Client } from 'pg'
+import { forEachBounded } from '../bounded.ts'
 import { type LabAddress, withLabConnection } from './connect.ts'
 import { FIRST_OWN_OID, LAB_DATABASE } from './names.ts'
 
@@ -22,7 +24,7 @@ export async function vacuumSystemCatalogs(instance: LabAddress, signal?: AbortS
     // Nobody can connect to what a DROP DATABASE that was cut off has left (-2, DATCONNLIMIT_INVALID_DB in pg_database.h).
     client.query<{ name: string }>('select datname as name from pg_database where datallowconn and datconnlimit <> -2'),
   )
-  for (const { name } of databases.rows) {
+  const vacuum = async (name: string) => {
     await inDatabase(name, async (client) => {
       // Not what somebody has put beside them: the functions of its indexes would be called.
       const { rows } = await client.query<{ table: string }>(
@@ -36,4 +38,7 @@ export async function vacuumSystemCatalogs(instance: LabAddress, signal?: AbortS
     // In a session of its own: what one has replaced is counted at its end.
     await inDatabase(name, (client) => client.query(`vacuum (freeze) ${STATISTICS}`))
   }
+  // Where two meet at what all databases share, one waits: each table is a transaction of its own.
+  const names = databases.rows.map(({ name }) => name)
+  await forEachBounded(names, vacuum, availableParallelism())
 }

@@ -150,6 +150,7 @@ describeDriver('btrfs', missing, () => {
           await withLabConnection(instance, 'postgres', (client) => client.query(work), { dataSession: true })
           const { rows } = await withLabConnection(instance, 'postgres', (client) => client.query(FACTS))
           seen.push(...rows)
+          return true
         },
       },
     )

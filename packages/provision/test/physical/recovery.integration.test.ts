@@ -110,7 +110,10 @@ describeDriver('btrfs', missing, () => {
     const seen: unknown[] = []
     const read = 'select one.name as one, two.name as two from public.one, public.two'
     const prepare = (instance: Instance) =>
-      withLabConnection(instance, 'postgres', async (client) => void seen.push(...(await client.query(read)).rows))
+      withLabConnection(instance, 'postgres', async (client) => {
+        seen.push(...(await client.query(read)).rows)
+        return false
+      })
     await lab.provisioner.adoptBase({ volumeId: 'swapped' }, { bring, prepare })
     expect(seen).toEqual([{ one: 'one', two: 'two' }])
     expect(await rowsOf('swapped')).toBe(1)
