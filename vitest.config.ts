@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /**
  * Two kinds of project for each package: `<name>` holds the unit tests that lie beside the code and touch no system,
@@ -36,5 +37,35 @@ const projects = [
   ]
 })
 
+/**
+ * What takes two minutes and more: begun last, one of them goes on alone when all others have ended. A machine that has run the tests before knows
+ * more, and a fresh one nothing.
+ */
+const LONGEST = [
+  'torture/test/short',
+  'server/test/pagila/pagila',
+  'server/test/retrieval/archive',
+  'server/test/contract/contract',
+  'provision/test/storage/zfs',
+  'server/test/faults/postgres',
+  'server/test/rebuild/rebuild',
+  'server/test/retrieval/disk',
+  'server/test/retrieval/server-killed',
+  'server/test/faults/storage',
+  'server/test/install/install',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const found = LONGEST.findIndex((name) => moduleId.endsWith(`/${name}.integration.test.ts`))
+      return found < 0 ? LONGEST.length : found
+    }
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b))
+  }
+}
+
 // Tests wait for disks and servers more than they compute: even two cores have time for three files at once.
-export default defineConfig({ test: { projects, maxWorkers: Math.max(3, availableParallelism()) } })
+export default defineConfig({
+  test: { projects, maxWorkers: Math.max(3, availableParallelism()), sequence: { sequencer: LongestFirst } },
+})

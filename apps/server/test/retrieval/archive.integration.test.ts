@@ -2,7 +2,7 @@ import { chown, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import type { RetrievalRun } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ExecTrace } from '../secrets/processes.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { ArchivedSource, archive, lackingBackRest, STANZA } from './archived-source.ts'
@@ -93,18 +93,25 @@ describe.skipIf(missing !== '')(`an archive of pgBackRest${missing}`, () => {
     expect(await readdir(join(lab.directory, '.dblab'))).not.toContain('source')
   })
 
-  test.each([
-    ['a stanza that is not there', { stanza: 'mian' }, 'NOT_FOUND', 'finds no stanza "mian"'],
-    ['a backup that is not there', { set: '20200101-000000F' }, 'NOT_FOUND', 'no backup of the label'],
-    ['a file that is not there', { config: '/nonexistent/pgbackrest.conf' }, 'FAILED', 'unable to open missing file'],
-  ])('refuses %s before anything is made', async (_what, own, code, message) => {
-    await using archived = await source()
-    await using lab = await labOf({ sources: [archive(archived, {}, own)] })
-    await lab.start()
-    const { outcome, error, progress } = await ended(lab)
-    expect([outcome, error?.code, progress.step]).toEqual(['FAILED', code, 'CHECK'])
-    expect(error?.message).toContain(message)
-    expect(error?.hint).not.toBe('')
+  describe('refuses before anything is made', () => {
+    let archived: ArchivedSource
+    beforeAll(async () => {
+      archived = await source()
+    })
+    afterAll(async () => archived[Symbol.asyncDispose]())
+
+    test.each([
+      ['a stanza that is not there', { stanza: 'mian' }, 'NOT_FOUND', 'finds no stanza "mian"'],
+      ['a backup that is not there', { set: '20200101-000000F' }, 'NOT_FOUND', 'no backup of the label'],
+      ['a file that is not there', { config: '/nonexistent/pgbackrest.conf' }, 'FAILED', 'unable to open missing file'],
+    ])('%s', async (_what, own, code, message) => {
+      await using lab = await labOf({ sources: [archive(archived, {}, own)] })
+      await lab.start()
+      const { outcome, error, progress } = await ended(lab)
+      expect([outcome, error?.code, progress.step]).toEqual(['FAILED', code, 'CHECK'])
+      expect(error?.message).toContain(message)
+      expect(error?.hint).not.toBe('')
+    })
   })
 
   test('fails by name where its repository is broken, leaves nothing, and the next run succeeds', async () => {
