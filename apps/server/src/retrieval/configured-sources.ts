@@ -20,7 +20,7 @@ export interface SourceWorld {
   /** Rejects where the lab has no Postgres of that major. */
   requireMajor: (major: number) => Promise<unknown>
   storage: StorageDriver
-  /** How many generations are kept. */
+  /** Which generations are kept: so many, and for so long. */
   keep: { count: number; days?: number | undefined }
   /** What follows a source for which that is configured. */
   follower?: ((config: PhysicalConfig) => Follower | undefined) | undefined

@@ -101,18 +101,18 @@ async function tableSizes(client: Client, withRows: Condition): Promise<{ tables
 async function measure(client: Client, oids: readonly string[]): Promise<Map<string, number>> {
   if (oids.length === 0) return new Map()
   await client.query(`BEGIN; SET LOCAL lock_timeout = '500ms'`)
-  try {
-    const { rows } = await client.query<{ oid: string; bytes: string }>(
+  const { rows } = await client
+    .query<{ oid: string; bytes: string | null }>(
       'SELECT oid, pg_total_relation_size(oid::regclass) AS bytes FROM unnest($1::oid[]) oid',
       [oids],
     )
-    return new Map(rows.filter(({ bytes }) => bytes !== null).map(({ oid, bytes }) => [String(oid), Number(bytes)]))
-  } catch (error) {
-    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
-    return new Map()
-  } finally {
-    await client.query('ROLLBACK')
-  }
+    .catch((error: unknown) => {
+      if (sqlState(error) === LOCK_NOT_AVAILABLE) return { rows: [] }
+      // With it the session goes, and its transaction: to end that here could fail in its turn, and hide why.
+      throw error
+    })
+  await client.query('ROLLBACK')
+  return new Map(rows.filter(({ bytes }) => bytes !== null).map(({ oid, bytes }) => [String(oid), Number(bytes)]))
 }
 
 /** All that can be connected to, for those who want them all. */
