@@ -140,8 +140,16 @@ async function removeOwnTree(path: string): Promise<void> {
     await rm(path, { recursive: true, force: true })
   } catch (error) {
     if (!isSystemError(error, 'EACCES', 'EPERM')) throw error
-    for await (const directory of directoriesOf(path)) await chmod(directory, 0o700)
+    await openOwnTree(path)
     await rm(path, { recursive: true, force: true })
+  }
+}
+
+/** A removal that has failed somewhere may still go on elsewhere in the tree: what it takes meanwhile needs nothing more. */
+async function openOwnTree(path: string): Promise<void> {
+  await orGone(chmod(path, 0o700))
+  for (const entry of (await orGone(readdir(path, { withFileTypes: true }))) ?? []) {
+    if (entry.isDirectory()) await openOwnTree(join(path, entry.name))
   }
 }
 
@@ -164,7 +172,7 @@ export async function orGone<T>(looking: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Every directory of a tree that nobody else writes in, each before those below it: its reader may open it before they are looked for. */
+/** Every directory of a tree that nobody else writes in, each before those below it. */
 async function* directoriesOf(path: string): AsyncGenerator<string> {
   const queue = [path]
   for (let directory = queue.pop(); directory !== undefined; directory = queue.pop()) {
