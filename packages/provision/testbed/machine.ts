@@ -48,21 +48,24 @@ export interface MountedDisk extends AsyncDisposable {
  * goes past the cache of the file system that it lies on. For measurements; root only.
  */
 export async function mountedDisk(kind: 'xfs' | 'btrfs', gigabytes: number): Promise<MountedDisk> {
-  await using undo = new AsyncDisposableStack()
   const top = await mkdtemp(join(tmpdir(), `${kind}-disk-`))
-  undo.defer(() => rm(top, { recursive: true }))
   await chmod(top, 0o755)
   const [image, directory] = [join(top, 'image'), join(top, 'mounted')]
   await mkdir(directory)
   await command('dd', 'if=/dev/zero', `of=${image}`, 'bs=4M', `count=${gigabytes * 256}`, 'oflag=direct', 'status=none')
   const device = (await command('losetup', '--find', '--show', '--direct-io=on', image)).trim()
-  undo.defer(async () => void (await command('losetup', '--detach', device)))
   // Without discarding what has been written.
   await command(`mkfs.${kind}`, '-q', '-K', device)
   await command('mount', '-o', 'nodiscard', device, directory)
-  undo.defer(async () => void (await command('umount', directory)))
-  const mounted = undo.move()
-  return { directory, [Symbol.asyncDispose]: () => mounted.disposeAsync() }
+  return {
+    directory,
+    async [Symbol.asyncDispose]() {
+      // First, and nothing after it where it fails: else what is in use would be removed.
+      await command('umount', directory)
+      await command('losetup', '--detach', device)
+      await rm(top, { recursive: true })
+    },
+  }
 }
 
 export async function command(program: string, ...args: string[]): Promise<string> {

@@ -235,10 +235,12 @@ describe.skipIf(why !== '')(`5 GB and Pagila${why}`, { timeout: HOUR_MS }, () =>
       await chown(place, live.account.uid, live.account.gid)
       await settled()
       const args = ['--checkpoint=fast', '-D', place, '-d', url.replace('postgres@', `postgres:${PASSWORD}@`)]
-      const seconds = await timed(() => as('pg_basebackup', args))
-      await rm(place, { recursive: true })
-      await settled()
-      return seconds
+      try {
+        return await timed(() => as('pg_basebackup', args))
+      } finally {
+        await rm(place, { recursive: true })
+        await settled()
+      }
     }
     const runs: Array<Record<'plain' | 'own' | 'elsewhere', number>> = []
     for (let round = 0; round < ROUNDS; round++) {
@@ -248,10 +250,10 @@ describe.skipIf(why !== '')(`5 GB and Pagila${why}`, { timeout: HOUR_MS }, () =>
       await eventually('one generation is left', async () => (await client.snapshots.list()).length === 1)
       runs.push({ plain, own, elsewhere: await plainly(directory) })
     }
-    const [own, plain, elsewhere] = (['own', 'plain', 'elsewhere'] as const).map((which) =>
-      median(runs.map((each) => each[which])),
-    )
-    const ratios = { same: Number(own) / Number(plain), elsewhere: Number(own) / Number(elsewhere) }
+    const ratios = {
+      same: median(runs.map(({ own, plain }) => own / plain)),
+      elsewhere: median(runs.map(({ own, elsewhere }) => own / elsewhere)),
+    }
     process.stdout.write(`${JSON.stringify({ kind, runs, ratios })}\n`)
     expect(ratios.same).toBeLessThan(1.1)
     // btrfs takes longer for the same files than ext4, by whatever they are written.
