@@ -1,6 +1,6 @@
 import type { ClusterVolumes } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
-import { prepareBase } from './postgres/base.ts'
+import { prepareBase, superusersOf } from './postgres/base.ts'
 import { clusterMajor, clusterState } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
@@ -42,11 +42,12 @@ export async function prepareAll(
   options: { keepSuperusers: boolean; timeoutMs: number; signal: AbortSignal | undefined },
 ): Promise<void> {
   const { keepSuperusers, timeoutMs, signal: stop } = options
+  const superusers = await superusersOf(instance, stop)
   for (const database of databases) {
     const deadline = AbortSignal.timeout(timeoutMs)
     try {
       const signal = stop ? AbortSignal.any([stop, deadline]) : deadline
-      await prepareBase(instance, { database, keepSuperusers, signal })
+      await prepareBase(instance, { database, keepSuperusers, superusers, signal })
     } catch (error) {
       if (stop?.aborted || !deadline.aborted) throw error
       throw new ProvisionError('TIMEOUT', `a database was not ready for clones in ${timeoutMs / 1000} s`, {

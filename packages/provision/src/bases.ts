@@ -10,7 +10,7 @@ import {
 import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
-import { prepareBase } from './postgres/base.ts'
+import { prepareBase, superusersOf } from './postgres/base.ts'
 import { isShutDownCleanly } from './postgres/cluster.ts'
 import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
 import { vacuumSystemCatalogs } from './postgres/system-catalogs.ts'
@@ -98,8 +98,9 @@ export class Bases {
     await fill(instance)
     await failPoint('import.filled')
     signal?.throwIfAborted()
+    const superusers = await superusersOf(instance, signal)
     for (const database of spec.databases)
-      await prepareBase(instance, { database, keepSuperusers: this.#preparing.keepSuperusers, signal })
+      await prepareBase(instance, { database, keepSuperusers: this.#preparing.keepSuperusers, superusers, signal })
     await vacuumSystemCatalogs(instance, signal)
     await failPoint('import.prepared')
     const facts = await readFacts(instance, dataDir)

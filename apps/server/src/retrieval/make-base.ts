@@ -139,12 +139,12 @@ function adoptionSteps(
 ): { steps: Omit<AdoptSteps, 'bring'>; masked: () => string } {
   let maskVersion = ''
   const steps: Omit<AdoptSteps, 'bring'> = {
-    prepare: async (instance, databases) => {
-      for (const database of databases) await disconnect(instance, database, reporter)
-      maskVersion = await mask(options, instance, mainDatabase(source, databases), reporter)
+    prepare: async (instance, { open, all }) => {
+      for (const database of all) await disconnect(instance, database, reporter)
+      maskVersion = await mask(options, instance, mainDatabase(source, open), reporter)
       await resetSettings(options, instance, reporter)
       reporter.progress({ step: 'FINISH' })
-      // What is the lab's own only takes away.
+      // The rest only takes away.
       return options.masking !== undefined
     },
     onProgress: () => reporter.progress({ step: 'RECOVER' }),

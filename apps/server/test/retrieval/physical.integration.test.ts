@@ -1,6 +1,7 @@
 import { chown, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isRoot } from '@dblab/provision/testbed'
+import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { eventually } from '../support/lab.ts'
 import { LiveSource } from './live-source.ts'
@@ -64,6 +65,67 @@ describe.skipIf(lacking !== '')(`a physical source${lacking}`, () => {
     await expect(client.clones.create({ db: { username: 'postgres' } })).rejects.toMatchObject({
       code: 'USERNAME_NOT_ALLOWED',
     })
+  })
+
+  test('leaves what reaches out behind in closed databases and in templates too', async () => {
+    await using live = await source()
+    const connected = [
+      'CREATE EXTENSION postgres_fdw',
+      'CREATE EXTENSION file_fdw',
+      `CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1')`,
+      `CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'app', password 'secret')`,
+      'CREATE SERVER files FOREIGN DATA WRAPPER file_fdw',
+      `CREATE FOREIGN TABLE hosts (line text) SERVER files OPTIONS (filename '/etc/hosts')`,
+      'GRANT SELECT ON hosts TO PUBLIC',
+    ]
+    for (const database of ['closed', 'model']) {
+      await live.query('postgres', `CREATE DATABASE ${database}`)
+      await live.query(database, ...connected)
+    }
+    await live.query('postgres', 'ALTER DATABASE closed WITH ALLOW_CONNECTIONS false')
+    await live.query('postgres', 'ALTER DATABASE model WITH IS_TEMPLATE true')
+    await using lab = await labOf({ sources: [physical(live.url('shop'))] })
+    await lab.start()
+    const messages = (await done(lab)).log.map(({ message }) => message)
+    for (const database of ['closed', 'model'])
+      expect(messages).toContain(`"${database}": removed: user mapping of public for far`)
+    await using api = lab.client()
+    await using clone = await api.clones.create({ db: { dbName: 'shop' } })
+    const inDatabase = async (database: string, statement: string) => {
+      const url = new URL(clone.connectionString())
+      url.pathname = `/${database}`
+      const client = new Client({ connectionString: url.href })
+      await client.connect()
+      try {
+        return (await client.query(statement)).rows
+      } finally {
+        await client.end()
+      }
+    }
+    // As its owner may.
+    await inDatabase('shop', 'ALTER DATABASE closed WITH ALLOW_CONNECTIONS true')
+    await inDatabase('shop', 'CREATE DATABASE copied TEMPLATE closed')
+    await expect(inDatabase('shop', 'CREATE DATABASE modelled TEMPLATE model')).resolves.toEqual([])
+    for (const database of ['closed', 'copied', 'modelled']) {
+      expect(await inDatabase(database, 'SELECT srvname FROM pg_user_mappings')).toEqual([])
+      expect(await inDatabase(database, 'SELECT * FROM hosts')).toEqual([])
+    }
+  })
+
+  test('keeps what an extension consists of from users, in every database in which a superuser of the source has made it', async () => {
+    await using live = await source()
+    await live.query('postgres', 'CREATE ROLE boss SUPERUSER')
+    for (const database of ['shop', 'stock']) await live.query(database, 'SET ROLE boss', 'CREATE EXTENSION citext')
+    await using lab = await labOf({ sources: [physical(live.url('shop'))] })
+    await lab.start()
+    await done(lab)
+    const owners = `SELECT DISTINCT proowner::regrole::text AS owner FROM pg_proc p
+      JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+      JOIN pg_extension e ON e.oid = d.refobjid WHERE extname = 'citext'`
+    for (const database of ['shop', 'stock']) {
+      const { rows } = await inClone(lab, database, (clone) => clone.query(owners))
+      expect([database, rows]).toEqual([database, [{ owner: 'dblab_extensions' }]])
+    }
   })
 
   test('brings its tablespaces in, and leaves what it would reach out with behind', async () => {

@@ -59,8 +59,15 @@ export interface AdoptSteps extends Bringing {
    *
    * @returns whether it may have made anything: all of that is then handed over to the owner role, as what was there before is
    */
-  prepare?: ((instance: Instance, databases: readonly string[]) => Promise<boolean>) | undefined
+  prepare?: ((instance: Instance, databases: AdoptedDatabases) => Promise<boolean>) | undefined
   onProgress?: ((progress: RecoveryProgress) => void) | undefined
+}
+
+export interface AdoptedDatabases {
+  /** Those that one can connect to, templates left out: what a clone's user sees. */
+  open: readonly string[]
+  /** Closed ones and templates too, which a clone's user can open or make a copy of. */
+  all: readonly string[]
 }
 
 /** What was adopted, as far as a caller may have to tell somebody. */
@@ -240,11 +247,8 @@ export class Adoptions {
     await failPoint('adopt.disarmed')
     const collations = await collationMismatches(instance, major, names, signal)
     if (prepare) {
-      const users = databases.filter(({ isTemplate, isOpen }) => isOpen && !isTemplate)
-      const hasMade = await prepare(
-        instance,
-        users.map(({ name }) => name),
-      )
+      const open = databases.filter(({ isTemplate, isOpen }) => isOpen && !isTemplate).map(({ name }) => name)
+      const hasMade = await prepare(instance, { open, all: names })
       if (hasMade) {
         const after = (await databasesOf(instance)).map(({ name }) => name)
         await prepareAll(instance, after, { ...this.#preparing, signal })

@@ -12,6 +12,8 @@ export interface BaseOptions {
   database: string
   /** Superusers of the data stay superusers, for clones that are asked for under their names. */
   keepSuperusers?: boolean | undefined
+  /** Who was one before any database was made ready (`superusersOf`): that makes all of them ordinary roles. As it is now, if left out. */
+  superusers?: readonly number[] | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -24,7 +26,7 @@ export interface BaseOptions {
  */
 export async function prepareBase(
   instance: LabAddress,
-  { database, keepSuperusers = false, signal }: BaseOptions,
+  { database, keepSuperusers = false, superusers, signal }: BaseOptions,
 ): Promise<void> {
   if (database === LAB_DATABASE) throw reservedDatabase()
   const options = { signal, timeoutMs: 0 }
@@ -39,10 +41,10 @@ export async function prepareBase(
         await ensureLabDatabase(client)
         await ensureOwnerRoles(client)
         // Told before they are disarmed: whose parts of extensions the lab takes over hangs on it.
-        const superusers = await superuserIds(client)
+        const were = superusers ?? (await superuserIds(client))
         await disarmRoles(client, keepSuperusers)
         await quietLog(client)
-        await handOver(client, database, superusers)
+        await handOver(client, database, were)
       },
       options,
     )
@@ -52,6 +54,11 @@ export async function prepareBase(
     throw new ProvisionError('NOT_FOUND', 'the cluster has no database of that name', { cause: error })
   }
   await dropImportRole(instance, signal)
+}
+
+/** The ids of the roles that are superusers, by which `prepareBase` tells whose parts of extensions the lab takes over. */
+export function superusersOf(instance: LabAddress, signal?: AbortSignal): Promise<number[]> {
+  return withLabConnection(instance, LAB_DATABASE, (client) => superuserIds(client), { signal })
 }
 
 /** What lies outside of the volume would be no part of a snapshot: all clones would read and write the same files. */

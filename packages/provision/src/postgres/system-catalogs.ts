@@ -10,6 +10,9 @@ const STATISTICS = 'pg_catalog.pg_statistic'
 /** A larger one is rewritten for too long, and holds what users have put there, such as large objects. */
 const MOST_BYTES = 256 * 2 ** 20
 
+/** However many processors there are: few settings of Postgres allow fewer. */
+const MOST_SESSIONS = 4
+
 /**
  * Does in every database what autovacuum would do for the system's own tables, which initdb and all that came after have left to it. Else
  * each clone does it again minutes after its start, in pages that are its own from then on; and one whose pool is full just then ends,
@@ -40,5 +43,5 @@ export async function vacuumSystemCatalogs(instance: LabAddress, signal?: AbortS
   }
   // Where two meet at what all databases share, one waits: each table is a transaction of its own.
   const names = databases.rows.map(({ name }) => name)
-  await forEachBounded(names, vacuum, availableParallelism())
+  await forEachBounded(names, vacuum, Math.min(availableParallelism(), MOST_SESSIONS))
 }

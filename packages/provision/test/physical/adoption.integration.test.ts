@@ -144,8 +144,8 @@ describeDriver('btrfs', missing, () => {
       { volumeId: FIRST.volumeId, settings: { wal_recycle: 'off' } },
       {
         bring: (places) => baseBackup(source, places, tablespace),
-        prepare: async (instance, databases) => {
-          seen.push(databases)
+        prepare: async (instance, { open }) => {
+          seen.push(open)
           const work = `create table public.made as select 1 as one; update public.kept set text = 'masked'`
           await withLabConnection(instance, 'postgres', (client) => client.query(work), { dataSession: true })
           const { rows } = await withLabConnection(instance, 'postgres', (client) => client.query(FACTS))

@@ -15,7 +15,8 @@ export async function applySettings(
 
 /**
  * Removes what would make a clone reach for another server: subscriptions, which receive from production, and user mappings, which hold its
- * passwords; and what shows its users files and programs of the lab's machine. Returns what it removed, for people.
+ * passwords; and what shows its users files and programs of the lab's machine. Makes nothing, on which its callers rely. Returns what it
+ * removed, for people.
  */
 export async function quarantine(instance: Instance, database: string): Promise<string[]> {
   return withLabConnection(instance, database, async (client) => [
