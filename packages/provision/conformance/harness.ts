@@ -19,8 +19,8 @@ export interface StorageHarness extends AsyncDisposable {
   driver: StorageDriver
   /** Opens the same pool in another object, in another process or, with another lab's id, as somebody else. */
   config: StorageConfig & { driver: Exclude<StorageConfig['driver'], 'auto'> }
-  /** The program that the driver runs, where it runs one: the suite makes it fail. */
-  program?: 'btrfs' | 'zfs'
+  /** What the driver has somebody else make (a program, the kernel) is made, and then fails, until disposed of. Left out where it makes all itself. */
+  failMaking?: () => Promise<AsyncDisposable>
   /** Takes from the driver what it reads its lists from, until disposed of. */
   failLists(): Promise<AsyncDisposable>
   /** Puts something unlabelled where the volume of this id would be. */

@@ -4,19 +4,19 @@ import { describe, expect, test } from 'vitest'
 import type { StorageDriver } from '../src/storage/driver.ts'
 import { crash } from './crash.ts'
 import type { OpenHarness } from './harness.ts'
-import { expectError, failingProgram, makeSource, reopened, SOURCE, snapshotNames, volumeIds } from './support.ts'
+import { expectError, makeSource, reopened, SOURCE, snapshotNames, volumeIds } from './support.ts'
 
 /** Milliseconds after its start at which a process that works on the pool is killed: somewhere in the middle of something. */
 const CRASHES_AFTER_MS = [15, 45, 80, 130]
 
 export function failuresLeaveNothing(open: OpenHarness): void {
   describe('failures', () => {
-    test('a command that fails after it has done its work leaves nothing behind', async ({ skip }) => {
+    test('what fails after it has done its work leaves nothing behind', async ({ skip }) => {
       await using world = await open()
-      if (!world.program) return skip('the driver runs no program')
+      if (!world.failMaking) return skip('the driver makes all itself')
       await makeSource(world.driver)
       {
-        await using _failing = await failingProgram(world.program, ['create', 'snapshot', 'clone'])
+        await using _failing = await world.failMaking()
         await expectError(world.driver.createVolume('child'), 'FAILED')
         await expectError(world.driver.clone(SOURCE, 'child'), 'FAILED')
         await expectError(world.driver.snapshot('source', 'other'), 'FAILED')

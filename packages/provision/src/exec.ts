@@ -87,6 +87,17 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
   }
 }
 
+/**
+ * Gives a call to the kernel as long as a program would have.
+ *
+ * @param as what a program that does the same is called with, for the message
+ * @throws ProvisionError TIMEOUT; the call itself goes on
+ */
+export function withinCommandTimeout<T>(as: readonly string[], call: () => Promise<T>): Promise<T> {
+  const timeoutMs = timeouts.getStore() ?? DEFAULT_TIMEOUT_MS
+  return orGiveUp(call(), timeoutMs, () => hung(as, timeoutMs, 'goes on'))
+}
+
 /** What the kernel holds (a disk that does not answer) does not end by any signal: it is left to itself. */
 async function orGiveUp<T>(running: Promise<T>, timeoutMs: number, error: () => ProvisionError): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()

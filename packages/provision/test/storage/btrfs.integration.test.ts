@@ -3,7 +3,7 @@ import { access, stat } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { storageConformance } from '../../conformance/index.ts'
 import { command, describeDriver, hasProgram, isRoot, type MountedImage, mountedImage } from '../../testbed/index.ts'
-import { directoryWorld } from './world.ts'
+import { btrfsProgramWorld, directoryWorld } from './world.ts'
 
 /** A directory on btrfs; set to run without root, which making one takes. */
 const given = process.env.STORAGE_TEST_DIRECTORY
@@ -24,6 +24,7 @@ describeDriver('btrfs', lacks(), () => {
   afterAll(() => image?.[Symbol.asyncDispose]())
 
   storageConformance('btrfs', () => directoryWorld('btrfs', directory))
+  storageConformance('btrfs by its program', () => btrfsProgramWorld(directory))
 
   test('a volume in which its user has made subvolumes and snapshots can be destroyed', async () => {
     await using world = await directoryWorld('btrfs', directory)

@@ -2,7 +2,11 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, stat, writeFile } fro
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { ForeignSource, ForeignThing, StorageHarness } from '../../conformance/index.ts'
+import { failingProgram } from '../../conformance/support.ts'
+import { armFaults } from '../../src/faults/faults.ts'
 import { btrfsTrees } from '../../src/storage/btrfs/btrfs.ts'
+import { CALLS_BY_PROGRAM } from '../../src/storage/btrfs/subvolume-calls.ts'
+import { openDirectory } from '../../src/storage/directory.ts'
 import type { SnapshotRef } from '../../src/storage/driver.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { removeTree } from '../../src/storage/tree.ts'
@@ -27,17 +31,37 @@ export async function directoryWorld(driver: DirectoryDriverName, above: string)
   }
 }
 
+/** The same where the kernel is asked by the program `btrfs`. */
+export async function btrfsProgramWorld(above: string): Promise<StorageHarness> {
+  const world = await directoryWorld('btrfs', above)
+  const { driver } = await openDirectory(world.config, btrfsTrees(undefined, undefined, CALLS_BY_PROGRAM))
+  return { ...world, driver }
+}
+
 /** What the suite needs of a root directory: the same for all the drivers that have one. */
 export function rootHarness(driver: DirectoryDriverName, root: string) {
   const [volumes, snapshots] = [join(root, 'volumes'), join(root, 'snapshots')]
   return {
-    ...(driver === 'btrfs' && { program: driver }),
+    ...(driver === 'btrfs' && { failMaking: failBtrfs }),
     failLists: () => moveAway([volumes, snapshots]),
     plantVolume: (id: string) => plantDirectory(join(volumes, id)),
     plantSnapshot: ({ volumeId, snapshotId }: SnapshotRef) =>
       plantDirectory(join(snapshots, `${volumeId}@${snapshotId}`)),
     plantTree: () => plantTree(driver, join(root, 'theirs')),
     content: async () => [...(await readdir(volumes)), ...(await readdir(snapshots))].sort(),
+  }
+}
+
+/** The program, and the calls to the kernel that take its place. */
+async function failBtrfs(): Promise<AsyncDisposable> {
+  const failing = await failingProgram('btrfs', ['create', 'snapshot'])
+  const fault = { point: 'after btrfs subvolume snapshot', action: 'throw' } as const
+  armFaults({ faults: [fault, fault] })
+  return {
+    async [Symbol.asyncDispose]() {
+      armFaults(undefined)
+      await failing[Symbol.asyncDispose]()
+    },
   }
 }
 

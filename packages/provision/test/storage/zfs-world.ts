@@ -27,7 +27,7 @@ export async function zfsWorld(pool: string): Promise<ZfsWorld> {
     dataset,
     driver,
     config,
-    program: 'zfs',
+    failMaking: () => failingProgram('zfs', ['create', 'snapshot', 'clone']),
     failLists: () => failingProgram('zfs', ['get', 'list']),
     plantVolume: (id) => plantDataset(`${dataset}/${id}`),
     plantSnapshot: ({ volumeId, snapshotId }) => plantSnapshot(`${dataset}/${volumeId}@${snapshotId}`),

@@ -1,6 +1,6 @@
 import { lstat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isProvisionError, ProvisionError } from '../../errors.ts'
+import { isProvisionError, isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, type RunOptions, run } from '../../exec.ts'
 import { fileSystemUsage } from '../access.ts'
 import type { PoolUsage } from '../driver.ts'
@@ -10,6 +10,7 @@ import { explainBtrfs } from './errors.ts'
 import { cloneSubvolume, listSubvolumes, SUBVOLUME_INODE } from './foreign.ts'
 import { parseDeviceErrors, parseDu } from './output.ts'
 import { quotaOf, quotasAreOn, switchQuotas } from './quotas.ts'
+import { openSubvolumeCalls, type SubvolumeCalls } from './subvolume-calls.ts'
 
 /** BTRFS_SUPER_MAGIC: what statfs(2) says of every btrfs. */
 const MAGIC = 0x9123683e
@@ -27,7 +28,7 @@ const DU_TIMEOUT_MS = 15 * 60_000
  * @param image for an embedded pool: where its file lies, whose file system may be full before the pool is
  * @param quotas whether volumes are to be bounded by quota groups; undefined leaves those that there are
  */
-export function btrfsTrees(image?: string, quotas?: boolean): Trees {
+export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCalls = openSubvolumeCalls()): Trees {
   // When a subvolume was made is for root alone to read, and what is another account's for root alone to snapshot.
   const foreignTrees = process.geteuid?.() === 0
   const capabilities = { atomicSnapshot: true, ownBytes: true, sharesBlocks: true, quota: false, foreignTrees }
@@ -35,7 +36,7 @@ export function btrfsTrees(image?: string, quotas?: boolean): Trees {
     name: 'btrfs',
     capabilities,
     check,
-    remove,
+    remove: (path) => remove(path, calls),
 
     async open(directory) {
       // Another's file system is not ours to switch anything on in, which costs all that lies there.
@@ -48,7 +49,7 @@ export function btrfsTrees(image?: string, quotas?: boolean): Trees {
     },
 
     async clone(from, to, as) {
-      await btrfs('subvolume', 'snapshot', ...(as === 'snapshot' ? ['-r'] : []), from, to)
+      await calls.snapshot(from, to, as === 'snapshot')
     },
 
     ...(foreignTrees && { foreign: { list: listSubvolumes, clone: cloneSubvolume } }),
@@ -103,29 +104,31 @@ async function btrfs(...args: string[]): Promise<string> {
  * Deletes a subvolume with whatever its users have made in it, subvolumes of their own too. What is below its top is another account's
  * to change meanwhile, so root touches nothing of it by a path: that account does.
  */
-async function remove(path: string): Promise<void> {
+async function remove(path: string, calls: SubvolumeCalls): Promise<void> {
   const stats = await orGone(lstat(path))
   if (stats === undefined) return
   if (stats.ino !== SUBVOLUME_INODE) return removeTree(path)
-  if (await deleted(path)) return
+  if (await unlessRefused(calls.delete(path))) return
   const account = process.geteuid?.() === 0 && stats.uid !== 0 ? { uid: stats.uid, gid: stats.gid } : undefined
+  const deleted = (at: string, options: RunOptions) => unlessRefused(run(['btrfs', 'subvolume', 'delete', at], options))
   if (account === undefined) await makeWritable('.', { cwd: path })
   for (const at of await subvolumesIn(path)) {
     if (await deleted(at, { cwd: path, account })) continue
     await makeWritable(at, { cwd: path, account })
   }
   // Where deleting is not allowed, removing file by file is: the last rmdir of an empty subvolume deletes it too.
-  if (!(await deleted(path))) await removeTree(path)
+  if (!(await unlessRefused(calls.delete(path)))) await removeTree(path)
 }
 
 /** False when it was refused: it holds subvolumes, or it's read-only or not root's to delete. */
-async function deleted(path: string, options: RunOptions = {}): Promise<boolean> {
+async function unlessRefused(deleting: Promise<unknown>): Promise<boolean> {
   try {
-    await run(['btrfs', 'subvolume', 'delete', path], options)
+    await deleting
     return true
   } catch (error) {
     const refused = /Directory not empty|Operation not permitted|Permission denied|Read-only file system/
     if (error instanceof CommandError && refused.test(error.stderr)) return false
+    if (isSystemError(error, 'ENOTEMPTY', 'EPERM', 'EACCES', 'EROFS')) return false
     throw error
   }
 }

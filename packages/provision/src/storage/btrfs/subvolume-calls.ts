@@ -1,0 +1,112 @@
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { constants as system } from 'node:os'
+import { basename, dirname } from 'node:path'
+import { getSystemErrorName } from 'node:util'
+import { run, withinCommandTimeout } from '../../exec.ts'
+import { commandPoint, InjectedFault } from '../../faults/faults.ts'
+
+/** What is done to a subvolume for each clone. Rejects with a CommandError of `btrfs`, or with the system's own error. */
+export interface SubvolumeCalls {
+  /** Committed to disk when this resolves, with all that was done in the file system before. */
+  snapshot(from: string, to: string, readOnly: boolean): Promise<void>
+  delete(path: string): Promise<void>
+}
+
+/** `_IOW(BTRFS_IOCTL_MAGIC, number, 4096 bytes)`, as Linux encodes it on x86, ARM and RISC-V (ioctl(2), asm-generic/ioctl.h). */
+const request = (number: number) => 0x50009400 + number
+// linux/btrfs.h: BTRFS_IOC_SNAP_DESTROY takes a struct btrfs_ioctl_vol_args, BTRFS_IOC_SNAP_CREATE_V2 a struct btrfs_ioctl_vol_args_v2.
+const SNAP_DESTROY = { request: request(15), nameAt: 8, nameBytes: 4087 }
+const SNAP_CREATE_V2 = { request: request(23), nameAt: 56, nameBytes: 4039 }
+const ARGUMENT_BYTES = 4096
+const FLAGS_AT = 16
+const READ_ONLY = 1n << 1n
+
+/** What the same is called where a program does it: faults and messages name it so. */
+const SNAPSHOT = ['btrfs', 'subvolume', 'snapshot'] as const
+const DELETE = ['btrfs', 'subvolume', 'delete'] as const
+
+type Ioctl = (fd: number, request: number, argument: Buffer) => Promise<void>
+
+/** Straight from the kernel; by the program `btrfs` where the binding has no build for this machine, which takes a process each time. */
+export function openSubvolumeCalls(): SubvolumeCalls {
+  const ioctl = loadIoctl()
+  return ioctl ? callsByKernel(ioctl) : CALLS_BY_PROGRAM
+}
+
+export const CALLS_BY_PROGRAM: SubvolumeCalls = {
+  async snapshot(from, to, readOnly) {
+    await run([...SNAPSHOT, ...(readOnly ? ['-r'] : []), from, to])
+  },
+  async delete(path) {
+    await run([...DELETE, path])
+  },
+}
+
+function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
+  return {
+    snapshot: (from, to, readOnly) =>
+      asProgram(SNAPSHOT, async () => {
+        await using source = await openDirectory(from)
+        const argument = argumentOf(basename(to), SNAP_CREATE_V2)
+        argument.writeBigInt64LE(BigInt(source.fd), 0)
+        argument.writeBigUInt64LE(readOnly ? READ_ONLY : 0n, FLAGS_AT)
+        await using parent = await openDirectory(dirname(to))
+        await ioctl(parent.fd, SNAP_CREATE_V2.request, argument)
+      }),
+    delete: (path) =>
+      asProgram(DELETE, async () => {
+        await using parent = await openDirectory(dirname(path))
+        await ioctl(parent.fd, SNAP_DESTROY.request, argumentOf(basename(path), SNAP_DESTROY))
+      }),
+  }
+}
+
+/** With the time that a program would have, and the faults that would strike it. */
+async function asProgram(program: readonly [string, ...string[]], call: () => Promise<void>): Promise<void> {
+  try {
+    await commandPoint('before', program)
+    await withinCommandTimeout(program, call)
+    await commandPoint('after', program)
+  } catch (error) {
+    throw error instanceof InjectedFault ? systemError(system.errno.EIO, error) : error
+  }
+}
+
+function argumentOf(name: string, { nameAt, nameBytes }: { nameAt: number; nameBytes: number }): Buffer {
+  if (Buffer.byteLength(name) > nameBytes) throw new Error('a name is longer than any file system has one')
+  const argument = Buffer.alloc(ARGUMENT_BYTES)
+  argument.write(name, nameAt)
+  return argument
+}
+
+function openDirectory(path: string) {
+  return open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+}
+
+function loadIoctl(): Ioctl | undefined {
+  if (process.platform !== 'linux') return undefined
+  let koffi: typeof import('koffi')
+  try {
+    koffi = createRequire(import.meta.url)('koffi')
+  } catch (error) {
+    // Not installed, or no build for this processor or C library.
+    if (!(error instanceof Error)) throw error
+    return undefined
+  }
+  const ioctl = koffi.load(null).func('int ioctl(int fd, unsigned long request, void *argument)')
+  return (fd, request, argument) =>
+    new Promise((resolve, reject) => {
+      ioctl.async(fd, request, argument, (error: unknown, result: number) => {
+        // Of the thread that made the call, until the next one.
+        if (error || result !== 0) reject(error ?? systemError(koffi.errno()))
+        else resolve()
+      })
+    })
+}
+
+function systemError(errno: number, cause?: unknown): NodeJS.ErrnoException {
+  const code = getSystemErrorName(-errno)
+  return Object.assign(new Error(`${code}, ioctl`, { cause }), { errno: -errno, code, syscall: 'ioctl' })
+}
