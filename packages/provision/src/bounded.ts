@@ -23,3 +23,10 @@ export async function forEachBounded<T>(
   await Promise.all(Array.from({ length: width }, worker))
   if (failures.length > 0) throw failures[0]
 }
+
+/** All of them, ended, before the first failure among them is thrown: nothing of what was begun goes on behind it. */
+export async function allOf(works: readonly Promise<unknown>[]): Promise<void> {
+  const ended = await Promise.allSettled(works)
+  const failed = ended.find((end) => end.status === 'rejected')
+  if (failed) throw failed.reason
+}

@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net'
+import type { Client } from 'pg'
 import type { ClusterFacts } from './base-steps.ts'
 import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
 import { ClusterVolumes, dataDirOf, type StartDeadlines } from './cluster-volumes.ts'
@@ -9,8 +11,8 @@ import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
 import { withLabConnection } from './postgres/connect.ts'
 import { makeFirstCheckpoint } from './postgres/first-checkpoint.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
-import { probeLogin } from './postgres/ready.ts'
-import { readVerifier, setUpUser } from './postgres/roles.ts'
+import { knock, probeLogin } from './postgres/ready.ts'
+import { asUserOf, readVerifier, requireVerifier, setUpUserIn } from './postgres/roles.ts'
 import type { Certificate, Instance, InstanceLimits, PostgresRuntime } from './postgres/runtime.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
@@ -259,28 +261,26 @@ export class Provisioner {
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
     undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
+    using door = new DisposableStack()
     await this.#volumes.noticingSpace(volume.id, async () => {
       onStep?.('postgres')
-      const instance = await this.runtime.start(
-        {
-          id: volume.id,
-          dataDir,
-          host,
-          tls,
-          port,
-          database: login.database,
-          users: [login.username],
-          settings,
-          limits,
-        },
-        { signal, timeoutMs },
-      )
-      await failPoint('clone.postgres-started')
-      onStep?.('user')
-      await setUpUser(instance, { ...login, allowSuperuser: allowSuperusers }, signal)
-      await failPoint('clone.user-set-up')
+      const user = { ...login, allowSuperuser: allowSuperusers }
+      const target = { host: reachableAddress(host), port, tls: tls !== undefined, ...login }
+      let knocked: Socket | undefined
+      const firstSession = async (client: Client) => {
+        knocked = door.adopt(knock(target), (socket) => void socket.destroy())
+        await failPoint('clone.postgres-started')
+        onStep?.('user')
+        await setUpUserIn(client, user)
+        if (login.password === undefined) await requireVerifier(client, user)
+        await failPoint('clone.user-set-up')
+      }
+      const { database } = login
+      const users = [login.username]
+      const instance = { id: volume.id, dataDir, host, tls, port, database, users, settings, limits }
+      await asUserOf(user, () => this.runtime.start(instance, { signal, timeoutMs, firstSession }))
       onStep?.('login')
-      await probeLogin({ host: reachableAddress(host), port, tls: tls !== undefined, ...login }, { signal, timeoutMs })
+      await probeLogin(target, { signal, timeoutMs, knocked })
       await failPoint('clone.login-proven')
     })
     undo.move()

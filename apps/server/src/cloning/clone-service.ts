@@ -96,16 +96,17 @@ export class CloneService {
       if (key && catalogue.idempotency.get(key)) continue
       const record = { ...(await this.#recordOf(request)), tokenId }
       const { id, port } = record
+      const volumeId = randomId()
       let isPromised = false
       try {
-        isPromised = this.#promise(record, request, key)
+        isPromised = this.#promise(record, volumeId, request, key)
       } finally {
         if (!isPromised) ports.release(port, id)
       }
       if (!isPromised) continue
       await failPoint('create.promised')
       const { password } = request.db
-      void jobs.add(id, (signal) => lifecycle.create(id, { password, signal }))
+      void jobs.add(id, (signal) => lifecycle.create(id, { password, volumeId, signal }))
       return this.get(id)
     }
   }
@@ -154,16 +155,17 @@ export class CloneService {
   }
 
   /**
-   * Writes the clone down. False when the key has another by now, or the snapshot is gone: others may have come while the port and the
+   * Writes the clone down, and the volume that it will have: one commit for both. False when the key has another by now, or the snapshot is gone: others may have come while the port and the
    * verifier were awaited.
    */
-  #promise(record: CloneRecord, request: CreateCloneRequest, key: TokenKey | undefined): boolean {
+  #promise(record: CloneRecord, volumeId: string, request: CreateCloneRequest, key: TokenKey | undefined): boolean {
     const { catalogue } = this.#options
     return catalogue.transaction(() => {
       if (key !== undefined && catalogue.idempotency.get(key)) return false
       if (catalogue.clones.get(record.id)) throw idTaken()
       if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') return false
       requireRoomFor(record, catalogue.clones.list(), this.#options.limits)
+      catalogue.volumes.add(volumeId, 'clone', record.snapshotId)
       catalogue.clones.add(record)
       if (key !== undefined) catalogue.idempotency.add(key, requestHash(request), record.id)
       return true

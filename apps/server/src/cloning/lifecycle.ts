@@ -31,6 +31,8 @@ export interface LifecycleOptions {
 export interface CreateOptions {
   /** Known only while the request that brought it is fresh; after a restart of the server it is gone. */
   password?: string | undefined
+  /** In the catalogue already, pending; left out: a new one is noted. */
+  volumeId?: string | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -75,13 +77,13 @@ export class CloneLifecycle {
   async create(id: string, options: CreateOptions = {}): Promise<void> {
     const { catalogue, provisioner, log } = this.#options
     const clone = this.#read(id, 'CREATING')
-    if (!clone) return
+    if (!clone) return this.#forgetVolume(options.volumeId)
     const snapshot = this.#snapshot(clone.snapshotId)
-    const volumeId = randomId()
+    const volumeId = options.volumeId ?? randomId()
     try {
       // Others have taken space since it was promised.
       using _space = await this.#options.takeSpace(snapshot.size)
-      catalogue.volumes.add(volumeId, 'clone', snapshot.id)
+      if (options.volumeId === undefined) catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
         signal: options.signal,
@@ -101,7 +103,7 @@ export class CloneLifecycle {
       await this.#drop(volumeId)
       if (options.signal?.aborted) return
       if (isProvisionError(firstCause(error), 'IN_USE') && (await this.#takeAnotherPort(clone)))
-        return this.create(id, options)
+        return this.create(id, { ...options, volumeId: undefined })
       this.#fail(id, 'creation', error)
       return
     }
@@ -266,6 +268,12 @@ export class CloneLifecycle {
   /** True once the catalogue says that this volume is the clone's: from then on it is no failed operation's to undo. */
   #owns(id: string, volumeId: string): boolean {
     return this.#options.catalogue.clones.get(id)?.volumeId === volumeId
+  }
+
+  /** Noted for a clone that was asked to be deleted before anything was made. */
+  #forgetVolume(volumeId: string | undefined): void {
+    if (volumeId === undefined) return
+    this.#options.catalogue.evenIfFull(() => this.#options.catalogue.volumes.delete(volumeId))
   }
 
   /** The provisioner has undone what it did; this is for what it could not, and for the catalogue. */

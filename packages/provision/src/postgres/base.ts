@@ -4,6 +4,7 @@ import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { disarmRoles, ensureOwnerRoles } from './disarm.ts'
 import { handOver } from './hand-over.ts'
 import { IMPORT_ROLE, LAB_DATABASE, LAB_ROLE, OWNER_ROLE, TABLESPACE_LINK } from './names.ts'
+import { dropNextUser, ensureNextUser } from './next-user.ts'
 import { quietLog } from './quiet.ts'
 import { scramVerifier } from './scram.ts'
 
@@ -45,6 +46,9 @@ export async function prepareBase(
         await disarmRoles(client, keepSuperusers)
         await quietLog(client)
         await handOver(client, database, were)
+        // Last: what it is granted is no part of what is taken from the data's own roles.
+        if (keepSuperusers) await dropNextUser(client)
+        else await ensureNextUser(client, database)
       },
       options,
     )

@@ -17,6 +17,10 @@ export interface LabConnectionOptions {
    * lab's housekeeping fires none, and finds nothing outside pg_catalog that it does not name in full.
    */
   dataSession?: boolean
+  /** Does not wait until the server has ended the session too: for where the next thing done does not mind it. */
+  leavesAtOnce?: boolean
+  /** Of the server, where it is known: that saves a round trip. */
+  major?: number | undefined
   /** Become this role, as `SET ROLE` does. */
   role?: string
   /** What the lab comes as where the data has no role of its own: see `InstanceSpec.superuser`. */
@@ -72,17 +76,22 @@ export async function withLabConnection<T>(
   let session: LabSession | undefined
   try {
     const who = { user: options.superuser ?? LAB_ROLE, database }
-    session = await openSession(at, who, sessionSettings(options, timeoutMs), cut)
+    const settings = sessionSettings(options, timeoutMs)
+    session = await openSession(at, who, { settings, major: options.major }, cut)
     return await work(session.client)
   } catch (error) {
     throw translate(error, options.signal, cut, timeoutMs)
   } finally {
-    await session?.close()
+    const closing = session?.close()
+    if (options.leavesAtOnce) closing?.catch(() => undefined)
+    else await closing
   }
 }
 
 interface LabSession {
   client: Client
+  /** Of the server. */
+  major: number
   close(): Promise<void>
 }
 
@@ -96,15 +105,19 @@ const TRANSACTION_TIMEOUT_SINCE = 17
 async function openSession(
   at: LabAddress,
   who: { user: string; database: string },
-  settings: Record<string, string>,
+  { settings, major }: { settings: Record<string, string>; major: number | undefined },
   cut: AbortSignal,
 ): Promise<LabSession> {
+  const unlimited = { ...settings, transaction_timeout: '0' }
+  if (major !== undefined) return connect(at, who, major >= TRANSACTION_TIMEOUT_SINCE ? unlimited : settings, cut)
   try {
-    return await connect(at, who, settings, cut)
+    const session = await connect(at, who, settings, cut)
+    if (session.major >= TRANSACTION_TIMEOUT_SINCE) await session.client.query('set transaction_timeout = 0')
+    return session
   } catch (error) {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: transaction_timeout
     if (sqlState(error) !== '25P04') throw error
-    return connect(at, who, { ...settings, transaction_timeout: '0' }, cut)
+    return connect(at, who, unlimited, cut)
   }
 }
 
@@ -151,8 +164,7 @@ async function connect(
   }
   try {
     await client.connect()
-    if (major >= TRANSACTION_TIMEOUT_SINCE) await client.query('set transaction_timeout = 0')
-    return { client, close }
+    return { client, major, close }
   } catch (error) {
     await close()
     throw sqlState(lost) === undefined ? error : lost

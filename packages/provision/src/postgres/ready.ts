@@ -1,4 +1,4 @@
-import { Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, DatabaseError } from 'pg'
 import { isSystemError, ProvisionError } from '../errors.ts'
@@ -18,6 +18,8 @@ export interface ProbeOptions {
   /** 60 seconds by default, as for every connection of the lab's own. */
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
+  /** For the first try: see `knock`. */
+  knocked?: Socket | undefined
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000
@@ -33,7 +35,17 @@ class PasswordAsked extends Error {
 }
 
 /**
- * Proves that a clone's user can log in over TCP: with the password by a login and a query; without it by the server's SCRAM challenge
+ * Opens a connection that nothing is said in yet. The server makes a process for it, which then is there once there is something to say. To be
+ * destroyed by who called.
+ */
+export function knock({ host, port }: Pick<LoginTarget, 'host' | 'port'>): Socket {
+  const socket = connect(port, host)
+  // Whoever logs in over it is told.
+  return socket.on('error', () => undefined)
+}
+
+/**
+ * Proves that a clone's user can log in over TCP: with the password by a login; without it by the server's SCRAM challenge
  * for that user, which it sends only to those that its rules let in.
  *
  * @throws ProvisionError FAILED when the server refuses the user, TIMEOUT, ABORTED
@@ -45,7 +57,8 @@ export async function probeLogin(target: LoginTarget, options: ProbeOptions = {}
   for (let tries = 0; ; tries++) {
     try {
       cut.throwIfAborted()
-      return await logIn(target, timeoutMs, cut)
+      const knocked = tries === 0 && !options.knocked?.destroyed ? options.knocked : undefined
+      return await logIn(target, { socket: knocked ? asUnopened(knocked) : new Socket(), timeoutMs, cut })
     } catch (error) {
       if (options.signal?.aborted)
         throw new ProvisionError('ABORTED', 'the test of the login was stopped on request', { cause: error })
@@ -63,10 +76,8 @@ export async function probeLogin(target: LoginTarget, options: ProbeOptions = {}
 
 async function logIn(
   { host, port, database, username, password, tls }: LoginTarget,
-  timeoutMs: number,
-  cut: AbortSignal,
+  { socket, timeoutMs, cut }: { socket: Socket; timeoutMs: number; cut: AbortSignal },
 ): Promise<void> {
-  const socket = new Socket()
   const client = new Client({
     host,
     port,
@@ -90,14 +101,24 @@ async function logIn(
   try {
     await client.connect()
     if (password === undefined) throw new ProvisionError('FAILED', `${username} was let in without a password`)
-    await client.query('select 1')
-    await client.end()
+    // The server's end of it is its own to close, and nobody's to wait for.
+    client.end().catch(() => undefined)
   } catch (error) {
     if (!(error instanceof PasswordAsked)) throw error
   } finally {
     cut.removeEventListener('abort', onCut)
     socket.destroy()
   }
+}
+
+/** For a client that opens what it is given: it is told that this one is open, once it is. */
+function asUnopened(socket: Socket): Socket {
+  return Object.assign(socket, {
+    connect: () => {
+      if (!socket.connecting) process.nextTick(() => socket.emit('connect'))
+      return socket
+    },
+  })
 }
 
 function mayPass(error: unknown): boolean {

@@ -2,9 +2,12 @@ import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { BOOTSTRAP_OID } from './disarm.ts'
-import { assertUserName, LAB_DATABASE, LAB_ROLE, OWNER_ROLE } from './names.ts'
+import { assertUserName, LAB_DATABASE, LAB_ROLE } from './names.ts'
+import { membershipStatements, takeNextUser, USER_ATTRIBUTES } from './next-user.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
+
+const SUPERUSER_ATTRIBUTES = `inherit createdb connection limit -1 valid until 'infinity'`
 
 export interface UserSpec {
   /** The main database, as `prepareBase` left it. */
@@ -24,10 +27,29 @@ export interface UserSpec {
  * @throws ProvisionError INVALID for a name that can't be, or is a superuser's; NOT_FOUND when there is no such database
  */
 export async function setUpUser(instance: LabAddress, spec: UserSpec, signal?: AbortSignal): Promise<void> {
+  await asUserOf(spec, () =>
+    withLabConnection(
+      instance,
+      spec.database,
+      async (client) => {
+        await setUpUserIn(client, spec)
+        await requireVerifier(client, spec)
+      },
+      { signal },
+    ),
+  )
+}
+
+/**
+ * Turns what a session in the user's database fails with into what is wrong with the user.
+ *
+ * @throws ProvisionError INVALID before there is a session
+ */
+export async function asUserOf<T>(spec: UserSpec, session: () => Promise<T>): Promise<T> {
   assertUserName(spec.username)
   if (!isScramVerifier(spec.verifier)) throw new ProvisionError('INVALID', 'this is not a SCRAM-SHA-256 verifier')
   try {
-    await withLabConnection(instance, spec.database, (client) => setUp(client, spec), { signal })
+    return await session()
   } catch (error) {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: invalid_catalog_name
     if (sqlState(error) !== '3D000') throw error
@@ -55,7 +77,22 @@ export async function readVerifier(
   return isScramVerifier(verifier) ? verifier : undefined
 }
 
-async function setUp(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
+/** `setUpUser` in a session of the lab's that is open already, in that database or another one. */
+export async function setUpUserIn(client: Client, spec: UserSpec): Promise<void> {
+  if (!(await takeNextUser(client, spec.username, spec.verifier))) await makeUser(client, spec)
+}
+
+/** For where no login shows it. @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
+export async function requireVerifier(client: Client, spec: UserSpec): Promise<void> {
+  const { rows } = await client.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
+    spec.username,
+  ])
+  if (rows[0]?.rolpassword !== spec.verifier) {
+    throw new ProvisionError('FAILED', 'the server did not keep the verifier of the password as it was given')
+  }
+}
+
+async function makeUser(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
   const { rows } = await client.query<{ superuser: boolean | null; superusers: string[]; major: number }>(
     `select (select rolsuper from pg_authid where rolname = $1) as superuser,
        array(select rolname::text from pg_authid where rolsuper and oid <> ${BOOTSTRAP_OID} and rolname <> $2) as superusers,
@@ -73,24 +110,15 @@ async function setUp(client: Client, { username, verifier, database, allowSuperu
     )
   }
   const user = escapeIdentifier(username)
-  const plain = superuser ? '' : 'nosuperuser noreplication nobypassrls nocreaterole'
-  // A grant that the data made may have neither option.
-  const options = (rows[0]?.major ?? 0) >= 16 ? 'with inherit true, set true' : ''
+  const attributes = superuser ? SUPERUSER_ATTRIBUTES : USER_ATTRIBUTES
   // Of data that was brought in while superusers were allowed: what they own may not run as a superuser any more.
   const disarmed = allowSuperuser ? [] : (rows[0]?.superusers ?? [])
-  await client.query(`
-    begin;
-    ${disarmed.map((role) => `alter role ${escapeIdentifier(role)} nosuperuser;`).join(' ')}
-    ${superuser === undefined ? 'create' : 'alter'} role ${user}
-      login inherit createdb ${plain} connection limit -1 valid until 'infinity' password ${escapeLiteral(verifier)};
-    grant ${escapeIdentifier(OWNER_ROLE)} to ${user} ${options};
-    grant all on database ${escapeIdentifier(database)} to ${user};
-    ${quietStatements(username).join(';\n')};
-    commit`)
-  const stored = await client.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
-    username,
-  ])
-  if (stored.rows[0]?.rolpassword !== verifier) {
-    throw new ProvisionError('FAILED', 'the server did not keep the verifier of the password as it was given')
-  }
+  const statements = [
+    ...disarmed.map((role) => `alter role ${escapeIdentifier(role)} nosuperuser`),
+    `${superuser === undefined ? 'create' : 'alter'} role ${user} login ${attributes} password ${escapeLiteral(verifier)}`,
+    ...membershipStatements(username, database, rows[0]?.major ?? 0),
+    ...quietStatements(username),
+  ]
+  // Of one query: all of it or nothing.
+  await client.query(statements.join(';\n'))
 }

@@ -1,3 +1,4 @@
+import type { Client } from 'pg'
 import type { PrimaryConnection } from './primary.ts'
 
 /** An instance is known by the id of the volume that holds its data. */
@@ -61,6 +62,8 @@ export interface StartOptions {
    */
   stallMs?: number | undefined
   onProgress?: ((progress: RecoveryProgress) => void) | undefined
+  /** What the lab's first session does, in `InstanceSpec.database`: another one would cost a process more. The start fails with it. */
+  firstSession?: ((client: Client) => Promise<void>) | undefined
 }
 
 /** How far a server that recovers has come, as far as it tells. */

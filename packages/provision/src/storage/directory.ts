@@ -105,10 +105,11 @@ export class DirectoryDriver implements StorageDriver {
       using _claim = this.#claims.share(source)
       if (!(await this.#snapshots.find(source))) throw notFound('snapshot', source)
       if (quotaBytes !== undefined && !this.capabilities.quota) throw noQuotas(this.name)
-      await this.#volumes.publish(label, async (files) => {
+      const fill = async (files: string) => {
         await this.#trees.clone(this.#snapshots.files(source), files, 'volume')
         if (quotaBytes !== undefined) await this.#trees.limit?.(files, quotaBytes)
-      })
+      }
+      await this.#volumes.publish(label, fill, this.#trees.clonesAtOnce)
     })
     return this.#volume(label)
   }
@@ -185,7 +186,8 @@ export class DirectoryDriver implements StorageDriver {
     await this.#reporting(`taking the snapshot ${snapshotName(ref)}`, async () => {
       using _claim = this.#claims.share(of)
       if (!(await this.#volumes.find(of))) throw notFound('volume', of)
-      await this.#snapshots.publish(label, (files) => this.#trees.clone(this.#volumes.files(of), files, 'snapshot'))
+      const fill = (files: string) => this.#trees.clone(this.#volumes.files(of), files, 'snapshot')
+      await this.#snapshots.publish(label, fill, this.#trees.clonesAtOnce)
     })
     return { ...ref, labels }
   }

@@ -88,37 +88,49 @@ export class Shelf<K extends Kind> {
   }
 
   /**
-   * Makes the directory of this label whole or not at all, and takes its name to disk: what a power cut leaves under a hidden name, the
-   * next `open` removes, with all that has been written to it since. On btrfs that takes 1 to 2 ms, and is not left to Postgres: what it
-   * flushes in the new volume need not bring the name along.
+   * Makes the directory of this label whole or not at all, and takes its name to disk: what a power cut leaves under a hidden name, or
+   * without its tree, the next `open` removes, with all that has been written to it since. That is not left to Postgres: what it flushes in the
+   * new volume need not bring the name along.
    *
+   * @param fill makes the tree
+   * @param atOnce true when that makes the tree appear whole, and takes to disk what was done in the file system before it: two flushes
+   * fewer
    * @throws ProvisionError ALREADY_EXISTS
    */
-  async publish(label: LabelOf<K>, fill: (files: string) => Promise<void>): Promise<void> {
-    const name = labelledName(label)
-    const target = join(this.path, name)
-    if (await exists(target)) throw alreadyExists(label.kind, name)
+  async publish(label: LabelOf<K>, fill: (files: string) => Promise<void>, atOnce = false): Promise<void> {
+    const target = join(this.path, labelledName(label))
+    if (await exists(target)) throw alreadyExists(label.kind, labelledName(label))
     // Made here, it would lie below the mount point, hidden as soon as the pool is back.
     await this.#requireThere()
-    let at = join(this.path, this.#hiddenName())
-    await makeDirectory(at, PASSABLE)
-    try {
-      await writeLabel(at, label)
+    const hidden = join(this.path, this.#hiddenName())
+    await makeDirectory(hidden, PASSABLE)
+    await this.#orDiscard(hidden, async () => {
+      await writeLabel(hidden, label)
       await failPoint('shelf.labelled')
-      await fill(join(at, 'files'))
+      if (atOnce) return
+      await fill(join(hidden, 'files'))
       await failPoint('shelf.filled')
-      await syncPath(at)
-      await rename(at, target)
-      at = target
+      await syncPath(hidden)
+    })
+    await this.#orDiscard(hidden, () => this.#name(hidden, target, label))
+    await this.#orDiscard(target, async () => {
       await failPoint('shelf.named')
-      await syncPath(this.path)
+      if (atOnce) {
+        // It has no tree until now, and so it is not listed.
+        await fill(join(target, 'files'))
+        await failPoint('shelf.filled')
+      } else await syncPath(this.path)
       await failPoint('shelf.published')
+    })
+  }
+
+  async #name(hidden: string, target: string, label: LabelOf<K>): Promise<void> {
+    try {
+      await rename(hidden, target)
     } catch (error) {
-      await this.#discardAfter(error, at)
       // Another call has published this name since we looked.
-      if (at !== target && isSystemError(error, 'EEXIST', 'ENOTEMPTY', 'ENOTDIR') && (await exists(target))) {
-        throw alreadyExists(label.kind, name)
-      }
+      if (isSystemError(error, 'EEXIST', 'ENOTEMPTY', 'ENOTDIR') && (await exists(target)))
+        throw alreadyExists(label.kind, labelledName(label))
       throw error
     }
   }
@@ -163,6 +175,16 @@ export class Shelf<K extends Kind> {
       await this.#discard(directory)
     } catch (error) {
       this.#left.add(directory)
+      throw error
+    }
+  }
+
+  /** @throws what the work throws, once what it left is gone */
+  async #orDiscard(directory: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      await this.#discardAfter(error, directory)
       throw error
     }
   }

@@ -17,6 +17,8 @@ export interface Trees {
    * the directory that it is in has been flushed, at the latest.
    */
   clone(from: string, to: string, as: 'volume' | 'snapshot'): Promise<void>
+  /** True when `clone` makes the whole tree appear at once, on disk with all that was done in the file system before. */
+  readonly clonesAtOnce: boolean
   /** Where `capabilities` say so: see `StorageDriver`. `root` is the pool's directory. */
   foreign?: {
     list(name: string, root: string): Promise<ForeignTree[]>

@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process'
 import { isSystemError } from '../../errors.ts'
 import { readPostmasterFile } from './postmaster-file.ts'
 import { isRunning, type ProcessIdentity, type ProcessTable } from './processes.ts'
@@ -9,9 +8,9 @@ import { findServer } from './shutdown.ts'
 export async function noteProcess(
   table: ProcessTable,
   directory: InstanceDirectory,
-  { pid }: ChildProcess,
+  pid: number,
 ): Promise<ProcessIdentity | undefined> {
-  const identity = pid === undefined ? undefined : await table.identify(pid)
+  const identity = await table.identify(pid)
   if (identity !== undefined) await directory.writeProcess({ ...identity, sharedMemory: [] })
   return identity
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { allOf } from '../../bounded.ts'
 import { ProvisionError } from '../../errors.ts'
 import { CommandError } from '../../exec.ts'
 import { failPoint } from '../../faults/faults.ts'
@@ -22,11 +23,11 @@ import type { Cgroups } from './cgroup.ts'
 import { alreadyRunning, assertDataDir, removeCarriedPostmasterFile } from './data-directory.ts'
 import { lastWords } from './failure.ts'
 import { initialiseCluster } from './initialise.ts'
-import { launch } from './launch.ts'
+import { Launcher } from './launcher.ts'
 import { logSize, tailLines, trimLog } from './log.ts'
 import { lacksMemory, noteEnd, noteMemory, noteProcess, processOf } from './note.ts'
 import { type PreparedFor, prepareStart } from './preparation.ts'
-import { isRunning, openProcessTable, type ProcessTable } from './processes.ts'
+import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable } from './processes.ts'
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { startAborted, untilServing } from './serving.ts'
 import { tryOutSettings } from './settings.ts'
@@ -60,6 +61,7 @@ export class ProcessRuntime implements PostgresRuntime {
   readonly #processes: ProcessTable = openProcessTable()
   readonly #deadlines: StopDeadlines
   readonly #turns = new Turns()
+  readonly #launcher = new Launcher()
   readonly #abandoned: AbandonedMemory
 
   constructor(options: ProcessRuntimeOptions) {
@@ -181,16 +183,34 @@ export class ProcessRuntime implements PostgresRuntime {
     await failPoint('postgres.record-written')
     await using undo = new AsyncDisposableStack()
     const prepare = await this.#limit(spec)
-    const child = await launch({ binDir, args, dataDir: spec.dataDir, logFile, account: this.account, prepare })
     undo.defer(async () => void (await this.#stop(directory, 'immediate')))
+    using server = await this.#launcher.launch({ binDir, args, dataDir: spec.dataDir, logFile, account, prepare })
     await failPoint('postgres.launched')
-    const identity = await noteProcess(this.#processes, directory, child)
-    await failPoint('postgres.process-noted')
-    await untilServing(child, spec, { table: this.#processes, socketDir, logFile, logOffset }, options)
-    if (identity !== undefined) await noteMemory(this.#processes, directory, identity, spec.dataDir)
+    // While it starts.
+    const noting = this.#noteProcess(directory, server.pid)
+    const noteItsMemory = async () => {
+      const identity = await noting
+      if (identity !== undefined) await noteMemory(this.#processes, directory, identity, spec.dataDir)
+    }
+    const at = { table: this.#processes, major, socketDir, logFile, logOffset, noteItsMemory }
+    await allOf([noting, untilServing(server, spec, at, options)])
     await failPoint('postgres.ready')
     undo.move()
-    return { id: spec.id, state: 'running', pid: child.pid, dataDir: spec.dataDir, port: spec.port, socketDir, logFile }
+    return {
+      id: spec.id,
+      state: 'running',
+      pid: server.pid,
+      dataDir: spec.dataDir,
+      port: spec.port,
+      socketDir,
+      logFile,
+    }
+  }
+
+  async #noteProcess(directory: InstanceDirectory, pid: number): Promise<ProcessIdentity | undefined> {
+    const identity = await noteProcess(this.#processes, directory, pid)
+    await failPoint('postgres.process-noted')
+    return identity
   }
 
   /** All that comes before the server itself. Returns the server's arguments. */

@@ -1,8 +1,7 @@
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
-import { exists, writeFileAtomically } from '../../files.ts'
 import type { Account, InstanceId } from '../runtime.ts'
 import type { Sentinel } from './postmaster-file.ts'
 import type { ProcessIdentity } from './processes.ts'
@@ -77,10 +76,10 @@ export class InstanceDirectory {
     await rm(this.file('passfile'), { force: true })
   }
 
-  /** Replaces the record, whole or not at all, on disk when this resolves. What was known of an earlier process is forgotten first. */
+  /** Replaces the record, whole or not at all. What was known of an earlier process is forgotten first. */
   async writeRecord(record: InstanceRecord): Promise<void> {
     await rm(join(this.path, PROCESS), { force: true })
-    await writeFileAtomically(join(this.path, RECORD), JSON.stringify(record))
+    await this.#replace(RECORD, record)
   }
 
   /** Undefined when there is none yet, or a crash left no more than the directory. */
@@ -89,11 +88,8 @@ export class InstanceDirectory {
     return isInstanceRecord(record) && record.id === this.id ? record : undefined
   }
 
-  /** Not worth a sync: no process outlives the crash of the machine that would lose it. */
   async writeProcess(process: ProcessRecord): Promise<void> {
-    const temporary = join(this.path, `${PROCESS}.new`)
-    await writeFile(temporary, JSON.stringify(process), { mode: 0o600 })
-    await rename(temporary, join(this.path, PROCESS))
+    await this.#replace(PROCESS, process)
   }
 
   async readProcess(): Promise<ProcessRecord | undefined> {
@@ -101,9 +97,24 @@ export class InstanceDirectory {
     return isProcessRecord(record) ? record : undefined
   }
 
-  /** True without a record: a start was cut off before it, or a removal after it. */
+  /**
+   * Not worth a sync: no process outlives the crash of the machine that would lose what is written here, and one that is empty after it
+   * counts for none.
+   */
+  async #replace(name: typeof RECORD | typeof PROCESS, content: InstanceRecord | ProcessRecord): Promise<void> {
+    const temporary = join(this.path, `${name}.new`)
+    await writeFile(temporary, JSON.stringify(content), { mode: 0o600 })
+    await rename(temporary, join(this.path, name))
+  }
+
+  /** True without a record: a start was cut off before it, or a removal after it. An empty one is what a power cut leaves of one. */
   async isRemnant(): Promise<boolean> {
-    return !(await exists(join(this.path, RECORD)))
+    try {
+      return (await stat(join(this.path, RECORD))).size === 0
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return true
+      throw error
+    }
   }
 
   /** With all that is in it. Absent already is fine. */

@@ -1,15 +1,27 @@
-import type { ChildProcess } from 'node:child_process'
+import { allOf } from '../../bounded.ts'
 import { ProvisionError } from '../../errors.ts'
 import type { InstanceSpec, StartOptions } from '../runtime.ts'
 import { type Deadline, fixedDeadline, progressDeadline } from './deadline.ts'
 import { lastWords, portIsTaken, portTaken, startFailure, statusNotWritten } from './failure.ts'
 import { greet } from './greet.ts'
-import { untilReady } from './launch.ts'
+import type { LaunchedServer } from './launcher.ts'
 import { linesSince } from './log.ts'
 import type { ProcessTable } from './processes.ts'
+import { untilReady } from './until-ready.ts'
 
 /** Recovery of a large cluster takes longer: whoever starts one says so. */
 const START_TIMEOUT_MS = 60_000
+
+interface ServingOptions {
+  table: ProcessTable
+  /** Of the cluster. */
+  major: number
+  socketDir: string
+  logFile: string
+  logOffset: number
+  /** Called once it has all the memory that it takes as it starts, while the lab's first session begins. */
+  noteItsMemory: () => Promise<void>
+}
 
 /**
  * Until a server that was launched takes connections at its own port.
@@ -18,20 +30,23 @@ const START_TIMEOUT_MS = 60_000
  * log
  */
 export async function untilServing(
-  child: ChildProcess,
+  server: LaunchedServer,
   spec: InstanceSpec,
-  at: { table: ProcessTable; socketDir: string; logFile: string; logOffset: number },
+  at: ServingOptions,
   options: StartOptions,
 ): Promise<void> {
-  using deadline = deadlineOf(child, at, options)
+  using deadline = deadlineOf(server, at, options)
   const cut = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
   const log = () => linesSince(at.logFile, at.logOffset)
   try {
     const obstacle = async () => statusNotWritten(await log())
-    if ((await untilReady(child, spec.dataDir, cut, obstacle)) === 'exited') throw startFailure(spec, await log())
-    if (portIsTaken(await log())) throw portTaken(spec)
-    if (spec.closed) return
-    await greet({ socketDir: at.socketDir, port: spec.port }, spec.database ?? 'postgres', spec.superuser, cut)
+    if ((await untilReady(server, spec.dataDir, cut, obstacle)) === 'exited') throw startFailure(spec, await log())
+    const requirePort = async () => {
+      if (portIsTaken(await log())) throw portTaken(spec)
+    }
+    // What is looked at meanwhile waits for the disk, and the session for the server.
+    const session = spec.closed ? Promise.resolve() : greet(spec, at, { signal: cut, work: options.firstSession })
+    await allOf([requirePort(), session, at.noteItsMemory()])
   } catch (error) {
     if (options.signal?.aborted) throw startAborted(error)
     if (!deadline.signal.aborted) throw error
@@ -50,16 +65,13 @@ const STEP =
   /^\S+ \S+ \S+ \[\d+\] LOG: {2}(?:starting|database system was|entering|redo |restored log file|syncing data directory|resetting unlogged|consistent|selected new timeline|archive recovery complete|checkpoint |restartpoint )/
 
 function deadlineOf(
-  child: ChildProcess,
+  server: LaunchedServer,
   at: { table: ProcessTable; logFile: string; logOffset: number },
   { timeoutMs, stallMs, onProgress }: StartOptions,
 ): Deadline {
   if (stallMs === undefined) return fixedDeadline(timeoutMs ?? START_TIMEOUT_MS)
   const look = async () => {
-    const [children, lines] = await Promise.all([
-      at.table.childrenOf(child.pid ?? 0),
-      linesSince(at.logFile, at.logOffset),
-    ])
+    const [children, lines] = await Promise.all([at.table.childrenOf(server.pid), linesSince(at.logFile, at.logOffset)])
     const walFile = children.map(({ title }) => TITLE.exec(title)?.[1]).find(Boolean)
     const lsn = lines.map((line) => PROGRESS.exec(line)?.[1]).findLast(Boolean)
     return { walFile, lsn, step: lines.findLast((line) => STEP.test(line)) }

@@ -35,6 +35,7 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
   return {
     name: 'btrfs',
     capabilities,
+    clonesAtOnce: true,
     check,
     remove: (path) => remove(path, calls),
 

@@ -1,0 +1,66 @@
+import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
+import { NEXT_USER_ROLE, OWNER_ROLE } from './names.ts'
+import { quietStatements } from './quiet.ts'
+import { runAll } from './statements.ts'
+
+/**
+ * Makes the role that a clone's user is made of, once for all clones of a base: in a new session, the statements that make one from nothing
+ * take five times as long as those that name it. It is there only where no other role is a superuser, so to find it says that, too.
+ */
+export async function ensureNextUser(client: Client, database: string): Promise<void> {
+  const role = escapeIdentifier(NEXT_USER_ROLE)
+  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [NEXT_USER_ROLE])
+  await runAll(client, [
+    `${rowCount === 0 ? 'create' : 'alter'} role ${role} nologin ${USER_ATTRIBUTES}`,
+    ...membershipStatements(NEXT_USER_ROLE, database, await majorOf(client)),
+    ...quietStatements(NEXT_USER_ROLE),
+  ])
+}
+
+export async function dropNextUser(client: Client): Promise<void> {
+  const role = escapeIdentifier(NEXT_USER_ROLE)
+  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [NEXT_USER_ROLE])
+  if (rowCount !== 0) await client.query(`drop owned by ${role}; drop role ${role}`)
+}
+
+/** What a clone's user is, besides its name and its password. */
+export const USER_ATTRIBUTES = `inherit createdb nosuperuser noreplication nobypassrls nocreaterole connection limit -1 valid until 'infinity'`
+
+/** What lets a user do with a database what its owner may. */
+export function membershipStatements(username: string, database: string, major: number): string[] {
+  const user = escapeIdentifier(username)
+  // A grant that the data made may have neither option.
+  const options = major >= 16 ? 'with inherit true, set true' : ''
+  return [
+    `grant ${escapeIdentifier(OWNER_ROLE)} to ${user} ${options}`,
+    `grant all on database ${escapeIdentifier(database)} to ${user}`,
+  ]
+}
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html: undefined_object, duplicate_object */
+const NOT_THIS_WAY = ['42704', '42710']
+
+/**
+ * Gives the role its name and its password, in one round trip and one transaction.
+ *
+ * @returns false, with nothing changed, where the base has none, or the data has a role of that name
+ */
+export async function takeNextUser(client: Client, username: string, verifier: string): Promise<boolean> {
+  const user = escapeIdentifier(username)
+  try {
+    await client.query(
+      `alter role ${escapeIdentifier(NEXT_USER_ROLE)} rename to ${user}; alter role ${user} login password ${escapeLiteral(verifier)}`,
+    )
+    return true
+  } catch (error) {
+    if (error instanceof DatabaseError && NOT_THIS_WAY.includes(error.code ?? '')) return false
+    throw error
+  }
+}
+
+async function majorOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ major: number }>(
+    "select current_setting('server_version_num')::int / 10000 as major",
+  )
+  return rows[0]?.major ?? 0
+}
