@@ -7,7 +7,7 @@ import type { BaseData, StandbyData, VolumeState } from './catalogue/volumes.ts'
  * What the storage itself is told of a volume or a snapshot, so that the catalogue can be made anew of it. Whoever may look at the storage
  * can read it (the properties of a ZFS dataset are open to every account), so it never holds a verifier, nor words of a log.
  */
-export type Role = 'base' | 'clone' | 'scratch' | 'internal' | 'standby'
+export type Role = 'base' | 'clone' | 'scratch' | 'internal' | 'standby' | 'warm'
 
 /** Every label that the lab gives. `role` says which of the others there are. */
 type Key =
@@ -38,6 +38,7 @@ type Key =
   | 'cloning-seconds'
   | 'unsafe-boot-id'
   | 'reset-failed-at'
+  | 'profile'
 
 type Texts = Partial<Record<Key, string | number | boolean | null | undefined>>
 
@@ -72,7 +73,13 @@ export function cloneLabels(
     'cloning-seconds': clone.cloningSeconds,
     'unsafe-boot-id': clone.unsafeBootId,
     'reset-failed-at': clone.resetFailedAt,
+    profile: clone.profile,
   })
+}
+
+/** Of a volume that will be a clone's. */
+export function warmLabels(of: Pick<SnapshotRecord, 'database' | 'timestamp'>, createdAt: string): Labels {
+  return toLabels({ role: 'warm', 'made-at': createdAt, 'data-state-at': of.timestamp, database: of.database })
 }
 
 /** Of a snapshot. */

@@ -1,3 +1,21 @@
+/**
+ * What a clone's Postgres is tuned for. `dev`: as safe as Postgres is, with little memory. `test`: to be thrown away; a crash of the machine
+ * loses it, and nothing is vacuumed or analyzed by itself.
+ */
+export type CloneProfile = 'dev' | 'test'
+
+/**
+ * `queue`: waiting for its turn. `volume`: the snapshot's data under a new name. `postgres`: its start. `user`: the role. `login`: that it works.
+ * `handover`: all but the volume and the start, of an instance that stood ready.
+ */
+export type CloneStepName = 'queue' | 'volume' | 'postgres' | 'user' | 'login' | 'handover'
+
+/** One step of a creation or a reset, and what it took. */
+export interface CloneStepTime {
+  name: CloneStepName
+  seconds: number
+}
+
 export type CloneStatusCode = 'OK' | 'CREATING' | 'RESETTING' | 'DELETING' | 'FATAL'
 
 export interface CloneStatus {
@@ -43,6 +61,9 @@ export interface Clone {
   cloneSize: number
   /** Seconds from the request to ready; 0 while it is being made. */
   cloningTime: number
+  profile: CloneProfile
+  /** Where the time of its creation went, or of its last reset, in the order in which they were done; empty until then. */
+  steps: CloneStepTime[]
   /**
    * When its last reset failed and left it with the data from before, ISO 8601 in UTC; empty when it did not. The status' message says
    * why.
@@ -116,6 +137,8 @@ export interface CreateCloneRequest {
    */
   name?: string
   protected?: boolean
+  /** Left out: the lab's default. */
+  profile?: CloneProfile
   /**
    * When it deletes itself: ISO 8601, in the future. Empty or left out: never.
    *

@@ -2,8 +2,11 @@ export type { AuditEntry } from './audit.ts'
 export type {
   Clone,
   CloneDatabase,
+  CloneProfile,
   CloneStatus,
   CloneStatusCode,
+  CloneStepName,
+  CloneStepTime,
   CreateCloneDatabase,
   CreateCloneRequest,
   ResetCloneRequest,
@@ -19,6 +22,7 @@ export type {
   InstanceStatusCode,
   PassedOverDriver,
   Pool,
+  WarmInstances,
   Warning,
   WarningCode,
 } from './instance.ts'

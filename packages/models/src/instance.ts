@@ -65,6 +65,13 @@ export interface Pool {
   passedOver: PassedOverDriver[]
 }
 
+/** Instances that were started ahead, each for one clone to come. */
+export interface WarmInstances {
+  ready: number
+  /** How many there are to be: it follows the demand. */
+  target: number
+}
+
 /** Everything about the lab at a glance. */
 export interface Instance {
   status: InstanceStatus
@@ -75,6 +82,7 @@ export interface Instance {
   /** Seconds: the median of the recent successful creations; 0 before the first. */
   expectedCloningTime: number
   numClones: number
+  warm: WarmInstances
   clones: Clone[]
   snapshots: Snapshot[]
   /** Of the server. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ProvisionError } from './errors.ts'
 import { clusterMajor } from './postgres/cluster.ts'
-import { labSettings } from './postgres/lab-settings.ts'
+import { type Profile, profileSettings } from './postgres/profiles.ts'
 import type { PostgresRuntime } from './postgres/runtime.ts'
 import { noticingSpace } from './postgres/space.ts'
 import type { StorageDriver, Volume, VolumeId } from './storage/driver.ts'
@@ -47,8 +47,8 @@ export class ClusterVolumes {
   }
 
   /** What the Postgres of this cluster is started with. */
-  async settingsOf(dataDir: string): Promise<Record<string, string>> {
-    return { ...labSettings(await clusterMajor(dataDir)), ...this.settings }
+  async settingsOf(dataDir: string, profile: Profile = 'dev'): Promise<Record<string, string>> {
+    return { ...profileSettings(profile, await clusterMajor(dataDir)), ...this.settings }
   }
 
   /** Work with the Postgres of this volume; where a lack of space ended it, the failure says so. */

@@ -39,6 +39,7 @@ export type { StandbyOptions, StandbySpec, Standbys } from './physical/standby.t
 export type { StandbyHealth } from './physical/standby-health.ts'
 export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'
+export type { PreparedClone } from './prepared-clone.ts'
 export * from './provisioner.ts'
 export * from './storage/driver.ts'
 export {

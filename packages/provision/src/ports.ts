@@ -57,6 +57,11 @@ export class PortPool {
     this.#lent.set(port, owner)
   }
 
+  /** Lent to another owner from now on. */
+  pass(port: number, owner: string): void {
+    if (this.#lent.has(port)) this.#lent.set(port, owner)
+  }
+
   /** Given back. Of a port that is not lent, or is lent to another owner by now, nothing changes. */
   release(port: number, owner?: string): void {
     if (this.#lent.get(port) === owner) this.#lent.delete(port)

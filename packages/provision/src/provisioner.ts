@@ -8,12 +8,14 @@ import { failPoint } from './faults/faults.ts'
 import { type AdoptedFacts, Adoptions, type AdoptSpec, type AdoptSteps } from './physical/adoption.ts'
 import { Standbys } from './physical/standby.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
-import { withLabConnection } from './postgres/connect.ts'
+import { openLabSession, withLabConnection } from './postgres/connect.ts'
 import { makeFirstCheckpoint } from './postgres/first-checkpoint.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
-import { knock, probeLogin } from './postgres/ready.ts'
+import type { Profile } from './postgres/profiles.ts'
+import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
 import { asUserOf, readVerifier, requireVerifier, setUpUserIn } from './postgres/roles.ts'
 import type { Certificate, Instance, InstanceLimits, PostgresRuntime } from './postgres/runtime.ts'
+import { PreparedClone } from './prepared-clone.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 /** Who may log in to a clone, and where. */
@@ -33,6 +35,8 @@ export interface CloneSpec {
   from: SnapshotRef
   port: number
   login: Login
+  /** `dev` if left out. */
+  profile?: Profile | undefined
   labels?: Labels
 }
 
@@ -62,6 +66,9 @@ export interface ProvisionerOptions {
   /** Superusers of the data stay what they are when it is brought in, and a clone's user may be one of them. */
   allowSuperusers: boolean
 }
+
+/** Of what runs already, and waits for nothing but a login. */
+const HAND_OVER_MS = 5000
 
 /**
  * Joins storage, Postgres and port to a clone. Keeps no state: what exists is in the storage and the process table, what should is
@@ -96,6 +103,52 @@ export class Provisioner {
     options.signal?.throwIfAborted()
     await this.#startForUser(volume, spec, options)
     undo.move()
+  }
+
+  /**
+   * A new volume of the snapshot with a running Postgres that nobody is let into yet, to be handed to a user later.
+   *
+   * @param spec.database the snapshot's main one
+   */
+  async prepareClone(
+    spec: Omit<CloneSpec, 'login'> & { database: string },
+    { signal }: CloneOptions = {},
+  ): Promise<PreparedClone> {
+    const { volumeId, port, database } = spec
+    await using undo = new AsyncDisposableStack()
+    const volume = await this.#cloneVolume(spec)
+    undo.defer(() => this.destroyVolume(volumeId))
+    await failPoint('clone.volume-made')
+    signal?.throwIfAborted()
+    const { host, tls, limits } = this.#options
+    const dataDir = dataDirOf(volume)
+    const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
+    const timeoutMs = this.#volumes.deadlines.startMs
+    const instance = await this.#volumes.noticingSpace(volumeId, () =>
+      this.runtime.start(
+        { id: volumeId, dataDir, host, tls, port, database, users: [], settings, limits },
+        { signal, timeoutMs },
+      ),
+    )
+    await failPoint('clone.postgres-started')
+    const session = await openLabSession(instance, database, { signal })
+    const prepared = new PreparedClone({ volumeId, port, runtime: this.runtime, session })
+    undo.use(prepared)
+    await prepared.rehearse()
+    undo.move()
+    return prepared
+  }
+
+  /**
+   * Hands a prepared one to its user; ready when this resolves. After a failure it is nobody's, and to be destroyed. It fails soon: what
+   * would take long is done better from the beginning.
+   */
+  async handOver(prepared: PreparedClone, login: Login, { signal }: CloneOptions = {}): Promise<void> {
+    const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
+    const timeoutMs = HAND_OVER_MS
+    await this.#volumes.noticingSpace(prepared.volumeId, () =>
+      prepared.handTo(user, this.#target(prepared.port, login), { signal, timeoutMs }),
+    )
   }
 
   /**
@@ -134,7 +187,7 @@ export class Provisioner {
   async startClone(spec: Omit<CloneSpec, 'from'>, { signal }: CloneOptions = {}): Promise<void> {
     const { volumeId: id } = spec
     const dataDir = await this.#volumes.dataDir(id)
-    const settings = await this.#volumes.settingsOf(dataDir)
+    const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
     const { host, tls, limits } = this.#options
     const users = [spec.login.username]
     await this.#volumes.noticingSpace(id, () =>
@@ -247,7 +300,12 @@ export class Provisioner {
     return this.#bases.recover(from, scratch)
   }
 
-  #cloneVolume({ from, volumeId, labels }: CloneSpec): Promise<Volume> {
+  #target(port: number, login: Login): LoginTarget {
+    const { host, tls } = this.#options
+    return { host: reachableAddress(host), port, tls: tls !== undefined, ...login }
+  }
+
+  #cloneVolume({ from, volumeId, labels }: Pick<CloneSpec, 'from' | 'volumeId' | 'labels'>): Promise<Volume> {
     const quotaBytes = this.storage.capabilities.quota ? this.#options.quotaBytes : undefined
     return this.storage.clone(from, volumeId, labels, { quotaBytes })
   }
@@ -256,7 +314,7 @@ export class Provisioner {
   async #startForUser(volume: Volume, spec: Omit<CloneSpec, 'from'>, { signal, onStep }: CloneOptions): Promise<void> {
     const { host, tls, limits, allowSuperusers } = this.#options
     const dataDir = dataDirOf(volume)
-    const settings = await this.#volumes.settingsOf(dataDir)
+    const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
     const timeoutMs = this.#volumes.deadlines.startMs
     const { login, port } = spec
     await using undo = new AsyncDisposableStack()
@@ -265,7 +323,7 @@ export class Provisioner {
     await this.#volumes.noticingSpace(volume.id, async () => {
       onStep?.('postgres')
       const user = { ...login, allowSuperuser: allowSuperusers }
-      const target = { host: reachableAddress(host), port, tls: tls !== undefined, ...login }
+      const target = this.#target(port, login)
       let knocked: Socket | undefined
       const firstSession = async (client: Client) => {
         knocked = door.adopt(knock(target), (socket) => void socket.destroy())

@@ -3,7 +3,7 @@ import { toUpdateRequest, type UpdateCloneInput } from './clone-input.ts'
 import { type Waits, waitUntilGone, waitUntilReady } from './clone-wait.ts'
 import { within } from './deadline.ts'
 import { CloneFailedError, isLabApiError } from './errors.ts'
-import type { Clone, CloneDatabase, CloneStatus } from './schema.gen.ts'
+import type { Clone, CloneDatabase, CloneProfile, CloneStatus, CloneStepTime } from './schema.gen.ts'
 import { WAIT_TIMEOUT_MS } from './timeouts.ts'
 
 /**
@@ -71,6 +71,15 @@ export class CloneHandle implements Clone, AsyncDisposable {
   /** Seconds from the request to ready. */
   get cloningTime(): number {
     return this.#clone.cloningTime
+  }
+  /** What its Postgres is tuned for. */
+  get profile(): CloneProfile {
+    // An older server knows no other.
+    return this.#clone.profile ?? 'dev'
+  }
+  /** Where the time of its creation or its last reset went. */
+  get steps(): CloneStepTime[] {
+    return this.#clone.steps ?? []
   }
   /** When its last reset failed and left it with the data from before, ISO 8601 in UTC; empty when it did not. */
   get resetFailedAt(): string {

@@ -484,6 +484,16 @@ export interface components {
             /** @description The drivers that would come first, why they were not taken, and what would make them possible. */
             passedOver: components["schemas"]["PassedOverDriver"][];
         };
+        /** @description Instances that were started ahead, each for one clone to come. */
+        WarmInstances: {
+            /** Format: double */
+            ready: number;
+            /**
+             * Format: double
+             * @description How many there are to be: it follows the demand.
+             */
+            target: number;
+        };
         /** @enum {string} */
         CloneStatusCode: "OK" | "CREATING" | "RESETTING" | "DELETING" | "FATAL";
         CloneStatus: {
@@ -505,6 +515,24 @@ export interface components {
             dbName: string;
             /** @description A `postgresql://` URI without a password. */
             connStr: string;
+        };
+        /**
+         * @description What a clone's Postgres is tuned for. `dev`: as safe as Postgres is, with little memory. `test`: to be thrown away; a crash of the machine
+         *     loses it, and nothing is vacuumed or analyzed by itself.
+         * @enum {string}
+         */
+        CloneProfile: "dev" | "test";
+        /**
+         * @description `queue`: waiting for its turn. `volume`: the snapshot's data under a new name. `postgres`: its start. `user`: the role. `login`: that it works.
+         *     `handover`: all but the volume and the start, of an instance that stood ready.
+         * @enum {string}
+         */
+        CloneStepName: "queue" | "volume" | "postgres" | "user" | "login" | "handover";
+        /** @description One step of a creation or a reset, and what it took. */
+        CloneStepTime: {
+            name: components["schemas"]["CloneStepName"];
+            /** Format: double */
+            seconds: number;
         };
         /** @description A full-size, writable, isolated Postgres of its own. */
         Clone: {
@@ -533,6 +561,9 @@ export interface components {
              * @description Seconds from the request to ready; 0 while it is being made.
              */
             cloningTime: number;
+            profile: components["schemas"]["CloneProfile"];
+            /** @description Where the time of its creation went, or of its last reset, in the order in which they were done; empty until then. */
+            steps: components["schemas"]["CloneStepTime"][];
             /**
              * @description When its last reset failed and left it with the data from before, ISO 8601 in UTC; empty when it did not. The status' message says
              *     why.
@@ -597,6 +628,7 @@ export interface components {
             expectedCloningTime: number;
             /** Format: double */
             numClones: number;
+            warm: components["schemas"]["WarmInstances"];
             clones: components["schemas"]["Clone"][];
             snapshots: components["schemas"]["Snapshot"][];
             /** @description Of the server. */
@@ -826,6 +858,8 @@ export interface components {
             username?: string;
             name?: string;
             protected?: boolean;
+            /** @description Left out: the lab's default. */
+            profile?: components["schemas"]["CloneProfile"];
             /** @description When it deletes itself: ISO 8601, in the future. Empty or left out: never. */
             deleteAt?: string;
         };
@@ -912,9 +946,13 @@ export type Warning = components['schemas']['Warning'];
 export type Disk = components['schemas']['Disk'];
 export type PassedOverDriver = components['schemas']['PassedOverDriver'];
 export type Pool = components['schemas']['Pool'];
+export type WarmInstances = components['schemas']['WarmInstances'];
 export type CloneStatusCode = components['schemas']['CloneStatusCode'];
 export type CloneStatus = components['schemas']['CloneStatus'];
 export type CloneDatabase = components['schemas']['CloneDatabase'];
+export type CloneProfile = components['schemas']['CloneProfile'];
+export type CloneStepName = components['schemas']['CloneStepName'];
+export type CloneStepTime = components['schemas']['CloneStepTime'];
 export type Clone = components['schemas']['Clone'];
 export type Snapshot = components['schemas']['Snapshot'];
 export type Instance = components['schemas']['Instance'];
@@ -2123,6 +2161,8 @@ export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<compo
 export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED", "UNMASKED_DATA", "STANDBY_NOT_FOLLOWING"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
+export const cloneProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneProfile"]> = ["dev", "test"];
+export const cloneStepNameValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStepName"]> = ["queue", "volume", "postgres", "user", "login", "handover"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];
 export const retrievalStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalStatusCode"]> = ["OK", "RUNNING", "FAILED", "NOT_CONFIGURED"];
 export const standbyStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["StandbyStatusCode"]> = ["FOLLOWING", "BROKEN"];

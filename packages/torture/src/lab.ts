@@ -194,7 +194,12 @@ export class TorturedLab {
         ...(driver === 'btrfs' && { imageSize: this.#imageMib * MIB }),
         ...(this.dataset && { dataset: this.dataset }),
       },
-      clones: { portFrom: this.#ports.from, portTo: this.#ports.to, ...(this.#hasQuotas && { diskQuota: '400MB' }) },
+      clones: {
+        portFrom: this.#ports.from,
+        portTo: this.#ports.to,
+        warm: 2,
+        ...(this.#hasQuotas && { diskQuota: '400MB' }),
+      },
       sample: { scale: 0.001 },
     }
     await writeFile(join(this.directory, 'dblab.yaml'), stringify(config))

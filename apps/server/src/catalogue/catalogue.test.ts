@@ -14,6 +14,8 @@ async function directory() {
 const TO_THIRD = `
   PRAGMA foreign_keys = OFF;
   DROP TABLE retrieval_runs;
+  ALTER TABLE clones DROP COLUMN profile;
+  ALTER TABLE clones DROP COLUMN steps;
   ALTER TABLE snapshots DROP COLUMN protected;
   ALTER TABLE snapshots DROP COLUMN mask_version;
   ALTER TABLE snapshots DROP COLUMN superuser;

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import type { CloneStatusCode } from '@dblab/models'
+import type { CloneProfile, CloneStatusCode, CloneStepTime } from '@dblab/models'
 
 export interface CloneRecord {
   id: string
@@ -31,6 +31,9 @@ export interface CloneRecord {
   resetFailedAt: string | null
   /** The token that it was made with; null for the first. */
   tokenId: string | null
+  profile: CloneProfile
+  /** Of its creation or its last reset. */
+  steps: CloneStepTime[]
 }
 
 const columns = {
@@ -56,6 +59,8 @@ const columns = {
   unsafeBootId: 'unsafe_boot_id',
   resetFailedAt: 'reset_failed_at',
   tokenId: 'token_id',
+  profile: 'profile',
+  steps: 'steps',
 } as const satisfies Record<keyof CloneRecord, string>
 
 /** How many creations the expected time is the median of. */
@@ -134,7 +139,8 @@ export class CloneStore {
   }
 }
 
-function toSql(value: string | number | boolean | null): SQLInputValue {
+function toSql(value: CloneRecord[keyof CloneRecord]): SQLInputValue {
+  if (Array.isArray(value)) return JSON.stringify(value)
   return typeof value === 'boolean' ? Number(value) : value
 }
 
@@ -162,5 +168,7 @@ function toRecord(row: Record<string, unknown>): CloneRecord {
     unsafeBootId: row.unsafe_boot_id === null ? null : String(row.unsafe_boot_id),
     resetFailedAt: row.reset_failed_at === null ? null : String(row.reset_failed_at),
     tokenId: row.token_id === null ? null : String(row.token_id),
+    profile: row.profile as CloneProfile,
+    steps: JSON.parse(String(row.steps)) as CloneStepTime[],
   }
 }

@@ -5,7 +5,7 @@ import { type Contents, NOTHING, Seal } from './seal.ts'
 import { SealedDatabase } from './sealed-database.ts'
 
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
-const SCHEMA_VERSION = 4
+const SCHEMA_VERSION = 5
 
 // Schema 3 brought these two; once they change, migration 2 needs a copy of what they were.
 const TOKENS = `
@@ -45,9 +45,9 @@ CREATE TABLE retrieval_runs (
 ) STRICT;
 `
 
-const VOLUME_COLUMNS = `
+const volumeColumns = (roles: readonly string[]) => `
   id TEXT PRIMARY KEY,
-  role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch', 'standby')),
+  role TEXT NOT NULL CHECK (role IN (${roles.map((role) => `'${role}'`).join(', ')})),
   state TEXT NOT NULL CHECK (state IN ('pending', 'live', 'retired')),
   created_at TEXT NOT NULL,
   -- The snapshot that it was cloned from, which can't go before it. Null for an empty one, and where nobody wrote it down.
@@ -55,6 +55,16 @@ const VOLUME_COLUMNS = `
   -- Of a base: what is in it, as JSON, so that it can be snapshotted again when its last snapshot is gone.
   data TEXT
 `
+
+const ROLES_OF_4 = ['base', 'clone', 'scratch', 'standby'] as const
+const ROLES = [...ROLES_OF_4, 'warm'] as const
+
+/** A CHECK can't be changed: https://www.sqlite.org/lang_altertable.html#otheralter */
+const volumesAnew = (roles: readonly string[]) => `
+    CREATE TABLE new_volumes (${volumeColumns(roles)}) STRICT;
+    INSERT INTO new_volumes SELECT id, role, state, created_at, origin, data FROM volumes;
+    DROP TABLE volumes;
+    ALTER TABLE new_volumes RENAME TO volumes`
 
 /** What makes a catalogue of each older schema one of the next. */
 const MIGRATIONS: Readonly<Record<number, string>> = {
@@ -71,16 +81,16 @@ const MIGRATIONS: Readonly<Record<number, string>> = {
     ${IDEMPOTENCY_KEYS}
     INSERT INTO idempotency_keys SELECT '', key, request_hash, clone_id, created_at FROM old_keys;
     DROP TABLE old_keys`,
-  // A CHECK can't be changed: https://www.sqlite.org/lang_altertable.html#otheralter
   3: `
     ${RETRIEVAL_RUNS}
     ALTER TABLE snapshots ADD COLUMN protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1));
     ALTER TABLE snapshots ADD COLUMN mask_version TEXT NOT NULL DEFAULT '';
     ALTER TABLE snapshots ADD COLUMN superuser TEXT NOT NULL DEFAULT '';
-    CREATE TABLE new_volumes (${VOLUME_COLUMNS}) STRICT;
-    INSERT INTO new_volumes SELECT id, role, state, created_at, origin, data FROM volumes;
-    DROP TABLE volumes;
-    ALTER TABLE new_volumes RENAME TO volumes`,
+    ${volumesAnew(ROLES_OF_4)}`,
+  4: `
+    ALTER TABLE clones ADD COLUMN profile TEXT NOT NULL DEFAULT 'dev';
+    ALTER TABLE clones ADD COLUMN steps TEXT NOT NULL DEFAULT '[]';
+    ${volumesAnew(ROLES)}`,
 }
 
 const SCHEMA = `
@@ -92,7 +102,7 @@ CREATE TABLE meta (
 -- Every volume that we asked the storage for, written before it was asked.
 -- pending: being made, or half made by a process that died; removed at start.
 -- live: in use. retired: nobody's any more, kept only while snapshots of it stand.
-CREATE TABLE volumes (${VOLUME_COLUMNS}) STRICT;
+CREATE TABLE volumes (${volumeColumns(ROLES)}) STRICT;
 
 -- Every snapshot in the storage, likewise. Only live and published ones are shown to anyone.
 CREATE TABLE snapshots (
@@ -146,7 +156,10 @@ CREATE TABLE clones (
   -- When the last reset failed and left the data from before.
   reset_failed_at TEXT,
   -- The token that it was made with; null for the first.
-  token_id TEXT
+  token_id TEXT,
+  profile TEXT NOT NULL DEFAULT 'dev',
+  -- What its creation or last reset took, as the API answers it, as JSON.
+  steps TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 CREATE TABLE creations (

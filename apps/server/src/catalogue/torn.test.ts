@@ -64,12 +64,13 @@ async function killedCatalogue(directory: string) {
 
 function cloneOf(n: number) {
   const none = { resetTo: null, volumeId: null, unsafeBootId: null, resetFailedAt: null, deleteAt: null, tokenId: null }
+  const made = { profile: 'dev' as const, steps: [] }
   const texts = { message: 'is being made', project: 'a project', name: `the clone ${n}`, username: 'alice' }
   const login = { dbUsername: 'alice', dbName: 'shop', verifier: 'SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy' }
   const times = { createdAt: '2026-01-01T00:00:00.000Z', lastUsedAt: '2026-01-01T00:00:00.000Z' }
   const numbers = { port: 20_000 + n, size: 0, cloningSeconds: 0.5 }
   const status = { status: 'CREATING', snapshotId: 'first', protected: n % 2 === 0 } as const
-  return { id: `clone-${n}`, ...status, ...none, ...texts, ...login, ...times, ...numbers }
+  return { id: `clone-${n}`, ...status, ...none, ...texts, ...login, ...times, ...numbers, ...made }
 }
 
 function factsOf(catalogue: Catalogue) {

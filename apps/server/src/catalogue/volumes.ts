@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 
-/** `standby`: follows a source, and snapshots for bases are taken of it. */
-export type VolumeRole = 'base' | 'clone' | 'scratch' | 'standby'
+/** `standby`: follows a source, and snapshots for bases are taken of it. `warm`: will be a clone that nobody has asked for yet. */
+export type VolumeRole = 'base' | 'clone' | 'scratch' | 'standby' | 'warm'
 export type VolumeState = 'pending' | 'live' | 'retired'
 
 /** What is in a base: what every snapshot of it says of its data. */
@@ -43,6 +43,7 @@ export interface VolumeRecord {
 export class VolumeStore {
   readonly #insert: StatementSync
   readonly #setState: StatementSync
+  readonly #setRole: StatementSync
   readonly #setData: StatementSync
   readonly #delete: StatementSync
   readonly #list: StatementSync
@@ -50,6 +51,7 @@ export class VolumeStore {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare('INSERT INTO volumes (id, role, state, created_at, origin) VALUES (?, ?, ?, ?, ?)')
     this.#setState = db.prepare('UPDATE volumes SET state = ? WHERE id = ?')
+    this.#setRole = db.prepare('UPDATE volumes SET role = ? WHERE id = ?')
     this.#setData = db.prepare("UPDATE volumes SET state = 'live', data = ? WHERE id = ?")
     this.#delete = db.prepare('DELETE FROM volumes WHERE id = ?')
     this.#list = db.prepare('SELECT id, role, state, created_at, origin, data FROM volumes ORDER BY created_at, id')
@@ -71,6 +73,11 @@ export class VolumeStore {
 
   setState(id: string, state: VolumeState): void {
     this.#setState.run(state, id)
+  }
+
+  /** A warm one becomes a clone's. */
+  setRole(id: string, role: VolumeRole): void {
+    this.#setRole.run(role, id)
   }
 
   /** A base that is filled, and shut down cleanly. */

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import type { Clone, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
+import type { Clone, CloneProfile, CloneStatusCode, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
 import {
   failPoint,
   failPointNow,
@@ -32,7 +32,9 @@ import {
   requireUnprotected,
 } from './refusals.ts'
 import { requestHash } from './request-hash.ts'
+import { Trace } from './trace.ts'
 import { toClone } from './view.ts'
+import type { WarmPool } from './warm/warm-pool.ts'
 
 export interface CloneServiceOptions {
   catalogue: Catalogue
@@ -47,6 +49,10 @@ export interface CloneServiceOptions {
   requireMasked: boolean
   /** A clone's user may be a superuser of the data. */
   allowSuperusers: boolean
+  /** Of clones that ask for none. */
+  defaultProfile: CloneProfile
+  /** Instances that stand ready; left out for none. */
+  warm?: WarmPool | undefined
   /** How many clones there may be. */
   limits: CloneLimits
   /** @throws LabError when the catalogue is lost. */
@@ -80,10 +86,13 @@ export class CloneService {
     options.lifecycle.onChange((id) => this.#changes.emit(eventOf(id)))
   }
 
-  /** Promises a clone: it is in the catalogue, in CREATING, when this resolves. */
+  /**
+   * Promises a clone: it is in the catalogue when this resolves, in CREATING; or in OK, where an instance stood ready for it.
+   */
   async create(request: CreateCloneRequest, options: CreateOptions = {}): Promise<Clone> {
     const { catalogue, jobs, ports, lifecycle, requireWritable, requireSpace } = this.#options
     const { tokenId = null, idempotencyKey } = options
+    const asked = performance.now()
     const key = idempotencyKey === undefined ? undefined : { tokenId, key: idempotencyKey }
     // Again where what it was checked by has changed meanwhile.
     for (;;) {
@@ -94,19 +103,28 @@ export class CloneService {
       await requireSpace()
       // Another that came with the key has taken the id too.
       if (key && catalogue.idempotency.get(key)) continue
-      const record = { ...(await this.#recordOf(request)), tokenId }
-      const { id, port } = record
+      const made = { ...(await this.#recordOf(request)), tokenId }
+      const { id } = made
+      const handedOut = await this.#handOut(made, request, key, asked)
+      if (handedOut === 'again') continue
+      if (handedOut) return this.get(id)
+      const port = await lendPort(ports, id)
+      const record = { ...made, port }
       const volumeId = randomId()
       let isPromised = false
       try {
-        isPromised = this.#promise(record, volumeId, request, key)
+        isPromised = this.#promise(record, request, key, () => {
+          catalogue.volumes.add(volumeId, 'clone', record.snapshotId)
+          catalogue.clones.add(record)
+        })
       } finally {
         if (!isPromised) ports.release(port, id)
       }
       if (!isPromised) continue
+      const trace = new Trace('queue')
       await failPoint('create.promised')
       const { password } = request.db
-      void jobs.add(id, (signal) => lifecycle.create(id, { password, volumeId, signal }))
+      void jobs.add(id, (signal) => lifecycle.create(id, { password, volumeId, trace, signal }))
       return this.get(id)
     }
   }
@@ -116,9 +134,50 @@ export class CloneService {
     return chooseSnapshot(catalogue.snapshots.listPublished(), wanted, { masked: requireMasked })
   }
 
-  /** Checks the request, and lends the port. */
-  async #recordOf(request: CreateCloneRequest): Promise<Omit<CloneRecord, 'tokenId'>> {
-    const { catalogue, ports } = this.#options
+  /**
+   * Makes the clone of an instance that stands ready, if there is one for it.
+   *
+   * @returns false where there was none, or it would not do: then the clone is made from nothing
+   */
+  async #handOut(
+    record: Omit<CloneRecord, 'port'>,
+    request: CreateCloneRequest,
+    key: TokenKey | undefined,
+    asked: number,
+  ): Promise<boolean | 'again'> {
+    const { catalogue, lifecycle, warm, ports } = this.#options
+    const taken = warm?.take(record.snapshotId, record.profile)
+    if (!warm || !taken) return false
+    const { port, volumeId } = taken.prepared
+    const clone = { ...record, port, volumeId }
+    let isUntouched = true
+    let isSettled = false
+    try {
+      if (!this.#isFree(clone, key)) return 'again'
+      isUntouched = false
+      const trace = new Trace('handover')
+      if (!(await lifecycle.handOver(taken.prepared, clone, request.db.password))) return false
+      const cloningSeconds = (performance.now() - asked) / 1000
+      const ready = { ...lifecycle.readyNow(clone), cloningSeconds, steps: trace.steps() }
+      isSettled = this.#promise(clone, request, key, () => {
+        catalogue.volumes.setRole(volumeId, 'clone')
+        catalogue.clones.add({ ...clone, ...ready })
+        catalogue.clones.recordCreation(cloningSeconds)
+      })
+      if (!isSettled) return 'again'
+    } finally {
+      if (isUntouched) warm.giveBack(taken)
+      else if (!isSettled) void warm.discard(taken)
+    }
+    ports.pass(port, clone.id)
+    await failPoint('warm.settled')
+    lifecycle.noteHandedOut(clone.id)
+    return true
+  }
+
+  /** Checks the request. */
+  async #recordOf(request: CreateCloneRequest): Promise<Omit<CloneRecord, 'tokenId' | 'port'>> {
+    const { catalogue } = this.#options
     const id = request.id ?? randomId()
     if (catalogue.clones.get(id)) throw idTaken()
     const snapshot = this.#choose(request.snapshot ?? '')
@@ -142,7 +201,6 @@ export class CloneService {
       snapshotId: snapshot.id,
       resetTo: null,
       volumeId: null,
-      port: await lendPort(ports, id),
       dbUsername: username,
       dbName,
       verifier,
@@ -151,25 +209,35 @@ export class CloneService {
       lastUsedAt: now,
       unsafeBootId: null,
       resetFailedAt: null,
+      profile: request.profile ?? this.#options.defaultProfile,
+      steps: [],
     }
   }
 
   /**
-   * Writes the clone down, and the volume that it will have: one commit for both. False when the key has another by now, or the snapshot is gone: others may have come while the port and the
-   * verifier were awaited.
+   * Writes the clone down, in one commit with the volume that it has or will have. False when the key has another by now, or the snapshot
+   * is gone: others may have come while the port and the verifier were awaited.
+   *
+   * @param add writes it down, once nothing is in the way
    */
-  #promise(record: CloneRecord, volumeId: string, request: CreateCloneRequest, key: TokenKey | undefined): boolean {
+  #promise(record: CloneRecord, request: CreateCloneRequest, key: TokenKey | undefined, add: () => void): boolean {
     const { catalogue } = this.#options
     return catalogue.transaction(() => {
-      if (key !== undefined && catalogue.idempotency.get(key)) return false
-      if (catalogue.clones.get(record.id)) throw idTaken()
-      if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') return false
-      requireRoomFor(record, catalogue.clones.list(), this.#options.limits)
-      catalogue.volumes.add(volumeId, 'clone', record.snapshotId)
-      catalogue.clones.add(record)
+      if (!this.#isFree(record, key)) return false
+      add()
       if (key !== undefined) catalogue.idempotency.add(key, requestHash(request), record.id)
       return true
     })
+  }
+
+  /** @throws LabError where the clone is not to be made */
+  #isFree(record: CloneRecord, key: TokenKey | undefined): boolean {
+    const { catalogue, limits } = this.#options
+    if (key !== undefined && catalogue.idempotency.get(key)) return false
+    if (catalogue.clones.get(record.id)) throw idTaken()
+    if (catalogue.snapshots.get(record.snapshotId)?.state !== 'live') return false
+    requireRoomFor(record, catalogue.clones.list(), limits)
+    return true
   }
 
   get(id: string): Clone {
@@ -231,8 +299,9 @@ export class CloneService {
       resetTo: snapshot.id,
       resetFailedAt: null,
     })
+    const since = performance.now()
     failPointNow('reset.promised')
-    void jobs.add(id, (signal) => lifecycle.reset(id, { signal }))
+    void jobs.add(id, (signal) => lifecycle.reset(id, { signal, since }))
     return this.#view(changed)
   }
 

@@ -155,6 +155,11 @@ export class Jobs {
     return this.#jobs.get(key)?.length ?? 0
   }
 
+  /** True while nothing runs or waits that somebody may be waiting for. */
+  get isIdle(): boolean {
+    return this.#admitted + this.#reserved === 0
+  }
+
   isBusy(key: string): boolean {
     return this.#jobs.has(key)
   }

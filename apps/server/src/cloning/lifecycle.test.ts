@@ -71,7 +71,7 @@ beforeEach(() => {
     log,
     collectGarbage,
     bootId: 'now',
-    unsafe: false,
+    isUnsafe: () => false,
     takeSpace,
   })
   jobs = new Jobs({ concurrency: 4, queue: 4 }, (error, id) => lifecycle.endedInDefect(id, error))
@@ -84,6 +84,7 @@ beforeEach(() => {
     tls: false,
     requireMasked: false,
     allowSuperusers: false,
+    defaultProfile: 'dev',
     requireWritable: () => {},
     limits: {},
     requireSpace,
@@ -129,7 +130,7 @@ function addClone(id: string, changes: Partial<CloneRecord> = {}): void {
     ...{ id, status: 'OK', message: '', project: '', name: '', username: '', protected: false, deleteAt: null },
     ...{ createdAt: time, snapshotId: 'snapshot', resetTo: null, volumeId: `of-${id}`, port: 21_500, size: 0 },
     ...{ dbUsername: 'alice', dbName: 'shop', verifier: 'of a password', cloningSeconds: 0, lastUsedAt: time },
-    ...{ unsafeBootId: null, resetFailedAt: null, tokenId: null },
+    ...{ unsafeBootId: null, resetFailedAt: null, tokenId: null, profile: 'dev', steps: [] },
     ...changes,
   })
 }

@@ -1,4 +1,12 @@
-import { failPoint, isProvisionError, type PortPool, type Provisioner } from '@dblab/provision'
+import type { CloneProfile, CloneStepTime } from '@dblab/models'
+import {
+  type CloneStep,
+  failPoint,
+  isProvisionError,
+  type PortPool,
+  type PreparedClone,
+  type Provisioner,
+} from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -12,6 +20,7 @@ import { FirstCheckpoints } from './first-checkpoints.ts'
 import { loginOf } from './login.ts'
 import { Restarts } from './restarts.ts'
 import { CloneSizes } from './sizes.ts'
+import { Trace } from './trace.ts'
 
 export interface LifecycleOptions {
   catalogue: Catalogue
@@ -24,8 +33,8 @@ export interface LifecycleOptions {
   takeSpace: (cloneBytes: number) => Promise<Disposable>
   /** Of the host as it runs now; null where the system has none. */
   bootId: string | null
-  /** True when clones run with `fsync=off`. */
-  unsafe: boolean
+  /** True when clones of this profile run with `fsync=off`. */
+  isUnsafe: (profile: CloneProfile) => boolean
 }
 
 export interface CreateOptions {
@@ -33,6 +42,8 @@ export interface CreateOptions {
   password?: string | undefined
   /** In the catalogue already, pending; left out: a new one is noted. */
   volumeId?: string | undefined
+  /** Begun when it was promised. */
+  trace?: Trace | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -55,7 +66,6 @@ export class CloneLifecycle {
   readonly sizes: CloneSizes
   readonly firstCheckpoints: FirstCheckpoints
   readonly #options: LifecycleOptions
-  readonly #unsafeBootId: string | null
   readonly #listeners: ((id: string) => void)[] = []
   readonly #changed = (id: string) => {
     for (const listener of this.#listeners) listener(id)
@@ -63,10 +73,13 @@ export class CloneLifecycle {
 
   constructor(options: LifecycleOptions) {
     this.#options = options
-    this.#unsafeBootId = options.unsafe ? options.bootId : null
     this.sizes = new CloneSizes(options)
     this.firstCheckpoints = new FirstCheckpoints(options)
-    this.restarts = new Restarts({ ...options, unsafeBootId: this.#unsafeBootId, changed: this.#changed })
+    this.restarts = new Restarts({
+      ...options,
+      unsafeBootIdOf: (clone) => this.#unsafeBootIdOf(clone),
+      changed: this.#changed,
+    })
   }
 
   /** The listener is called whenever a clone's status may have changed. */
@@ -80,6 +93,7 @@ export class CloneLifecycle {
     if (!clone) return this.#forgetVolume(options.volumeId)
     const snapshot = this.#snapshot(clone.snapshotId)
     const volumeId = options.volumeId ?? randomId()
+    const { trace = new Trace('queue') } = options
     try {
       // Others have taken space since it was promised.
       using _space = await this.#options.takeSpace(snapshot.size)
@@ -87,17 +101,18 @@ export class CloneLifecycle {
       await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
         signal: options.signal,
-        onStep: (step) => log.debug('creating a clone', { clone: id, step }),
+        onStep: (step) => trace.begin(step),
       })
       await failPoint('create.done')
       options.signal?.throwIfAborted()
       const seconds = (Date.now() - Date.parse(clone.createdAt)) / 1000
+      const steps = trace.steps()
       this.#settle(id, READY, () => {
         catalogue.volumes.setState(volumeId, 'live')
         if (options.password !== undefined) catalogue.clones.recordCreation(seconds)
-        return { volumeId, cloningSeconds: seconds, ...this.#madeNow() }
+        return { volumeId, cloningSeconds: seconds, steps, ...this.madeNow(clone) }
       })
-      log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id })
+      log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id, steps: inWords(steps) })
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
       await this.#drop(volumeId)
@@ -112,7 +127,40 @@ export class CloneLifecycle {
     void this.sizes.measure(id)
   }
 
-  async reset(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  /**
+   * Hands an instance that stands ready to the clone that it will be; nothing of that is in the catalogue yet.
+   *
+   * @returns false where it does not do, whatever the reason: to make the clone from nothing tells it
+   */
+  async handOver(
+    prepared: PreparedClone,
+    clone: Pick<CloneRecord, 'id' | 'dbUsername' | 'dbName' | 'verifier'>,
+    password: string,
+  ): Promise<boolean> {
+    const { provisioner, log } = this.#options
+    try {
+      await provisioner.handOver(prepared, { ...loginOf(clone), password })
+      await failPoint('warm.handed-over')
+      return true
+    } catch (error) {
+      log.warn('an instance that stood ready could not be handed over', { clone: clone.id, error })
+      return false
+    }
+  }
+
+  /** What the catalogue says of a clone that was handed over. */
+  readyNow(clone: Pick<CloneRecord, 'profile'>): Partial<CloneRecord> {
+    return { ...READY, ...this.madeNow(clone) }
+  }
+
+  noteHandedOut(id: string): void {
+    this.#changed(id)
+    this.firstCheckpoints.add(id)
+    void this.sizes.measure(id)
+  }
+
+  async reset(id: string, options: { signal?: AbortSignal | undefined; since?: number } = {}): Promise<void> {
+    const { signal } = options
     const { catalogue, provisioner, log, collectGarbage } = this.#options
     const clone = this.#read(id, 'RESETTING')
     if (!clone) return
@@ -124,19 +172,21 @@ export class CloneLifecycle {
     const spec = this.#spec({ ...clone, dbName }, snapshot, volumeId, undefined)
     const started = Date.now()
     const keepOld = !(await this.lostWrites(clone))
+    const trace = new Trace('queue', options.since)
+    const onStep = (step: CloneStep) => trace.begin(step)
     try {
       using _space = await this.#options.takeSpace(snapshot.size)
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.
-      if (old === null) await provisioner.createClone(spec, { signal })
-      else await provisioner.resetClone(old, spec, { signal, keepOld })
+      if (old === null) await provisioner.createClone(spec, { signal, onStep })
+      else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
       await failPoint('reset.done')
       this.#settle(id, READY, () => {
         catalogue.volumes.setState(volumeId, 'live')
         if (old !== null) catalogue.volumes.setState(old, 'retired')
         // What the old volume held says nothing of the new one, which is measured next.
-        return { volumeId, snapshotId: snapshot.id, dbName, size: 0, ...this.#madeNow() }
+        return { volumeId, snapshotId: snapshot.id, dbName, size: 0, steps: trace.steps(), ...this.madeNow(clone) }
       })
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
@@ -226,11 +276,17 @@ export class CloneLifecycle {
 
   #spec(clone: CloneRecord, snapshot: SnapshotRecord, volumeId: string, password: string | undefined) {
     const labels = cloneLabels(clone, snapshot, { state: 'pending', createdAt: new Date().toISOString() })
-    return { volumeId, from: refOf(snapshot), port: clone.port, login: { ...loginOf(clone), password }, labels }
+    const { port, profile } = clone
+    return { volumeId, from: refOf(snapshot), port, login: { ...loginOf(clone), password }, profile, labels }
   }
 
-  #madeNow(): Partial<CloneRecord> {
-    return { unsafeBootId: this.#unsafeBootId, lastUsedAt: new Date().toISOString() }
+  /** What is true of a clone whose Postgres was started on new data. */
+  madeNow(clone: Pick<CloneRecord, 'profile'>): Pick<CloneRecord, 'unsafeBootId' | 'lastUsedAt'> {
+    return { unsafeBootId: this.#unsafeBootIdOf(clone), lastUsedAt: new Date().toISOString() }
+  }
+
+  #unsafeBootIdOf({ profile }: Pick<CloneRecord, 'profile'>): string | null {
+    return this.#options.isUnsafe(profile) ? this.#options.bootId : null
   }
 
   /** Somebody took the port between its lending and the start. Nobody has used it yet, so any other will do. */
@@ -305,4 +361,8 @@ export class CloneLifecycle {
     const first = what === 'creation' ? 'Creation failed.' : 'Reset failed.'
     this.#settle(id, { status: 'FATAL', message: `${first} ${explainFailure(error)} Reset the clone, or delete it.` })
   }
+}
+
+function inWords(steps: readonly CloneStepTime[]): string {
+  return steps.map(({ name, seconds }) => `${name} ${Math.round(seconds * 1000)} ms`).join(', ')
 }

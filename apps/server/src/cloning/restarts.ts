@@ -10,8 +10,8 @@ export interface RestartsOptions {
   catalogue: Catalogue
   provisioner: Provisioner
   log: Logger
-  /** The host's boot id when clones run with `fsync=off`, else null. */
-  unsafeBootId: string | null
+  /** The host's boot id when such a clone runs with `fsync=off`, else null. */
+  unsafeBootIdOf: (clone: CloneRecord) => string | null
   /** Called whenever what is said of a clone here may have changed. */
   changed: (id: string) => void
 }
@@ -103,19 +103,23 @@ export class Restarts {
 
   /** @param died it ran before, and this server did not stop it: its message says so once it runs again */
   async restart(id: string, signal?: AbortSignal, { died = false } = {}): Promise<void> {
-    const { catalogue, provisioner, log, unsafeBootId, changed } = this.#options
+    const { catalogue, provisioner, log, unsafeBootIdOf, changed } = this.#options
     const clone = catalogue.clones.get(id)
     try {
       if (clone?.status !== 'OK' || clone.volumeId === null) return
       this.markStarting(id)
-      const { volumeId, port } = clone
+      const { volumeId, port, profile } = clone
       // It may have come up the last time, and what follows have failed.
       const runs = (await provisioner.runtime.inspect(volumeId))?.state === 'running'
       const message = died && !runs ? await this.#obituary(volumeId) : undefined
-      if (!runs) await provisioner.startClone({ volumeId, port, login: loginOf(clone) }, { signal })
+      if (!runs) await provisioner.startClone({ volumeId, port, profile, login: loginOf(clone) }, { signal })
       await failPoint('restart.postgres-started')
       const learnt = await this.#learnt(clone, volumeId, signal)
-      catalogue.clones.update(id, { unsafeBootId, ...learnt, ...(message !== undefined && { message }) })
+      catalogue.clones.update(id, {
+        unsafeBootId: unsafeBootIdOf(clone),
+        ...learnt,
+        ...(message !== undefined && { message }),
+      })
       await failPoint('restart.settled')
       this.forget(id)
       log.info('clone runs again', { clone: id })

@@ -41,6 +41,8 @@ export function toClone(
     createdAt: record.createdAt,
     cloneSize: record.size,
     cloningTime: record.cloningSeconds,
+    profile: record.profile,
+    steps: record.steps,
     resetFailedAt: record.resetFailedAt ?? '',
     queuePosition: now.queuePosition,
     ...(now.diskQuota !== undefined && { diskQuota: now.diskQuota }),

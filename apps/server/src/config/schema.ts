@@ -1,4 +1,4 @@
-import { checkSettings, isProvisionError } from '@dblab/provision'
+import { checkSettings, isProvisionError, PROFILES } from '@dblab/provision'
 import { z } from 'zod'
 import { bytes } from './bytes.ts'
 import { retrieval } from './retrieval.ts'
@@ -174,6 +174,20 @@ const clones = z
       .optional()
       .describe(
         "What a clone may write beyond its snapshot: bytes, or such as `10GB`; left out: no bound. By zfs, and btrfs in a pool of the lab's own; of clones that are made or reset from then on",
+      ),
+    profile: z
+      .enum(PROFILES)
+      .default('dev')
+      .describe(
+        'What the Postgres of a clone is tuned for that asks for nothing else: `dev` (as safe as Postgres is), or `test` (to be thrown away: nothing is flushed, nothing is vacuumed by itself)',
+      ),
+    warm: z
+      .int()
+      .min(0)
+      .max(256)
+      .default(4)
+      .describe(
+        'Instances at most that are started ahead, of the newest snapshot: a clone that takes one is ready at once. How many there are follows the demand, and the memory that is free; 0: none',
       ),
     concurrency: z
       .int()

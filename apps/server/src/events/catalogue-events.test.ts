@@ -52,7 +52,16 @@ function record(id: string, fields: Partial<CloneRecord> = {}): CloneRecord {
   return {
     ...{ id, status: 'CREATING', message: 'm', project: '', name: '', username: '', protected: false, deleteAt: null },
     ...{ createdAt: NOW, snapshotId: 's1', resetTo: null, volumeId: null, port: 6000 + id.length, dbUsername: 'alice' },
-    ...{ dbName: 'shop', verifier: 'v', size: 0, cloningSeconds: 0, lastUsedAt: NOW, unsafeBootId: null },
+    ...{
+      dbName: 'shop',
+      verifier: 'v',
+      size: 0,
+      cloningSeconds: 0,
+      lastUsedAt: NOW,
+      unsafeBootId: null,
+      profile: 'dev' as const,
+      steps: [],
+    },
     ...{ resetFailedAt: null, tokenId: null, ...fields },
   }
 }

@@ -159,6 +159,15 @@ const models: TsoaRoute.Models = {
         "additionalProperties": false,
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "WarmInstances": {
+        "dataType": "refObject",
+        "properties": {
+            "ready": {"dataType":"double","required":true},
+            "target": {"dataType":"double","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "CloneStatusCode": {
         "dataType": "refAlias",
         "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["OK"]},{"dataType":"enum","enums":["CREATING"]},{"dataType":"enum","enums":["RESETTING"]},{"dataType":"enum","enums":["DELETING"]},{"dataType":"enum","enums":["FATAL"]}],"validators":{}},
@@ -186,6 +195,25 @@ const models: TsoaRoute.Models = {
         "additionalProperties": false,
     },
     // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CloneProfile": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["dev"]},{"dataType":"enum","enums":["test"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CloneStepName": {
+        "dataType": "refAlias",
+        "type": {"dataType":"union","subSchemas":[{"dataType":"enum","enums":["queue"]},{"dataType":"enum","enums":["volume"]},{"dataType":"enum","enums":["postgres"]},{"dataType":"enum","enums":["user"]},{"dataType":"enum","enums":["login"]},{"dataType":"enum","enums":["handover"]}],"validators":{}},
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
+    "CloneStepTime": {
+        "dataType": "refObject",
+        "properties": {
+            "name": {"ref":"CloneStepName","required":true},
+            "seconds": {"dataType":"double","required":true},
+        },
+        "additionalProperties": false,
+    },
+    // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
     "Clone": {
         "dataType": "refObject",
         "properties": {
@@ -201,6 +229,8 @@ const models: TsoaRoute.Models = {
             "createdAt": {"dataType":"string","required":true},
             "cloneSize": {"dataType":"double","required":true},
             "cloningTime": {"dataType":"double","required":true},
+            "profile": {"ref":"CloneProfile","required":true},
+            "steps": {"dataType":"array","array":{"dataType":"refObject","ref":"CloneStepTime"},"required":true},
             "resetFailedAt": {"dataType":"string","required":true},
             "queuePosition": {"dataType":"double"},
             "diskQuota": {"dataType":"double"},
@@ -236,6 +266,7 @@ const models: TsoaRoute.Models = {
             "pool": {"ref":"Pool","required":true},
             "expectedCloningTime": {"dataType":"double","required":true},
             "numClones": {"dataType":"double","required":true},
+            "warm": {"ref":"WarmInstances","required":true},
             "clones": {"dataType":"array","array":{"dataType":"refObject","ref":"Clone"},"required":true},
             "snapshots": {"dataType":"array","array":{"dataType":"refObject","ref":"Snapshot"},"required":true},
             "version": {"dataType":"string","required":true},
@@ -450,6 +481,7 @@ const models: TsoaRoute.Models = {
             "username": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
             "name": {"dataType":"string","validators":{"maxLength":{"value":200},"pattern":{"errorMsg":"must not hold control characters","value":"^[^\\x00-\\x1f\\x7f]*$"}}},
             "protected": {"dataType":"boolean"},
+            "profile": {"ref":"CloneProfile"},
             "deleteAt": {"dataType":"string","validators":{"maxLength":{"value":40}}},
         },
         "additionalProperties": false,

@@ -7,6 +7,7 @@ import { GarbageCollector } from '../cloning/garbage.ts'
 import { Jobs } from '../cloning/jobs.ts'
 import { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { CloneMonitor } from '../cloning/monitor.ts'
+import { WarmPool } from '../cloning/warm/warm-pool.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
 import { CatalogueEvents } from '../events/catalogue-events.ts'
@@ -15,6 +16,7 @@ import type { Logger } from '../log.ts'
 import { LabelKeeper } from '../reconciler/label-keeper.ts'
 import { Reconciler } from '../reconciler/reconciler.ts'
 import { applyRetention } from '../retrieval/retention.ts'
+import { newestSnapshot } from '../snapshots/choose.ts'
 import { SnapshotService } from '../snapshots/snapshot-service.ts'
 import { DiskMonitor } from '../status/disk.ts'
 import { readBootId } from './boot-id.ts'
@@ -64,18 +66,29 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const lifecycle: CloneLifecycle = new CloneLifecycle({
     ...common,
     bootId: await readBootId(),
-    unsafe: isUnsafe(config),
+    isUnsafe: (profile) => isUnsafe(config, profile),
   })
   const secondsEach = () => catalogue.clones.medianCreationSeconds()
   const begun = (id: string) => changes.mayHaveChanged(id)
   const jobs = new Jobs({ concurrency, queue, secondsEach, begun }, (error, id) =>
     noteDefect(lifecycle, id, error, log),
   )
+  const { masking } = config.retrieval
+  const newest = () => newestSnapshot(catalogue.snapshots.listPublished(), { masked: masking !== undefined })
+  const warm = new WarmPool({
+    ...common,
+    newest,
+    profile: config.clones.profile,
+    max: lost === undefined && provisioner.storage.capabilities.sharesBlocks ? config.clones.warm : 0,
+    isBusy: () => !jobs.isIdle,
+  })
   const clones = new CloneService({
     ...common,
     ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
-    requireMasked: config.retrieval.masking !== undefined,
+    warm,
+    requireMasked: masking !== undefined,
     allowSuperusers: config.postgres.allowSuperusers,
+    defaultProfile: config.clones.profile,
     limits: config.clones,
   })
   const hub = new EventHub()
@@ -83,7 +96,16 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   lifecycle.onChange((id) => changes.mayHaveChanged(id))
   return {
     ...{ hub, changes },
-    ...{ provisioner, ports, disk, jobs, clones, sizes: lifecycle.sizes, firstCheckpoints: lifecycle.firstCheckpoints },
+    ...{
+      provisioner,
+      ports,
+      disk,
+      jobs,
+      clones,
+      warm,
+      sizes: lifecycle.sizes,
+      firstCheckpoints: lifecycle.firstCheckpoints,
+    },
     snapshots: new SnapshotService({ ...common, jobs }),
     labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),
     collectGarbage: common.collectGarbage,

@@ -25,6 +25,8 @@ const PULSE_EVERY_MS = 1000
 const LOOK_EVERY_MS = 15_000
 /** To look whether there are any to write costs next to nothing. */
 const LABELS_EVERY_MS = 1000
+/** Each that is taken has the pool filled again; this is for newer data, and for times when others come first. */
+const WARM_EVERY_MS = 250
 const DISK_EVERY_MS = 10_000
 /** Their sizes, less often: to measure a volume costs more, the larger it is. */
 const MEASURE_EVERY_MS = 60_000
@@ -89,6 +91,8 @@ export async function openLab({
   await renewCertificates(runtime, config, log)
   if (lost === undefined) {
     stack.use(repeat('keeping labels', LABELS_EVERY_MS, () => core.labels.round(), log))
+    stack.use(core.warm)
+    stack.use(repeat('starting instances ahead', WARM_EVERY_MS, () => core.warm.fill(), log))
     stack.use(repeat('collecting garbage', LOOK_EVERY_MS, core.collectGarbage, log))
     const freeMemory = async () => {
       const segments = await runtime.freeAbandonedMemory()

@@ -1,4 +1,4 @@
-import { isProvisionError, type PostgresRuntime } from '@dblab/provision'
+import { isProvisionError, type PostgresRuntime, type Profile, profileSettings } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
@@ -45,6 +45,9 @@ export function startDeadlines({ postgres: { startSeconds, recoverySeconds } }: 
   return { startMs: toMilliseconds(startSeconds), recoveryMs: toMilliseconds(recoverySeconds) }
 }
 
+/** A profile is as safe in each of them. */
+const NEWEST_MAJOR = 18
+
 /** YAML's `on` and `true` arrive as booleans. */
 function toSetting(value: string | number | boolean): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off'
@@ -52,6 +55,7 @@ function toSetting(value: string | number | boolean): string {
 }
 
 /** Postgres takes any beginning of these words that is one of no other ("Setting Parameters"). */
-export function isUnsafe(config: Config): boolean {
-  return /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(cloneSettings(config).fsync ?? 'on')
+export function isUnsafe(config: Config, profile: Profile): boolean {
+  const { fsync = 'on' } = { ...profileSettings(profile, NEWEST_MAJOR), ...cloneSettings(config) }
+  return /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(fsync)
 }

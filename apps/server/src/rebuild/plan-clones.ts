@@ -1,3 +1,4 @@
+import { PROFILES } from '@dblab/provision'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
 import type { VolumeState } from '../catalogue/volumes.ts'
@@ -104,6 +105,8 @@ function cloneOf(id: string, volume: FoundVolume, now: string, why: string | und
     lastUsedAt: now,
     unsafeBootId: text('unsafe-boot-id') ?? null,
     resetFailedAt: text('reset-failed-at') ?? null,
+    profile: PROFILES.find((profile) => profile === labels.profile) ?? 'dev',
+    steps: [],
     // The tokens were lost with the catalogue: it is the admins'.
     tokenId: null,
     missing: {

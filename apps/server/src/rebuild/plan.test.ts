@@ -28,6 +28,8 @@ function clone(id: string, over: Partial<CloneRecord> = {}): CloneRecord {
     resetTo: null,
     volumeId: null,
     unsafeBootId: null,
+    profile: 'dev' as const,
+    steps: [],
     resetFailedAt: null,
     tokenId: null,
   }

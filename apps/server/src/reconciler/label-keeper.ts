@@ -61,7 +61,8 @@ export class LabelKeeper {
     for (const volume of volumes.list()) {
       const owner = owners.get(volume.id)
       const labels = labelsOfVolume(volume, owner, owner && sources.get(owner.snapshotId))
-      if (volume.state !== 'pending') wanted.set(volume.id, { what: volume.id, labels })
+      // A warm one has been labelled too, and is a clone's soon or gone.
+      if (volume.state !== 'pending' && volume.role !== 'warm') wanted.set(volume.id, { what: volume.id, labels })
     }
     for (const snapshot of sources.values()) {
       if (snapshot.state === 'pending' || !snapshot.published) continue

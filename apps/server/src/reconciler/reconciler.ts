@@ -77,7 +77,10 @@ export class Reconciler {
       const abandoned = snapshot.state === 'pending' || (!snapshot.published && snapshot.state === 'live')
       if (abandoned) snapshots.setState(snapshot.id, 'retired')
     }
-    for (const volume of volumes.list()) if (volume.state === 'pending') volumes.setState(volume.id, 'retired')
+    for (const { id, state, role } of volumes.list()) {
+      // A warm one may have been handed to somebody who was not told.
+      if (state === 'pending' || (role === 'warm' && state !== 'retired')) volumes.setState(id, 'retired')
+    }
   }
 
   /**

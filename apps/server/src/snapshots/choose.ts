@@ -31,6 +31,14 @@ export function chooseSnapshot(
   throw new LabError('SNAPSHOT_NOT_FOUND', whyNone(own, published))
 }
 
+/** What a clone that names no snapshot is made of; undefined where there is nothing that it may have. */
+export function newestSnapshot(
+  published: readonly SnapshotRecord[],
+  { masked }: { masked: boolean },
+): SnapshotRecord | undefined {
+  return published.find((snapshot) => snapshot.cloneId === '' && !(masked && isUnmasked(snapshot)))
+}
+
 /** Made up data needs no mask. */
 export function isUnmasked({ maskVersion, sample }: SnapshotRecord): boolean {
   return maskVersion === '' && !sample

@@ -165,7 +165,7 @@ export class SnapshotService {
     const source = catalogue.snapshots.get(clone.snapshotId)
     if (!source) throw new Error(`snapshot ${clone.snapshotId} is not in the catalogue`)
     const login = { username: clone.dbUsername, database: clone.dbName, verifier: clone.verifier }
-    const running = { volumeId: clone.volumeId, port: clone.port, login }
+    const running = { volumeId: clone.volumeId, port: clone.port, profile: clone.profile, login }
     // What it holds began as the source's data, so that is what its time says.
     const record = { ...source, message, createdAt: new Date().toISOString(), cloneId, tokenId, protected: false }
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }

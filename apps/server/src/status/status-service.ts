@@ -13,6 +13,7 @@ export interface StatusServiceOptions {
   audit: { readonly problem: string | undefined }
   retrieval: { readonly isConfigured: boolean; warnings(): Warning[] }
   ports: PortPool
+  warm: { readonly size: number; readonly target: number }
   storage: StorageDriver
   choice: StorageChoice
   version: string
@@ -35,7 +36,7 @@ export class StatusService {
 
   /** @param tokenId whose clones it shows; undefined for all */
   status({ tokenId }: { tokenId?: string | undefined } = {}): Instance {
-    const { catalogue, clones, snapshots, disk, version } = this.#options
+    const { catalogue, clones, snapshots, disk, warm, version } = this.#options
     const warnings = tokenId === undefined ? this.warnings() : withoutNames(this.warnings())
     const cloneList = clones.list({ tokenId })
     return {
@@ -48,6 +49,7 @@ export class StatusService {
       pool: this.#pool(),
       expectedCloningTime: catalogue.clones.medianCreationSeconds(),
       numClones: cloneList.length,
+      warm: { ready: warm.size, target: warm.target },
       clones: cloneList,
       snapshots: snapshots.list(),
       version,

@@ -64,7 +64,8 @@ export class TestLab implements AsyncDisposable {
       port,
       logLevel: 'debug',
       storage: { driver, imageSize: '6GB' },
-      clones: { portFrom: ports.from, portTo: ports.to },
+      // What runs is what a test has asked for.
+      clones: { portFrom: ports.from, portTo: ports.to, warm: 0 },
       sample: { scale: 0.01 },
       postgres: {},
     }

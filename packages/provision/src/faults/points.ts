@@ -31,6 +31,8 @@ const POINTS = {
   ],
   create: ['promised', 'volume-noted', 'done', 'settled'],
   reset: ['promised', 'volume-noted', 'old-stopped', 'done', 'settled'],
+  /** An instance that is started ahead, and handed to a clone. */
+  warm: ['volume-noted', 'prepared', 'handed-over', 'settled'],
   /** What creations and resets have in common. */
   clone: ['volume-made', 'postgres-started', 'user-set-up', 'login-proven'],
   restart: ['postgres-started', 'settled'],

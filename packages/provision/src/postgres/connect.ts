@@ -88,12 +88,51 @@ export async function withLabConnection<T>(
   }
 }
 
-interface LabSession {
+/** A connection over the socket, as the lab's superuser, that stays until it is closed. */
+export interface LabSession {
   client: Client
   /** Of the server. */
   major: number
   close(): Promise<void>
 }
+
+/**
+ * For work that comes later, and is not to wait for a connection then.
+ *
+ * @throws ProvisionError as `withLabConnection`
+ */
+export async function openLabSession(
+  at: LabAddress,
+  database: string,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, signal, major }: Pick<LabConnectionOptions, 'timeoutMs' | 'signal' | 'major'> = {},
+): Promise<LabSession> {
+  // Of the connecting alone.
+  const cut = new AbortController()
+  const onAbort = () => cut.abort(signal?.reason)
+  const timer = setTimeout(() => cut.abort(new Error('it took too long')), timeoutMs)
+  signal?.addEventListener('abort', onAbort)
+  const settings = sessionSettings({}, timeoutMs)
+  try {
+    if (signal?.aborted) onAbort()
+    return await openSession(at, { user: LAB_ROLE, database }, { settings, major }, cut.signal)
+  } catch (error) {
+    throw translate(error, signal, cut.signal, timeoutMs)
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Work in a session that is open. @throws ProvisionError as `withLabConnection` */
+export async function inLabSession<T>(session: LabSession, work: (client: Client) => Promise<T>): Promise<T> {
+  try {
+    return await work(session.client)
+  } catch (error) {
+    throw translate(error, undefined, NEVER, DEFAULT_TIMEOUT_MS)
+  }
+}
+
+const NEVER = new AbortController().signal
 
 /** Settings since this version are refused by older servers, and no version is known before the connection. */
 const TRANSACTION_TIMEOUT_SINCE = 17

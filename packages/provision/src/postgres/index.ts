@@ -18,7 +18,6 @@ export { clusterControl, clusterMajor, clusterState, isShutDownCleanly } from '.
 export { type LabAddress, type LabConnectionOptions, sqlState, withLabConnection } from './connect.ts'
 export type { ClusterState, ControlData, SourceSettings } from './control-file.ts'
 export { disarmOrdinaryRoles } from './disarm.ts'
-export { labSettings } from './lab-settings.ts'
 export {
   assertUserName,
   EXTENSION_ROLE,
@@ -40,6 +39,7 @@ export {
   type ProcessIdentity,
   signalProcess,
 } from './process/processes.ts'
+export { labSettings, PROFILES, type Profile, profileSettings } from './profiles.ts'
 export { type LoginTarget, probeLogin } from './ready.ts'
 export { setUpUser, type UserSpec } from './roles.ts'
 export type {

@@ -58,6 +58,19 @@ export async function takeNextUser(client: Client, username: string, verifier: s
   }
 }
 
+/** The same, undone: what a session must look up for it, it knows from then on. */
+export async function rehearseNextUser(client: Client): Promise<void> {
+  await client.query('begin')
+  try {
+    await takeNextUser(client, 'dblab_rehearsal', REHEARSAL_VERIFIER)
+  } finally {
+    await client.query('rollback')
+  }
+}
+
+/** Of no password that anybody has. */
+const REHEARSAL_VERIFIER = `SCRAM-SHA-256$4096:${'A'.repeat(22)}==$${'A'.repeat(43)}=:${'A'.repeat(43)}=`
+
 async function majorOf(client: Client): Promise<number> {
   const { rows } = await client.query<{ major: number }>(
     "select current_setting('server_version_num')::int / 10000 as major",

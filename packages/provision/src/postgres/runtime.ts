@@ -147,6 +147,12 @@ export interface PostgresRuntime {
    * is killed. Servers, shells and whatever else works there are left alone.
    */
   evict(dataDir: string): Promise<void>
+  /**
+   * Lets these users in over TCP from now on, and nobody else: every connection that is begun after this has resolved meets that. Sessions
+   * that there are go on.
+   * @throws ProvisionError NOT_FOUND when it does not run, INVALID for a name that can't be
+   */
+  admit(id: InstanceId, users: readonly string[]): Promise<void>
   /** One of `list`, or undefined. Reads files and /proc only. */
   inspect(id: InstanceId): Promise<Instance | undefined>
   /**

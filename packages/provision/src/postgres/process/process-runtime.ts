@@ -18,6 +18,7 @@ import type {
   StartOptions,
 } from '../runtime.ts'
 import { AbandonedMemory } from './abandoned-memory.ts'
+import { hbaRules } from './access-rules.ts'
 import { readCertificate, renewCertificate } from './certificate.ts'
 import type { Cgroups } from './cgroup.ts'
 import { alreadyRunning, assertDataDir, removeCarriedPostmasterFile } from './data-directory.ts'
@@ -27,7 +28,7 @@ import { Launcher } from './launcher.ts'
 import { logSize, tailLines, trimLog } from './log.ts'
 import { lacksMemory, noteEnd, noteMemory, noteProcess, processOf } from './note.ts'
 import { type PreparedFor, prepareStart } from './preparation.ts'
-import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable } from './processes.ts'
+import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable, signalProcess } from './processes.ts'
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { startAborted, untilServing } from './serving.ts'
 import { tryOutSettings } from './settings.ts'
@@ -130,6 +131,19 @@ export class ProcessRuntime implements PostgresRuntime {
 
   async evict(dataDir: string): Promise<void> {
     await evict(this.#processes, dataDir, this.account, this.#deadlines)
+  }
+
+  async admit(id: InstanceId, users: readonly string[]): Promise<void> {
+    const directory = new InstanceDirectory(this.#instancesDir, id)
+    await this.#turns.take(id, async () => {
+      const record = await directory.readRecord()
+      const process = record && (await processOf(this.#processes, directory, record))
+      if (!record || !process) throw notRunning(id)
+      const access = { major: await clusterMajor(record.dataDir), tls: await directory.hasCertificate() }
+      await directory.writeForServer('hba.conf', hbaRules(users, access), this.account)
+      // The server reads its rules before it takes another connection (postmaster.c, ServerLoop).
+      if (!(await signalProcess(this.#processes, process, 'SIGHUP'))) throw notRunning(id)
+    })
   }
 
   async inspect(id: InstanceId): Promise<Instance | undefined> {
@@ -317,4 +331,8 @@ export class ProcessRuntime implements PostgresRuntime {
       await mkdir(path, { recursive: true, mode: 0o711 })
     }
   }
+}
+
+function notRunning(id: InstanceId): ProvisionError {
+  return new ProvisionError('NOT_FOUND', `no Postgres runs on volume ${id}`)
 }

@@ -2,6 +2,7 @@ import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } f
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
+import { exists } from '../../files.ts'
 import type { Account, InstanceId } from '../runtime.ts'
 import type { Sentinel } from './postmaster-file.ts'
 import type { ProcessIdentity } from './processes.ts'
@@ -64,6 +65,11 @@ export class InstanceDirectory {
     await writeFile(path, text, { mode })
     await chmod(path, mode)
     if (isRoot()) await chown(path, isSecret ? account.uid : 0, account.gid)
+  }
+
+  /** True for one that takes connections over TLS alone. */
+  async hasCertificate(): Promise<boolean> {
+    return exists(this.file('server.crt'))
   }
 
   async removeCertificate(): Promise<void> {

@@ -1,0 +1,217 @@
+import type { Clone } from '@dblab/models'
+import { isRoot } from '@dblab/provision/testbed'
+import { describe, expect, test } from 'vitest'
+import { createClone, LOGIN, urlOf } from '../support/clones.ts'
+import { eventually, TestLab } from '../support/lab.ts'
+import { leftovers } from '../support/leftovers.ts'
+import { postmasterOf } from '../support/postmaster.ts'
+import { query } from '../support/sql.ts'
+import { settled, statusOf } from '../support/whole.ts'
+
+const lacking = isRoot ? '' : ' (skipped: only root can make the pool)'
+
+describe.skipIf(lacking !== '')(`instances that are started ahead${lacking}`, { timeout: 120_000 }, () => {
+  test('a clone that takes one is in every respect what one is that was made from nothing', async () => {
+    await using lab = await warmLab(2)
+    await untilReady(lab)
+    const warm = await createClone(lab, { id: 'warm' })
+    const cold = await createClone(lab, { id: 'cold', profile: 'test' })
+    const dev = await createClone(lab, { id: 'dev', snapshot: await anotherSnapshot(lab) })
+    expect(warm.steps.map(({ name }) => name)).toEqual(['handover'])
+    for (const clone of [cold, dev]) expect(clone.steps.map(({ name }) => name)).toContain('postgres')
+    expect(await portraitOf(warm)).toEqual(await portraitOf(dev))
+    for (const clone of [warm, dev]) {
+      expect(clone).toMatchObject({ status: { code: 'OK', message: 'Database is ready' }, profile: 'dev' })
+      expect(clone.cloningTime).toBeGreaterThan(0)
+    }
+    expect(await settingOf(cold, 'fsync')).toBe('off')
+    expect(await settingOf(warm, 'fsync')).toBe('on')
+  })
+
+  test('nobody but its user gets in, and nobody before it has one', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const first = await createClone(lab)
+    await untilReady(lab)
+    const port = String((await serversOf(lab)).find((server) => String(server.port) !== first.db.port)?.port)
+    for (const username of ['alice', 'dblab', 'dblab_next_user', 'postgres']) {
+      const url = urlOf(first).replace(`:${first.db.port}/`, `:${port}/`).replace('//alice:', `//${username}:`)
+      await expect(query(url, 'SELECT 1'), username).rejects.toMatchObject({ code: '28000' })
+    }
+    const second = await createClone(lab, { db: { username: 'bob', password: 'another password' } })
+    expect(second.db.port).toBe(port)
+    await expect(query(urlOf(second).replace('//bob:', '//alice:'), 'SELECT 1')).rejects.toMatchObject({
+      code: '28000',
+    })
+    expect(await query(urlOf(second, 'another password'), 'SELECT current_user AS me')).toEqual([{ me: 'bob' }])
+  })
+
+  test('one whose Postgres was killed is nobody’s, and another one takes its place', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const [standing] = await serversOf(lab)
+    if (!standing) throw new Error('none stands ready')
+    process.kill(standing.pid, 'SIGKILL')
+    await untilAnother(lab, standing.pid)
+    const clone = await createClone(lab)
+    expect(clone.steps.map(({ name }) => name)).toEqual(['handover'])
+    expect(await query(urlOf(clone), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  })
+
+  test('newer data has them replaced', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const [before] = await serversOf(lab)
+    const id = await anotherSnapshot(lab)
+    await untilAnother(lab, before?.pid ?? 0)
+    const clone = await createClone(lab)
+    expect(clone.snapshot).toBe(id)
+    expect(clone.steps.map(({ name }) => name)).toEqual(['handover'])
+  })
+
+  test('more clones at once than stand ready all come up, each on its own', async () => {
+    await using lab = await warmLab(3)
+    await untilReady(lab)
+    const clones = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => createClone(lab, { id: `one-of-${index}` })),
+    )
+    expect(new Set(clones.map(({ db }) => db.port)).size).toBe(12)
+    for (const clone of clones) expect(clone.status.code).toBe('OK')
+    const directories = await Promise.all(clones.map(async (clone) => (await postmasterOf(urlOf(clone))).dataDir))
+    expect(new Set(directories).size).toBe(12)
+    expect(clones.some(({ steps }) => steps[0]?.name === 'handover')).toBe(true)
+  })
+
+  test('a name that the data has already, and a superuser’s, are treated as without', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const db = { ...LOGIN, username: 'dblab_next_user' }
+    expect((await lab.fetch('/clone?wait=60', { method: 'POST', json: { db } })).status).toBe(400)
+    const owner = await lab.fetch('/clone?wait=60', {
+      method: 'POST',
+      json: { id: 'owner', db: { ...LOGIN, username: 'shop_owner' } },
+    })
+    expect(owner.status).toBe(201)
+    await untilReady(lab)
+    const twin = await createClone(lab, { id: 'twin' })
+    await untilReady(lab)
+    const taken = await lab.fetch('/clone', { method: 'POST', json: { id: 'twin', db: LOGIN } })
+    expect(taken.status).toBe(409)
+    expect((await statusOf(lab)).warm.ready).toBe(1)
+    await expectOnlyWarmLeft(lab, (await statusOf(lab)).clones)
+    expect(await query(urlOf(twin), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  })
+
+  test('a stop of the server leaves none, and the clones that were made of them run on', async () => {
+    await using lab = await warmLab(2)
+    await untilReady(lab)
+    const clone = await createClone(lab)
+    const { pid } = await postmasterOf(urlOf(clone))
+    await lab.interrupt()
+    expect((await serversOf(lab)).map((server) => server.pid)).toEqual([pid])
+    await lab.start()
+    expect((await postmasterOf(urlOf(clone))).pid).toBe(pid)
+    await untilReady(lab)
+  })
+
+  for (const point of ['warm.volume-noted', 'warm.prepared', 'clone.user-set-up', 'warm.handed-over', 'warm.settled']) {
+    test(`a server that is killed at ${point} leaves nothing that nobody owns`, async () => {
+      await using lab = await warmLab(1)
+      await lab.interrupt()
+      await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [{ point, action: 'kill' }] }) }).catch(() => {})
+      const create = () => lab.fetch('/clone?wait=60', { method: 'POST', json: { id: 'late', db: LOGIN } })
+      // While the pool is filled, or while an instance of it is handed over.
+      if (point.startsWith('clone') || point.endsWith('over') || point.endsWith('settled')) {
+        await untilReady(lab)
+        await expect(create()).rejects.toThrow()
+      }
+      expect(await lab.ended()).toBe('SIGKILL')
+      await lab.start()
+      const clones = await settled(lab)
+      expect(clones.map(({ id }) => id)).toEqual(point === 'warm.settled' ? ['late'] : [])
+      for (const clone of clones) expect(await query(urlOf(clone), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+      await untilReady(lab)
+      await expectOnlyWarmLeft(lab, clones)
+    })
+  }
+})
+
+async function warmLab(warm: number): Promise<TestLab> {
+  const lab = await TestLab.make({ driver: 'btrfs', config: { clones: { warm } } })
+  await lab.start()
+  return lab
+}
+
+async function untilReady(lab: TestLab): Promise<void> {
+  await eventually('an instance stands ready', async () => (await statusOf(lab)).warm.ready > 0)
+}
+
+/** One stands ready, and it is not the one that had this pid. */
+async function untilAnother(lab: TestLab, pid: number): Promise<void> {
+  await eventually('another one stands ready', async () => {
+    const { servers } = await leftovers(lab.directory)
+    return servers.length === 1 && !servers[0]?.startsWith(`${pid} `) && (await statusOf(lab)).warm.ready === 1
+  })
+}
+
+async function serversOf(lab: TestLab): Promise<{ pid: number; port: number }[]> {
+  const servers = (await leftovers(lab.directory)).servers.map((line) => line.split(' '))
+  return Promise.all(
+    servers.map(async ([pid, dataDir = '']) => {
+      const volumeId = /volumes\/([^/]+)\//.exec(dataDir)?.[1]
+      const record = await lab.readDataFile(`postgres/instances/${volumeId}/record.json`)
+      return { pid: Number(pid), port: Number(JSON.parse(record).port) }
+    }),
+  )
+}
+
+async function anotherSnapshot(lab: TestLab): Promise<string> {
+  const made = await lab.fetch('/snapshot', { method: 'POST', json: { message: 'again' } })
+  const { id } = (await made.json()) as { id: string }
+  return id
+}
+
+/** What can be told of a clone from within, less what is its own: its port, its processes, its paths. */
+async function portraitOf(clone: Clone): Promise<unknown> {
+  const url = urlOf(clone)
+  return {
+    settings: await query(
+      url,
+      `SELECT name, setting, source FROM pg_settings WHERE name NOT IN ('port', 'data_directory', 'hba_file', 'ident_file',
+         'config_file', 'external_pid_file', 'unix_socket_directories') ORDER BY name`,
+    ),
+    roles: await query(url, 'SELECT * FROM pg_roles ORDER BY rolname'),
+    members: await query(
+      url,
+      `SELECT roleid::regrole::text, member::regrole::text, admin_option, inherit_option, set_option FROM pg_auth_members ORDER BY 1, 2`,
+    ),
+    databases: await query(url, 'SELECT datname, datacl::text, datconnlimit FROM pg_database ORDER BY datname'),
+    settingsOfRoles: await query(url, 'SELECT setrole::regrole::text, setconfig FROM pg_db_role_setting ORDER BY 1'),
+    sessions: await query(
+      url,
+      `SELECT usename, datname FROM pg_stat_activity WHERE backend_type = 'client backend' ORDER BY usename`,
+    ),
+    rows: await query(url, 'SELECT count(*) FROM orders'),
+    schema: await query(url, 'SELECT relname, relowner::regrole::text, relacl::text FROM pg_class ORDER BY oid'),
+  }
+}
+
+async function settingOf(clone: Clone, name: string): Promise<unknown> {
+  const [row] = await query<{ value: string }>(urlOf(clone), `SELECT current_setting('${name}') AS value`)
+  return row?.value
+}
+
+/** On the machine is what these clones, the base and the instances that stand ready need, and nothing else. */
+async function expectOnlyWarmLeft(lab: TestLab, clones: Clone[]): Promise<void> {
+  const { warm } = await statusOf(lab)
+  const needed = clones.length + warm.target
+  await expect
+    .poll(
+      async () => {
+        const { volumes, records, sockets, servers } = await leftovers(lab.directory)
+        return { volumes: volumes.length, records: records.length, sockets: sockets.length, servers: servers.length }
+      },
+      { timeout: 20_000 },
+    )
+    .toEqual({ volumes: needed + 1, records: needed, sockets: needed, servers: needed })
+}

@@ -1,0 +1,51 @@
+/**
+ * What a clone's Postgres is tuned for.
+ *
+ * - `dev`: as safe as Postgres is, with little memory and few processes.
+ * - `test`: to be thrown away. Nothing is flushed to disk, so that a crash of the machine loses the clone; nothing is vacuumed or analyzed
+ *   behind a test's back; no query has help of parallel workers.
+ */
+export type Profile = 'dev' | 'test'
+
+export const PROFILES: readonly Profile[] = ['dev', 'test']
+
+/** What the profile is started with. Whoever configures the lab may override each of these. */
+export function profileSettings(profile: Profile, major: number): Record<string, string> {
+  return profile === 'test' ? { ...labSettings(major), ...TEST } : labSettings(major)
+}
+
+/** Of bases and scratch clusters as well: one of many on its machine. */
+export function labSettings(major: number): Record<string, string> {
+  return {
+    // The system's cache, which all clones share through their common blocks, does the rest.
+    shared_buffers: '32MB',
+    huge_pages: 'off',
+    jit: 'off',
+    // Nothing replicates from a clone. With that, WAL can leave out the contents of tables that are filled as they are made.
+    wal_level: 'minimal',
+    max_wal_senders: '0',
+    max_logical_replication_workers: '0',
+    // Every minute would wake every database of every clone.
+    autovacuum_naptime: '5min',
+    // Else, where one of its processes crashes, the server writes down what statement that was at: it may hold a password.
+    log_error_verbosity: 'terse',
+    log_checkpoints: 'off',
+    log_autovacuum_min_duration: '-1',
+    // The default opens every file of the data when a server comes up that was not shut down cleanly.
+    ...(process.platform === 'linux' && { recovery_init_sync_method: 'syncfs' }),
+    ...(major >= 17 && { summarize_wal: 'off' }),
+    // The default starts three more processes.
+    ...(major >= 18 && { io_method: 'sync' }),
+  }
+}
+
+const TEST = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  autovacuum: 'off',
+  shared_buffers: '16MB',
+  max_worker_processes: '0',
+  // It would wake up for nothing, and a test is over before a checkpoint is due.
+  checkpoint_timeout: '1h',
+} as const
