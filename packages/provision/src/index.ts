@@ -1,5 +1,6 @@
 export type { ClusterFacts } from './base-steps.ts'
 export type { BaseSpec, ScratchSpec } from './bases.ts'
+export type { CloneOptions, CloneStep, Login } from './clone-starts.ts'
 export { dataDirOf } from './cluster-volumes.ts'
 export {
   isProvisionError,

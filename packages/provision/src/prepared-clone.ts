@@ -3,7 +3,7 @@ import { allOf } from './bounded.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { inLabSession, type LabSession } from './postgres/connect.ts'
-import { rehearseNextUser } from './postgres/next-user.ts'
+import { flushUser, rehearseNextUser } from './postgres/next-user.ts'
 import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
 import { asUserOf, requireVerifier, setUpUserIn, type UserSpec } from './postgres/roles.ts'
 import type { PostgresRuntime } from './postgres/runtime.ts'
@@ -71,7 +71,10 @@ export class PreparedClone implements AsyncDisposable {
     }
     await asUserOf(user, () => inLabSession(session, () => allOf([setUp(), admit()])))
     await failPoint('clone.user-set-up')
-    await probeLogin(target, { signal, timeoutMs, knocked })
+    await allOf([
+      probeLogin(target, { signal, timeoutMs, knocked }),
+      inLabSession(session, () => flushUser(session.client)),
+    ])
     await failPoint('clone.login-proven')
     // The user's from here on: not even the lab stands in the way of what they do with their databases.
     session.close().catch(() => undefined)

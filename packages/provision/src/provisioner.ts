@@ -1,33 +1,20 @@
-import type { Socket } from 'node:net'
-import type { Client } from 'pg'
 import type { ClusterFacts } from './base-steps.ts'
 import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
-import { ClusterVolumes, dataDirOf, type StartDeadlines } from './cluster-volumes.ts'
+import { type CloneOptions, CloneStarts, type Login } from './clone-starts.ts'
+import { ClusterVolumes, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { type AdoptedFacts, Adoptions, type AdoptSpec, type AdoptSteps } from './physical/adoption.ts'
 import { Standbys } from './physical/standby.ts'
 import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
-import { openLabSession, withLabConnection } from './postgres/connect.ts'
+import { withLabConnection } from './postgres/connect.ts'
 import { makeFirstCheckpoint } from './postgres/first-checkpoint.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import type { Profile } from './postgres/profiles.ts'
-import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
-import { asUserOf, readVerifier, requireVerifier, setUpUserIn } from './postgres/roles.ts'
+import { readVerifier } from './postgres/roles.ts'
 import type { Certificate, Instance, InstanceLimits, PostgresRuntime } from './postgres/runtime.ts'
-import { PreparedClone } from './prepared-clone.ts'
+import type { PreparedClone } from './prepared-clone.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
-
-/** Who may log in to a clone, and where. */
-export interface Login {
-  username: string
-  /** The database that the login is for; there already, in the snapshot. */
-  database: string
-  /** SCRAM-SHA-256, as Postgres stores it. */
-  verifier: string
-  /** Where it is still at hand, the login is tried with it before the clone is called ready. */
-  password?: string | undefined
-}
 
 export interface CloneSpec {
   /** Of the volume to be made. */
@@ -38,14 +25,6 @@ export interface CloneSpec {
   /** `dev` if left out. */
   profile?: Profile | undefined
   labels?: Labels
-}
-
-/** What a creation is at, in this order. */
-export type CloneStep = 'volume' | 'postgres' | 'user' | 'login'
-
-export interface CloneOptions {
-  signal?: AbortSignal | undefined
-  onStep?: (step: CloneStep) => void
 }
 
 export interface ProvisionerOptions {
@@ -67,9 +46,6 @@ export interface ProvisionerOptions {
   allowSuperusers: boolean
 }
 
-/** Of what runs already, and waits for nothing but a login. */
-const HAND_OVER_MS = 5000
-
 /**
  * Joins storage, Postgres and port to a clone. Keeps no state: what exists is in the storage and the process table, what should is
  * its caller's to know. Each method undoes what it did when it fails; the caller keeps one volume to one call.
@@ -79,6 +55,7 @@ export class Provisioner {
   readonly runtime: PostgresRuntime
   readonly #options: ProvisionerOptions
   readonly #volumes: ClusterVolumes
+  readonly #starts: CloneStarts
   readonly #bases: Bases
   readonly #adoptions: Adoptions
   readonly standbys: Standbys
@@ -88,6 +65,7 @@ export class Provisioner {
     this.runtime = options.runtime
     this.#options = options
     this.#volumes = new ClusterVolumes(options)
+    this.#starts = new CloneStarts(this.#volumes, options)
     this.#bases = new Bases(this.#volumes, options.allowSuperusers)
     this.#adoptions = new Adoptions(this.#volumes, options.allowSuperusers)
     this.standbys = new Standbys(this.#volumes)
@@ -101,7 +79,7 @@ export class Provisioner {
     undo.defer(() => this.destroyVolume(spec.volumeId))
     await failPoint('clone.volume-made')
     options.signal?.throwIfAborted()
-    await this.#startForUser(volume, spec, options)
+    await this.#starts.forUser(volume, spec, options)
     undo.move()
   }
 
@@ -114,25 +92,12 @@ export class Provisioner {
     spec: Omit<CloneSpec, 'login'> & { database: string },
     { signal }: CloneOptions = {},
   ): Promise<PreparedClone> {
-    const { volumeId, port, database } = spec
     await using undo = new AsyncDisposableStack()
     const volume = await this.#cloneVolume(spec)
-    undo.defer(() => this.destroyVolume(volumeId))
+    undo.defer(() => this.destroyVolume(spec.volumeId))
     await failPoint('clone.volume-made')
     signal?.throwIfAborted()
-    const { host, tls, limits } = this.#options
-    const dataDir = dataDirOf(volume)
-    const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
-    const timeoutMs = this.#volumes.deadlines.startMs
-    const instance = await this.#volumes.noticingSpace(volumeId, () =>
-      this.runtime.start(
-        { id: volumeId, dataDir, host, tls, port, database, users: [], settings, limits },
-        { signal, timeoutMs },
-      ),
-    )
-    await failPoint('clone.postgres-started')
-    const session = await openLabSession(instance, database, { signal })
-    const prepared = new PreparedClone({ volumeId, port, runtime: this.runtime, session })
+    const prepared = await this.#starts.ahead(volume, spec, signal)
     undo.use(prepared)
     await prepared.rehearse()
     undo.move()
@@ -144,11 +109,7 @@ export class Provisioner {
    * would take long is done better from the beginning.
    */
   async handOver(prepared: PreparedClone, login: Login, { signal }: CloneOptions = {}): Promise<void> {
-    const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
-    const timeoutMs = HAND_OVER_MS
-    await this.#volumes.noticingSpace(prepared.volumeId, () =>
-      prepared.handTo(user, this.#target(prepared.port, login), { signal, timeoutMs }),
-    )
+    await this.#starts.handOver(prepared, login, signal)
   }
 
   /**
@@ -176,7 +137,7 @@ export class Provisioner {
     await failPoint('reset.old-stopped')
     // The undo of a half-started instance comes before the old one's start: both want the port.
     undo.defer(() => this.runtime.remove(spec.volumeId))
-    await this.#startForUser(volume, spec, options)
+    await this.#starts.forUser(volume, spec, options)
     undo.move()
   }
 
@@ -300,53 +261,8 @@ export class Provisioner {
     return this.#bases.recover(from, scratch)
   }
 
-  #target(port: number, login: Login): LoginTarget {
-    const { host, tls } = this.#options
-    return { host: reachableAddress(host), port, tls: tls !== undefined, ...login }
-  }
-
   #cloneVolume({ from, volumeId, labels }: Pick<CloneSpec, 'from' | 'volumeId' | 'labels'>): Promise<Volume> {
     const quotaBytes = this.storage.capabilities.quota ? this.#options.quotaBytes : undefined
     return this.storage.clone(from, volumeId, labels, { quotaBytes })
   }
-
-  /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */
-  async #startForUser(volume: Volume, spec: Omit<CloneSpec, 'from'>, { signal, onStep }: CloneOptions): Promise<void> {
-    const { host, tls, limits, allowSuperusers } = this.#options
-    const dataDir = dataDirOf(volume)
-    const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
-    const timeoutMs = this.#volumes.deadlines.startMs
-    const { login, port } = spec
-    await using undo = new AsyncDisposableStack()
-    undo.defer(() => this.runtime.stop(volume.id, 'immediate'))
-    using door = new DisposableStack()
-    await this.#volumes.noticingSpace(volume.id, async () => {
-      onStep?.('postgres')
-      const user = { ...login, allowSuperuser: allowSuperusers }
-      const target = this.#target(port, login)
-      let knocked: Socket | undefined
-      const firstSession = async (client: Client) => {
-        knocked = door.adopt(knock(target), (socket) => void socket.destroy())
-        await failPoint('clone.postgres-started')
-        onStep?.('user')
-        await setUpUserIn(client, user)
-        if (login.password === undefined) await requireVerifier(client, user)
-        await failPoint('clone.user-set-up')
-      }
-      const { database } = login
-      const users = [login.username]
-      const instance = { id: volume.id, dataDir, host, tls, port, database, users, settings, limits }
-      await asUserOf(user, () => this.runtime.start(instance, { signal, timeoutMs, firstSession }))
-      onStep?.('login')
-      await probeLogin(target, { signal, timeoutMs, knocked })
-      await failPoint('clone.login-proven')
-    })
-    undo.move()
-  }
-}
-
-/** Where the server itself reaches what listens on `host`: an address for "all" is none to connect to. */
-function reachableAddress(host: string): string {
-  if (host === '0.0.0.0' || host === '*') return '127.0.0.1'
-  return host === '::' ? '::1' : host
 }

@@ -1,12 +1,14 @@
 import { isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { InTurn } from '../lab/background.ts'
+import type { Lull } from '../lab/lull.ts'
 import type { Logger } from '../log.ts'
 
 export interface FirstCheckpointsOptions {
   catalogue: Catalogue
   provisioner: Provisioner
   log: Logger
+  lull: Lull
 }
 
 /** Brings new clones to rest, one after the other, once their users have them already. One that is cut off is made when Postgres' own is due. */
@@ -23,11 +25,13 @@ export class FirstCheckpoints implements AsyncDisposable {
   }
 
   async #make(id: string, signal: AbortSignal): Promise<void> {
-    const { catalogue, provisioner, log } = this.#options
+    const { catalogue, provisioner, log, lull } = this.#options
     try {
+      await lull.arrival(signal)
       const volumeId = catalogue.clones.get(id)?.volumeId
       if (volumeId) await provisioner.makeFirstCheckpoint(volumeId, { signal })
     } catch (error) {
+      if (signal.aborted) return
       // A clone may go, or be swapped, meanwhile; of one that does not answer, or finds no room, the monitor tells.
       if (isProvisionError(error)) log.debug('no first checkpoint', { clone: id, error: error.message })
       else log.error('no first checkpoint', { clone: id, error })

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createLogger, transports } from 'winston'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
+import { Lull } from '../lab/lull.ts'
 import { chooseSnapshot } from '../snapshots/choose.ts'
 import { CloneService } from './clone-service.ts'
 import { Jobs } from './jobs.ts'
@@ -72,6 +73,7 @@ beforeEach(() => {
     collectGarbage,
     bootId: 'now',
     isUnsafe: () => false,
+    lull: new Lull(),
     takeSpace,
   })
   jobs = new Jobs({ concurrency: 4, queue: 4 }, (error, id) => lifecycle.endedInDefect(id, error))

@@ -12,6 +12,7 @@ import type { CloneRecord } from '../catalogue/clones.ts'
 import { refOf, type SnapshotRecord } from '../catalogue/snapshots.ts'
 import { isOutOfSpace } from '../errors.ts'
 import { randomId } from '../ids.ts'
+import type { Lull } from '../lab/lull.ts'
 import { cloneLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
 import { databaseAfter } from './databases.ts'
@@ -27,6 +28,8 @@ export interface LifecycleOptions {
   provisioner: Provisioner
   ports: PortPool
   log: Logger
+  /** When chores may begin. */
+  lull: Lull
   /** Removes what was retired, as far as nothing stands on it. */
   collectGarbage: () => Promise<void>
   /** Until disposed of. @throws LabError when there is too little space for a clone of so many bytes. */
@@ -154,6 +157,7 @@ export class CloneLifecycle {
   }
 
   noteHandedOut(id: string): void {
+    this.#options.lull.disturb()
     this.#changed(id)
     this.firstCheckpoints.add(id)
     void this.sizes.measure(id)
@@ -318,6 +322,7 @@ export class CloneLifecycle {
       }),
     )
     this.restarts.forget(id)
+    this.#options.lull.disturb()
     this.#changed(id)
   }
 

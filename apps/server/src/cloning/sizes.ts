@@ -1,12 +1,14 @@
 import { isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { InTurn } from '../lab/background.ts'
+import type { Lull } from '../lab/lull.ts'
 import type { Logger } from '../log.ts'
 
 export interface CloneSizesOptions {
   catalogue: Catalogue
   provisioner: Provisioner
   log: Logger
+  lull: Lull
 }
 
 /**
@@ -33,8 +35,9 @@ export class CloneSizes implements AsyncDisposable {
   }
 
   async #measure(id: string, signal: AbortSignal): Promise<void> {
-    const { catalogue, provisioner, log } = this.#options
+    const { catalogue, provisioner, log, lull } = this.#options
     try {
+      await lull.arrival(signal)
       const before = catalogue.clones.get(id)
       if (!before || before.volumeId === null) return
       const { ownBytes, quotaBytes } = await provisioner.storage.volumeUsage(before.volumeId, signal)
@@ -43,6 +46,7 @@ export class CloneSizes implements AsyncDisposable {
       else this.quotas.delete(id)
       if (now?.volumeId === before.volumeId && now.size !== ownBytes) catalogue.clones.update(id, { size: ownBytes })
     } catch (error) {
+      if (signal.aborted) return
       // A clone may go, or be swapped, while it is measured.
       if (isProvisionError(error)) log.debug('could not measure a clone', { clone: id, error: error.message })
       else log.error('could not measure a clone', { clone: id, error })

@@ -22,6 +22,7 @@ import { DiskMonitor } from '../status/disk.ts'
 import { readBootId } from './boot-id.ts'
 import { cloneCertificate } from './certificate.ts'
 import type { Foundations } from './foundations.ts'
+import { Lull } from './lull.ts'
 import { cloneSettings, isUnsafe, startDeadlines } from './settings.ts'
 
 export interface CoreOptions {
@@ -62,7 +63,8 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     await garbage.collect()
     lifecycle.restarts.spaceMayBeBack()
   }
-  const common = { catalogue, provisioner, ports, log, requireWritable, requireSpace, takeSpace, collectGarbage }
+  const lull = new Lull()
+  const common = { catalogue, provisioner, ports, lull, log, requireWritable, requireSpace, takeSpace, collectGarbage }
   const lifecycle: CloneLifecycle = new CloneLifecycle({
     ...common,
     bootId: await readBootId(),

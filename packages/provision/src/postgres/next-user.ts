@@ -37,11 +37,22 @@ export function membershipStatements(username: string, database: string, major: 
   ]
 }
 
+/** Its commit is seen by all at once, and flushed soon. */
+export const ASYNCHRONOUS = 'set local synchronous_commit = off'
+
+/**
+ * Takes to disk what was committed before: a transaction with a number of its own, whose commit waits for the log. What it waits for, a login
+ * can be tried meanwhile.
+ */
+export async function flushUser(client: Client): Promise<void> {
+  await client.query('set local synchronous_commit = on; select pg_current_xact_id()')
+}
+
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: undefined_object, duplicate_object */
 const NOT_THIS_WAY = ['42704', '42710']
 
 /**
- * Gives the role its name and its password, in one round trip and one transaction.
+ * Gives the role its name and its password, in one round trip and one transaction. Not on disk when this resolves: see `flushUser`.
  *
  * @returns false, with nothing changed, where the base has none, or the data has a role of that name
  */
@@ -49,7 +60,7 @@ export async function takeNextUser(client: Client, username: string, verifier: s
   const user = escapeIdentifier(username)
   try {
     await client.query(
-      `alter role ${escapeIdentifier(NEXT_USER_ROLE)} rename to ${user}; alter role ${user} login password ${escapeLiteral(verifier)}`,
+      `${ASYNCHRONOUS}; alter role ${escapeIdentifier(NEXT_USER_ROLE)} rename to ${user}; alter role ${user} login password ${escapeLiteral(verifier)}`,
     )
     return true
   } catch (error) {

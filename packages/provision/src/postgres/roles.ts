@@ -3,7 +3,7 @@ import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { BOOTSTRAP_OID } from './disarm.ts'
 import { assertUserName, LAB_DATABASE, LAB_ROLE } from './names.ts'
-import { membershipStatements, takeNextUser, USER_ATTRIBUTES } from './next-user.ts'
+import { ASYNCHRONOUS, flushUser, membershipStatements, takeNextUser, USER_ATTRIBUTES } from './next-user.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
 
@@ -34,6 +34,7 @@ export async function setUpUser(instance: LabAddress, spec: UserSpec, signal?: A
       async (client) => {
         await setUpUserIn(client, spec)
         await requireVerifier(client, spec)
+        await flushUser(client)
       },
       { signal },
     ),
@@ -77,7 +78,10 @@ export async function readVerifier(
   return isScramVerifier(verifier) ? verifier : undefined
 }
 
-/** `setUpUser` in a session of the lab's that is open already, in that database or another one. */
+/**
+ * `setUpUser` in a session of the lab's that is open already, in that database or another one. The role is there for everybody when this
+ * resolves, and on disk once `flushUser` has too.
+ */
 export async function setUpUserIn(client: Client, spec: UserSpec): Promise<void> {
   if (!(await takeNextUser(client, spec.username, spec.verifier))) await makeUser(client, spec)
 }
@@ -120,5 +124,5 @@ async function makeUser(client: Client, { username, verifier, database, allowSup
     ...quietStatements(username),
   ]
   // Of one query: all of it or nothing.
-  await client.query(statements.join(';\n'))
+  await client.query([ASYNCHRONOUS, ...statements].join(';\n'))
 }

@@ -4,6 +4,7 @@ import { failPoint, type PortPool, type PreparedClone, type Provisioner } from '
 import type { Catalogue } from '../../catalogue/catalogue.ts'
 import { refOf, type SnapshotRecord } from '../../catalogue/snapshots.ts'
 import { randomId } from '../../ids.ts'
+import type { Lull } from '../../lab/lull.ts'
 import { warmLabels } from '../../labels.ts'
 import type { Logger } from '../../log.ts'
 import { Demand } from './demand.ts'
@@ -21,6 +22,7 @@ export interface WarmPoolOptions {
   max: number
   /** True while somebody waits for work on a clone: that comes first. */
   isBusy: () => boolean
+  lull: Lull
   takeSpace: (cloneBytes: number) => Promise<Disposable>
   collectGarbage: () => Promise<void>
 }
@@ -69,6 +71,7 @@ export class WarmPool implements AsyncDisposable {
   take(snapshotId: string, profile: CloneProfile): WarmInstance | undefined {
     if (this.#options.max === 0) return undefined
     this.#demandOf(profile).note()
+    this.#options.lull.disturb()
     const at = this.#ready.findIndex(
       (warm) => warm.prepared.isAlive && warm.snapshotId === snapshotId && warm.profile === profile,
     )
@@ -111,7 +114,9 @@ export class WarmPool implements AsyncDisposable {
     const { log } = this.#options
     try {
       await this.#discardUnfit()
-      while (this.#mayPrepare()) {
+      for (;;) {
+        await this.#options.lull.arrival(this.#closing.signal)
+        if (!this.#mayPrepare()) return
         const profile = this.#lacking()
         const snapshot = this.#options.newest()
         if (profile === undefined || !snapshot) return

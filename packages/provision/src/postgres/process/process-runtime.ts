@@ -52,6 +52,14 @@ export interface ProcessRuntimeOptions {
   cgroups?: Cgroups | undefined
 }
 
+/** What is known of a server that runs. */
+interface Server {
+  process: ProcessIdentity
+  /** Of the cluster. */
+  major: number
+  tls: boolean
+}
+
 /** Runs Postgres as plain processes of this machine. Nothing of a server hangs on the process that started it. */
 export class ProcessRuntime implements PostgresRuntime {
   readonly name = 'process'
@@ -63,6 +71,8 @@ export class ProcessRuntime implements PostgresRuntime {
   readonly #deadlines: StopDeadlines
   readonly #turns = new Turns()
   readonly #launcher = new Launcher()
+  /** Those that were started here and not stopped here: what would have to be read otherwise. */
+  readonly #servers = new Map<InstanceId, Server>()
   readonly #abandoned: AbandonedMemory
 
   constructor(options: ProcessRuntimeOptions) {
@@ -136,13 +146,11 @@ export class ProcessRuntime implements PostgresRuntime {
   async admit(id: InstanceId, users: readonly string[]): Promise<void> {
     const directory = new InstanceDirectory(this.#instancesDir, id)
     await this.#turns.take(id, async () => {
-      const record = await directory.readRecord()
-      const process = record && (await processOf(this.#processes, directory, record))
-      if (!record || !process) throw notRunning(id)
-      const access = { major: await clusterMajor(record.dataDir), tls: await directory.hasCertificate() }
-      await directory.writeForServer('hba.conf', hbaRules(users, access), this.account)
+      const server = this.#servers.get(id) ?? (await this.#serverOf(directory))
+      if (!server) throw notRunning(id)
+      await directory.rewriteRules(hbaRules(users, server))
       // The server reads its rules before it takes another connection (postmaster.c, ServerLoop).
-      if (!(await signalProcess(this.#processes, process, 'SIGHUP'))) throw notRunning(id)
+      if (!(await signalProcess(this.#processes, server.process, 'SIGHUP'))) throw notRunning(id)
     })
   }
 
@@ -208,6 +216,8 @@ export class ProcessRuntime implements PostgresRuntime {
     }
     const at = { table: this.#processes, major, socketDir, logFile, logOffset, noteItsMemory }
     await allOf([noting, untilServing(server, spec, at, options)])
+    const process = await noting
+    if (process) this.#servers.set(spec.id, { process, major, tls: spec.tls !== undefined })
     await failPoint('postgres.ready')
     undo.move()
     return {
@@ -225,6 +235,14 @@ export class ProcessRuntime implements PostgresRuntime {
     const identity = await noteProcess(this.#processes, directory, pid)
     await failPoint('postgres.process-noted')
     return identity
+  }
+
+  /** Of one that another process has started. */
+  async #serverOf(directory: InstanceDirectory): Promise<Server | undefined> {
+    const record = await directory.readRecord()
+    const process = record && (await processOf(this.#processes, directory, record))
+    if (!record || !process) return undefined
+    return { process, major: await clusterMajor(record.dataDir), tls: await directory.hasCertificate() }
   }
 
   /** All that comes before the server itself. Returns the server's arguments. */
@@ -275,6 +293,7 @@ export class ProcessRuntime implements PostgresRuntime {
     asked: 'clean' | 'immediate',
     cleanMs = this.#deadlines.fastMs,
   ): Promise<InstanceRecord | undefined> {
+    this.#servers.delete(directory.id)
     const record = await directory.readRecord()
     // Without a record nothing has been started.
     if (record === undefined) return undefined

@@ -67,6 +67,11 @@ export class InstanceDirectory {
     if (isRoot()) await chown(path, isSecret ? account.uid : 0, account.gid)
   }
 
+  /** In the file that the server was started with, which is whose it must be already. It reads them when it is told to. */
+  async rewriteRules(text: string): Promise<void> {
+    await writeFile(this.file('hba.conf'), text)
+  }
+
   /** True for one that takes connections over TLS alone. */
   async hasCertificate(): Promise<boolean> {
     return exists(this.file('server.crt'))

@@ -1,3 +1,4 @@
+import type { Client } from 'pg'
 import { allOf } from '../../bounded.ts'
 import { ProvisionError } from '../../errors.ts'
 import type { InstanceSpec, StartOptions } from '../runtime.ts'
@@ -44,9 +45,12 @@ export async function untilServing(
     const requirePort = async () => {
       if (portIsTaken(await log())) throw portTaken(spec)
     }
-    // What is looked at meanwhile waits for the disk, and the session for the server.
-    const session = spec.closed ? Promise.resolve() : greet(spec, at, { signal: cut, work: options.firstSession })
-    await allOf([requirePort(), session, at.noteItsMemory()])
+    // While the session is opened; before anything is said at the port, which may be a stranger's.
+    const port = requirePort()
+    const { firstSession } = options
+    const work = firstSession && (async (client: Client) => port.then(() => firstSession(client)))
+    const session = spec.closed ? Promise.resolve() : greet(spec, at, { signal: cut, work })
+    await allOf([port, session, at.noteItsMemory()])
   } catch (error) {
     if (options.signal?.aborted) throw startAborted(error)
     if (!deadline.signal.aborted) throw error

@@ -1,0 +1,134 @@
+import type { Client } from 'pg'
+import { allOf } from './bounded.ts'
+import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
+import { failPoint } from './faults/faults.ts'
+import { openLabSession } from './postgres/connect.ts'
+import { flushUser } from './postgres/next-user.ts'
+import type { Profile } from './postgres/profiles.ts'
+import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
+import { asUserOf, requireVerifier, setUpUserIn } from './postgres/roles.ts'
+import type { Certificate, InstanceLimits, InstanceSpec } from './postgres/runtime.ts'
+import { PreparedClone } from './prepared-clone.ts'
+import type { Volume } from './storage/driver.ts'
+
+/** Who may log in to a clone, and where. */
+export interface Login {
+  username: string
+  /** The database that the login is for; there already, in the snapshot. */
+  database: string
+  /** SCRAM-SHA-256, as Postgres stores it. */
+  verifier: string
+  /** Where it is still at hand, the login is tried with it before the clone is called ready. */
+  password?: string | undefined
+}
+
+/** What a creation is at, in this order. */
+export type CloneStep = 'volume' | 'postgres' | 'user' | 'login'
+
+export interface CloneOptions {
+  signal?: AbortSignal | undefined
+  onStep?: (step: CloneStep) => void
+}
+
+interface StartSpec {
+  port: number
+  profile?: Profile | undefined
+}
+
+export interface CloneStartsOptions {
+  /** Address that clones listen on. */
+  host: string
+  tls?: Certificate | undefined
+  limits?: InstanceLimits | undefined
+  allowSuperusers: boolean
+}
+
+/** Of what runs already, and waits for nothing but a login. */
+const HAND_OVER_MS = 5000
+
+/** How the Postgres of a new volume comes up, and gets its user. */
+export class CloneStarts {
+  readonly #volumes: ClusterVolumes
+  readonly #options: CloneStartsOptions
+
+  constructor(volumes: ClusterVolumes, options: CloneStartsOptions) {
+    this.#volumes = volumes
+    this.#options = options
+  }
+
+  /** Starts Postgres on the volume, gives the user the login, and sees that it works. Nothing runs after a failure. */
+  async forUser(volume: Volume, spec: StartSpec & { login: Login }, { signal, onStep }: CloneOptions): Promise<void> {
+    const { login, port } = spec
+    const timeoutMs = this.#volumes.deadlines.startMs
+    await using undo = new AsyncDisposableStack()
+    undo.defer(() => this.#volumes.runtime.stop(volume.id, 'immediate'))
+    using door = new DisposableStack()
+    const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
+    const target = this.#target(port, login)
+    const firstSession = async (client: Client) => {
+      const knocked = door.adopt(knock(target), (socket) => void socket.destroy())
+      await failPoint('clone.postgres-started')
+      onStep?.('user')
+      await setUpUserIn(client, user)
+      if (login.password === undefined) await requireVerifier(client, user)
+      await failPoint('clone.user-set-up')
+      onStep?.('login')
+      await allOf([probeLogin(target, { signal, timeoutMs, knocked }), flushUser(client)])
+    }
+    await this.#volumes.noticingSpace(volume.id, async () => {
+      onStep?.('postgres')
+      const instance = await this.#instance(volume, spec, login.database, [login.username])
+      await asUserOf(user, () => this.#volumes.runtime.start(instance, { signal, timeoutMs, firstSession }))
+      await failPoint('clone.login-proven')
+    })
+    undo.move()
+  }
+
+  /** Starts it for nobody yet. */
+  async ahead(
+    volume: Volume,
+    spec: StartSpec & { database: string },
+    signal: AbortSignal | undefined,
+  ): Promise<PreparedClone> {
+    const { port, database } = spec
+    const { runtime, deadlines } = this.#volumes
+    const running = await this.#volumes.noticingSpace(volume.id, async () => {
+      const instance = await this.#instance(volume, spec, database, [])
+      return runtime.start(instance, { signal, timeoutMs: deadlines.startMs })
+    })
+    await failPoint('clone.postgres-started')
+    const session = await openLabSession(running, database, { signal })
+    return new PreparedClone({ volumeId: volume.id, port, runtime, session })
+  }
+
+  async handOver(prepared: PreparedClone, login: Login, signal: AbortSignal | undefined): Promise<void> {
+    const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
+    const options = { signal, timeoutMs: HAND_OVER_MS }
+    await this.#volumes.noticingSpace(prepared.volumeId, () =>
+      prepared.handTo(user, this.#target(prepared.port, login), options),
+    )
+  }
+
+  async #instance(
+    volume: Volume,
+    { port, profile }: StartSpec,
+    database: string,
+    users: readonly string[],
+  ): Promise<InstanceSpec> {
+    const { host, tls, limits } = this.#options
+    const dataDir = dataDirOf(volume)
+    const settings = await this.#volumes.settingsOf(dataDir, profile)
+    return { id: volume.id, dataDir, host, tls, port, database, users, settings, limits }
+  }
+
+  #target(port: number, login: Login): LoginTarget {
+    const { host, tls } = this.#options
+    return { host: reachableAddress(host), port, tls: tls !== undefined, ...login }
+  }
+}
+
+/** Where the server itself reaches what listens on `host`: an address for "all" is none to connect to. */
+function reachableAddress(host: string): string {
+  if (host === '0.0.0.0' || host === '*') return '127.0.0.1'
+  return host === '::' ? '::1' : host
+}
