@@ -10,6 +10,8 @@ import { SnapshotStore } from './snapshots.ts'
 import { TokenStore } from './tokens.ts'
 import { VolumeStore } from './volumes.ts'
 
+const WATCHED = ['clones', 'snapshots', 'tokens'] as const
+
 /** What should be: clones, snapshots and volumes, their states, owners and times, and what became of retrieval. The storage and the process table say what is. */
 export class Catalogue {
   readonly clones: CloneStore
@@ -20,6 +22,7 @@ export class Catalogue {
   readonly runs: RunStore
   readonly #db: DatabaseSync
   readonly #reserve: Reserve | undefined
+  readonly #listeners: RowListener[] = []
 
   private constructor(db: DatabaseSync, reserve?: Reserve) {
     this.#db = db
@@ -30,6 +33,10 @@ export class Catalogue {
     this.idempotency = new IdempotencyStore(db)
     this.tokens = new TokenStore(db)
     this.runs = new RunStore(db)
+    watchRows(db, WATCHED, (table, id) => {
+      if (table === 'clones') this.clones.noteWritten(id)
+      for (const listener of this.#listeners) listener(table, id)
+    })
   }
 
   /** The catalogue of a new lab. The file must not exist. */
@@ -88,9 +95,9 @@ export class Catalogue {
     return Number(this.#db.prepare('SELECT total_changes() AS n').get()?.n)
   }
 
-  /** Tells of every row of these tables that is written from now on. To be called once. See `watchRows`. */
-  watchRows(tables: readonly ('clones' | 'snapshots' | 'tokens')[], listener: RowListener): void {
-    watchRows(this.#db, tables, listener)
+  /** Tells of every row of clones, snapshots and tokens that is written from now on. See `watchRows`. */
+  watchRows(listener: RowListener): void {
+    this.#listeners.push(listener)
   }
 
   /** Takes what the log holds into the file itself, as closing does. */

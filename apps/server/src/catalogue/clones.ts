@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CloneProfile, CloneStatusCode, CloneStepTime } from '@dblab/models'
+import { RowMemory } from './row-memory.ts'
 
 export interface CloneRecord {
   id: string
@@ -66,12 +67,12 @@ const columns = {
 /** How many creations the expected time is the median of. */
 const RECENT_CREATIONS = 50
 
+/** The clones. They are looked at far more often than they change, so each row is read once after it was written. */
 export class CloneStore {
   readonly #db: DatabaseSync
   readonly #insert: StatementSync
-  readonly #get: StatementSync
-  readonly #list: StatementSync
   readonly #delete: StatementSync
+  readonly #memory: RowMemory<CloneRecord>
 
   constructor(db: DatabaseSync) {
     this.#db = db
@@ -81,18 +82,31 @@ export class CloneStore {
         .map((key) => `:${key}`)
         .join(', ')})`,
     )
-    this.#get = db.prepare('SELECT * FROM clones WHERE id = ?')
-    this.#list = db.prepare('SELECT * FROM clones ORDER BY created_at, id')
     this.#delete = db.prepare('DELETE FROM clones WHERE id = ?')
+    const one = db.prepare('SELECT * FROM clones WHERE id = ?')
+    this.#memory = new RowMemory({
+      db,
+      readAll: () => db.prepare('SELECT * FROM clones').all().map(toRecord),
+      read: (id) => {
+        const row = one.get(id)
+        return row && toRecord(row)
+      },
+      compare: (a, b) => compareTexts(a.createdAt, b.createdAt) || compareTexts(a.id, b.id),
+    })
+  }
+
+  /** To be called of every row that is written. */
+  noteWritten(id: string): void {
+    this.#memory.noteWritten(id)
   }
 
   add(clone: CloneRecord): void {
     this.#insert.run(Object.fromEntries(Object.entries(clone).map(([key, value]) => [key, toSql(value)])))
   }
 
-  get(id: string): CloneRecord | undefined {
-    const row = this.#get.get(id)
-    return row && toRecord(row)
+  /** From memory, as `list` is. The same object until its row is written. */
+  get(id: string): Readonly<CloneRecord> | undefined {
+    return this.#memory.get(id)
   }
 
   /** @throws Error when the clone is not there: whoever calls holds its lock and has just read it. */
@@ -112,8 +126,8 @@ export class CloneStore {
   }
 
   /** Oldest first. */
-  list(): CloneRecord[] {
-    return this.#list.all().map(toRecord)
+  list(): Readonly<CloneRecord>[] {
+    return this.#memory.list()
   }
 
   /** A creation that ended well, for `medianCreationSeconds`. */
@@ -137,6 +151,11 @@ export class CloneStore {
     const lower = seconds[Math.ceil(middle) - 1] ?? 0
     return (upper + lower) / 2
   }
+}
+
+function compareTexts(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
 }
 
 function toSql(value: CloneRecord[keyof CloneRecord]): SQLInputValue {

@@ -54,7 +54,7 @@ export class CatalogueEvents implements Disposable {
       const known = this.#shownSnapshot(id, records)
       if (known) this.#snapshots.set(id, { view: JSON.stringify(known), cloneId: known.cloneId })
     }
-    catalogue.watchRows(['clones', 'snapshots', 'tokens'], (table, id) => {
+    catalogue.watchRows((table, id) => {
       if (table === 'clones') this.mayHaveChanged(id)
       else if (table === 'snapshots') this.#note(this.#writtenSnapshots, id)
       // Whoever reads with a token that was revoked is to be cut off now.
