@@ -33,7 +33,7 @@ import {
 } from './refusals.ts'
 import { requestHash } from './request-hash.ts'
 import { Trace } from './trace.ts'
-import { toClone } from './view.ts'
+import { CloneViews } from './views.ts'
 import type { WarmPool } from './warm/warm-pool.ts'
 
 export interface CloneServiceOptions {
@@ -80,9 +80,11 @@ export interface CreateOptions {
 export class CloneService {
   readonly #options: CloneServiceOptions
   readonly #changes = new EventEmitter().setMaxListeners(0)
+  readonly #views: CloneViews
 
   constructor(options: CloneServiceOptions) {
     this.#options = options
+    this.#views = new CloneViews(options)
     options.lifecycle.onChange((id) => this.#changes.emit(eventOf(id)))
   }
 
@@ -244,11 +246,14 @@ export class CloneService {
     return this.#view(this.#require(id))
   }
 
+  /** Oldest first. */
   list(filter: CloneFilter = {}): Clone[] {
-    return this.#options.catalogue.clones
+    const { catalogue, jobs } = this.#options
+    const positions = jobs.positions()
+    return catalogue.clones
       .list()
       .filter(({ tokenId }) => filter.tokenId === undefined || tokenId === filter.tokenId)
-      .map((record) => this.#view(record))
+      .map((record) => this.#view(record, positions.get(record.id) ?? 0))
       .filter(
         (clone) =>
           (filter.project === undefined || clone.project === filter.project) &&
@@ -343,18 +348,14 @@ export class CloneService {
     return record
   }
 
-  #view(record: CloneRecord): Clone {
-    const { lifecycle, jobs, publicHost, tls } = this.#options
-    return toClone(
-      record,
-      { publicHost, tls },
-      {
-        queuePosition: jobs.position(record.id),
-        diskQuota: lifecycle.sizes.quotas.get(record.id),
-        starting: lifecycle.restarts.isStarting(record.id),
-        down: lifecycle.restarts.whyDown(record.id),
-      },
-    )
+  #view(record: Readonly<CloneRecord>, queuePosition = this.#options.jobs.position(record.id)): Clone {
+    const { restarts, sizes } = this.#options.lifecycle
+    return this.#views.of(record, {
+      queuePosition,
+      diskQuota: sizes.quotas.get(record.id),
+      starting: restarts.isStarting(record.id),
+      down: restarts.whyDown(record.id),
+    })
   }
 
   async #findEarlier(key: TokenKey, request: CreateCloneRequest): Promise<Clone | undefined> {

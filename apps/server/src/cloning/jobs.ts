@@ -51,6 +51,11 @@ class Lane {
     return this.#waiting.findIndex((waiting) => waiting.key === key) + 1
   }
 
+  /** The same of all who wait. */
+  positions(): Map<string, number> {
+    return new Map(this.#waiting.map(({ key }, at) => [key, at + 1]))
+  }
+
   close(): void {
     this.#open = false
     for (const { wake } of this.#waiting.splice(0)) wake(undefined)
@@ -142,6 +147,11 @@ export class Jobs {
   /** The place in the queue of the work on this key, from 1; 0 when none of it waits. */
   position(key: string): number {
     return this.#usual.position(key)
+  }
+
+  /** The same of all keys whose work waits: for who asks for many. */
+  positions(): ReadonlyMap<string, number> {
+    return this.#usual.positions()
   }
 
   /** Until what runs and waits now is done: who comes back sooner finds the same. */

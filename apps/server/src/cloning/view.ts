@@ -11,15 +11,18 @@ export interface CloneNow {
   diskQuota: number | undefined
 }
 
+/** Where clones are reached. */
+export interface CloneAddress {
+  publicHost: string
+  /** They take connections over TLS alone. */
+  tls: boolean
+}
+
 /** From this share of its quota on, a clone says how much of it is left. */
 const NEARLY = 0.9
 
 /** A record as the wire has it: field by field, so that nothing else ever goes out. */
-export function toClone(
-  record: CloneRecord,
-  { publicHost, tls }: { publicHost: string; tls: boolean },
-  now: CloneNow,
-): Clone {
+export function toClone(record: Readonly<CloneRecord>, { publicHost, tls }: CloneAddress, now: CloneNow): Clone {
   const status = statusOf(record, now)
   return {
     id: record.id,
@@ -50,7 +53,10 @@ export function toClone(
 }
 
 /** The catalogue says what should be: a clone that is OK there may still be on its way up. */
-function statusOf(record: CloneRecord, { starting, down, queuePosition, diskQuota }: CloneNow): Clone['status'] {
+function statusOf(
+  record: Readonly<CloneRecord>,
+  { starting, down, queuePosition, diskQuota }: CloneNow,
+): Clone['status'] {
   if (record.status === 'OK' && starting)
     return { code: 'CREATING', message: 'Database is starting again, with the data it had' }
   if (record.status === 'OK' && down !== undefined) return { code: 'FATAL', message: down }

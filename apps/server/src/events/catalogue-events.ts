@@ -2,7 +2,7 @@ import type { Clone } from '@dblab/models'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { Logger } from '../log.ts'
-import { toSnapshot } from '../snapshots/snapshot-service.ts'
+import { toSnapshot, usersOf } from '../snapshots/snapshot-service.ts'
 import type { EventHub } from './event-hub.ts'
 
 export interface CatalogueEventsOptions {
@@ -134,7 +134,7 @@ export class CatalogueEvents implements Disposable {
   /** Undefined for one that no user sees. */
   #shownSnapshot(id: string, clones: CloneRecord[]) {
     const record = this.#options.catalogue.snapshots.get(id)
-    return record?.published && record.state === 'live' ? toSnapshot(record, clones) : undefined
+    return record?.published && record.state === 'live' ? toSnapshot(record, usersOf(id, clones).length) : undefined
   }
 
   #known(record: CloneRecord): KnownClone {

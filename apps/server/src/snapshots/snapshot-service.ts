@@ -44,8 +44,8 @@ export class SnapshotService {
   /** Newest data first; the first is what a clone gets that names none. */
   list(): Snapshot[] {
     const { catalogue } = this.#options
-    const clones = catalogue.clones.list()
-    return catalogue.snapshots.listPublished().map((snapshot) => toSnapshot(snapshot, clones))
+    const users = countUsers(catalogue.clones.list())
+    return catalogue.snapshots.listPublished().map((snapshot) => toSnapshot(snapshot, users.get(snapshot.id) ?? 0))
   }
 
   /**
@@ -104,7 +104,7 @@ export class SnapshotService {
     const { catalogue } = this.#options
     const snapshot = catalogue.snapshots.get(id)
     if (!snapshot) throw new LabError('SNAPSHOT_NOT_FOUND', 'the snapshot was deleted meanwhile')
-    return toSnapshot(snapshot, catalogue.clones.list())
+    return toSnapshot(snapshot, usersOf(id, catalogue.clones.list()).length)
   }
 
   /** The base's data has not changed since it was filled. */
@@ -262,7 +262,16 @@ export function usersOf(id: string, clones: CloneRecord[]): CloneRecord[] {
   return clones.filter((clone) => clone.snapshotId === id || clone.resetTo === id)
 }
 
-export function toSnapshot(record: SnapshotRecord, clones: CloneRecord[]): Snapshot {
+/** How many there are of each snapshot: for who asks for many. */
+function countUsers(clones: CloneRecord[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { snapshotId, resetTo } of clones) {
+    for (const id of new Set([snapshotId, resetTo ?? snapshotId])) counts.set(id, (counts.get(id) ?? 0) + 1)
+  }
+  return counts
+}
+
+export function toSnapshot(record: SnapshotRecord, numClones: number): Snapshot {
   return {
     id: record.id,
     timestamp: record.timestamp,
@@ -271,7 +280,7 @@ export function toSnapshot(record: SnapshotRecord, clones: CloneRecord[]): Snaps
     databases: record.databases,
     postgresVersion: record.postgresVersion,
     size: record.size,
-    numClones: usersOf(record.id, clones).length,
+    numClones,
     cloneId: record.cloneId,
     message: record.message,
     protected: record.protected,
