@@ -35,6 +35,7 @@ export class Catalogue {
     this.runs = new RunStore(db)
     watchRows(db, WATCHED, (table, id) => {
       if (table === 'clones') this.clones.noteWritten(id)
+      if (table === 'snapshots') this.snapshots.noteWritten(id)
       for (const listener of this.#listeners) listener(table, id)
     })
   }

@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CloneProfile, CloneStatusCode, CloneStepTime } from '@dblab/models'
-import { RowMemory } from './row-memory.ts'
+import { compareTexts, RowMemory } from './row-memory.ts'
 
 export interface CloneRecord {
   id: string
@@ -151,11 +151,6 @@ export class CloneStore {
     const lower = seconds[Math.ceil(middle) - 1] ?? 0
     return (upper + lower) / 2
   }
-}
-
-function compareTexts(a: string, b: string): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
 }
 
 function toSql(value: CloneRecord[keyof CloneRecord]): SQLInputValue {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { deepFreeze } from '../freeze.ts'
 
 export interface RowMemoryOptions<Row> {
   db: DatabaseSync
@@ -23,7 +24,7 @@ export class RowMemory<Row extends { readonly id: string }> {
 
   constructor(options: RowMemoryOptions<Row>) {
     this.#options = options
-    this.#rows = new Map(options.readAll().map((row) => [row.id, Object.freeze(row)]))
+    this.#rows = new Map(options.readAll().map((row) => [row.id, deepFreeze(row)]))
   }
 
   /** To be called of every row that is written, as `watchRows` does: before it is read again. */
@@ -59,12 +60,17 @@ export class RowMemory<Row extends { readonly id: string }> {
   }
 
   #read(id: string): Row | undefined {
-    const row = this.#options.read(id)
-    return row && Object.freeze(row)
+    return deepFreeze(this.#options.read(id))
   }
 }
 
 function put<Row>(rows: Map<string, Row>, id: string, row: Row | undefined): void {
   if (row) rows.set(id, row)
   else rows.delete(id)
+}
+
+/** As SQLite orders texts, whatever the locale, as far as they are ASCII: times in UTC, and ids. */
+export function compareTexts(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { SnapshotRef } from '@dblab/provision'
+import { compareTexts, RowMemory } from './row-memory.ts'
 
 export type SnapshotState = 'pending' | 'live' | 'retired'
 
@@ -42,8 +43,7 @@ export class SnapshotStore {
   readonly #setState: StatementSync
   readonly #update: StatementSync
   readonly #delete: StatementSync
-  readonly #get: StatementSync
-  readonly #list: StatementSync
+  readonly #memory: RowMemory<SnapshotRecord>
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(`
@@ -57,8 +57,21 @@ export class SnapshotStore {
     this.#setState = db.prepare('UPDATE snapshots SET state = ? WHERE id = ?')
     this.#update = db.prepare('UPDATE snapshots SET protected = ?, message = ? WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM snapshots WHERE id = ?')
-    this.#get = db.prepare('SELECT * FROM snapshots WHERE id = ?')
-    this.#list = db.prepare('SELECT * FROM snapshots ORDER BY sample, timestamp DESC, clone_id, created_at DESC, id')
+    const one = db.prepare('SELECT * FROM snapshots WHERE id = ?')
+    this.#memory = new RowMemory({
+      db,
+      readAll: () => db.prepare('SELECT * FROM snapshots').all().map(toRecord),
+      read: (id) => {
+        const row = one.get(id)
+        return row && toRecord(row)
+      },
+      compare: newestDataFirst,
+    })
+  }
+
+  /** To be called of every row that is written. */
+  noteWritten(id: string): void {
+    this.#memory.noteWritten(id)
   }
 
   /** Before the storage is asked, in state `pending`. */
@@ -97,20 +110,30 @@ export class SnapshotStore {
     this.#delete.run(id)
   }
 
-  get(id: string): SnapshotRecord | undefined {
-    const row = this.#get.get(id)
-    return row && toRecord(row)
+  /** From memory, as the lists are. */
+  get(id: string): Readonly<SnapshotRecord> | undefined {
+    return this.#memory.get(id)
   }
 
   /** All, in every state, newest data first, the sample's last; at the same time the lab's own before those taken of clones, then the last taken. */
-  list(): SnapshotRecord[] {
-    return this.#list.all().map(toRecord)
+  list(): Readonly<SnapshotRecord>[] {
+    return this.#memory.list()
   }
 
   /** Those that users see and clone, in the same order: the first is what a clone gets that names none. */
-  listPublished(): SnapshotRecord[] {
+  listPublished(): Readonly<SnapshotRecord>[] {
     return this.list().filter((snapshot) => snapshot.published && snapshot.state === 'live')
   }
+}
+
+function newestDataFirst(a: SnapshotRecord, b: SnapshotRecord): number {
+  return (
+    Number(a.sample) - Number(b.sample) ||
+    compareTexts(b.timestamp, a.timestamp) ||
+    compareTexts(a.cloneId, b.cloneId) ||
+    compareTexts(b.createdAt, a.createdAt) ||
+    compareTexts(a.id, b.id)
+  )
 }
 
 function toRecord(row: Record<string, unknown>): SnapshotRecord {

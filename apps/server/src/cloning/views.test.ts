@@ -1,25 +1,14 @@
 import { expect, test } from 'vitest'
+import { addBase, cloneRow } from '../../test/support/rows.ts'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneNow } from './view.ts'
 import { CloneViews } from './views.ts'
 
-const time = '2026-01-31T12:00:00.000Z'
-
 function world() {
   const catalogue = Catalogue.empty('lab')
+  addBase(catalogue)
+  catalogue.clones.add(cloneRow(1, { id: 'c' }))
   const views = new CloneViews({ publicHost: 'lab', tls: false })
-  catalogue.volumes.add('base', 'base')
-  const facts = { database: 'shop', databases: ['shop'], postgresVersion: 18, size: 1, sample: false, message: '' }
-  const marks = { cloneId: '', tokenId: null, protected: false, maskVersion: '', superuser: '' }
-  catalogue.snapshots.add({
-    ...{ ...facts, ...marks, id: 's', volumeId: 'base', published: true, timestamp: time, createdAt: time },
-  })
-  catalogue.clones.add({
-    ...{ id: 'c', status: 'OK', message: 'ready', project: '', name: '', username: '', protected: false, port: 6000 },
-    ...{ deleteAt: null, createdAt: time, lastUsedAt: time, snapshotId: 's', resetTo: null, volumeId: null },
-    ...{ dbUsername: 'alice', dbName: 'shop', verifier: 'v', size: 0, cloningSeconds: 0, unsafeBootId: null },
-    ...{ resetFailedAt: null, tokenId: null },
-  })
   const view = (now: Partial<CloneNow> = {}) => {
     const record = catalogue.clones.get('c')
     if (!record) throw new Error('no clone')
