@@ -84,6 +84,8 @@ describe('the types of operations', () => {
   it('require just what the document requires', () => {
     expectTypeOf<Input<'GET /clone/{id}'>>().toEqualTypeOf<{ path: { id: string }; query?: { wait?: number } }>()
     expectTypeOf<Record<never, never>>().toExtend<Input<'POST /snapshot'>>()
+    // Nor what is of use to caches alone.
+    expectTypeOf<Input<'GET /status'>>().toEqualTypeOf<Record<string, never>>()
   })
 })
 

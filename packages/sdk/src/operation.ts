@@ -20,10 +20,15 @@ type OperationOf<N extends OperationName> = N extends `${infer M} ${infer P exte
 
 type Content<T> = T extends { content: { 'application/json': infer Json } } ? Json : undefined
 
+/** For who keeps answers: whoever calls wants the answer itself. */
+type Unsent = 'If-None-Match'
+
 /** The groups of parameters (path, query, header) that an operation has; the others are not there. */
 type Parameters<O> = O extends { parameters: infer P }
-  ? { [K in keyof P as [Exclude<P[K], undefined>] extends [never] ? never : K]: P[K] }
+  ? { [K in keyof P as [NamesIn<Exclude<P[K], undefined>>] extends [never] ? never : K]: P[K] }
   : never
+
+type NamesIn<T> = [T] extends [never] ? never : Exclude<keyof T, Unsent>
 
 type RequestBody<O> = O extends { requestBody: infer B }
   ? { body: Content<B> }

@@ -265,7 +265,7 @@ export interface paths {
         };
         /**
          * Look at a clone, or wait for it
-         * @description A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over.
+         * @description A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over; only then it is compared with `If-None-Match`.
          */
         get: operations["CloneGet"];
         put?: never;
@@ -1158,7 +1158,10 @@ export interface operations {
     StatusStatus: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an answer that is at hand; 304 while nothing of it has changed */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1167,11 +1170,19 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Instance"];
                 };
+            };
+            /** @description Nothing of it has changed since it had the ETag that If-None-Match names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No token, or one that is not taken */
             401: {
@@ -1243,7 +1254,10 @@ export interface operations {
     SnapshotList: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an answer that is at hand; 304 while nothing of it has changed */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1252,11 +1266,19 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Snapshot"][];
                 };
+            };
+            /** @description Nothing of it has changed since it had the ETag that If-None-Match names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No token, or one that is not taken */
             401: {
@@ -1477,7 +1499,10 @@ export interface operations {
     RetrievalGet: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an answer that is at hand; 304 while nothing of it has changed */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1486,11 +1511,19 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Retrieval"];
                 };
+            };
+            /** @description Nothing of it has changed since it had the ETag that If-None-Match names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No token, or one that is not taken */
             401: {
@@ -1715,7 +1748,10 @@ export interface operations {
                 username?: string;
                 status?: components["schemas"]["CloneStatusCode"];
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of an answer that is at hand; 304 while nothing of it has changed */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1724,11 +1760,19 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Clone"][];
                 };
+            };
+            /** @description Nothing of it has changed since it had the ETag that If-None-Match names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No token, or one that is not taken */
             401: {
@@ -1774,7 +1818,10 @@ export interface operations {
                 /** @description Seconds to hold the answer until the clone is ready */
                 wait?: number;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of an answer that is at hand; 304 while nothing of it has changed */
+                "If-None-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -1785,11 +1832,19 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Clone"];
                 };
+            };
+            /** @description Nothing of it has changed since it had the ETag that If-None-Match names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No token, or one that is not taken */
             401: {

@@ -12,6 +12,7 @@ import {
   Delete,
   Get,
   Header,
+  Middlewares,
   Patch,
   Path,
   Post,
@@ -25,6 +26,7 @@ import {
 } from '@tsoa/runtime'
 import type { Request as ExpressRequest } from 'express'
 import type { CallerServices } from '../access/caller-services.ts'
+import { conditional } from '../http/conditional.ts'
 import { endOfWaiting } from '../http/stopping.ts'
 
 @Route()
@@ -75,21 +77,28 @@ export class CloneController extends Controller {
   /**
    * List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it.
    *
+   * @param _ifNoneMatch The ETag of an answer that is at hand; 304 while nothing of it has changed
+   *
    * @summary List the clones
    */
   @Get('clones')
+  @Middlewares(conditional)
+  @SuccessResponse<{ ETag: string }>('200', 'Ok')
+  @Response(304, 'Nothing of it has changed since it had the ETag that If-None-Match names')
   async list(
     @Query() project?: string,
     @Query() username?: string,
     @Query() status?: CloneStatusCode,
+    @Header('If-None-Match') _ifNoneMatch?: string,
   ): Promise<Clone[]> {
     return this.#services.clones.list({ project, username, status })
   }
 
   /**
-   * A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over.
+   * A clone and its status. With `wait`, held until it is OK or FATAL or the seconds are over; only then it is compared with `If-None-Match`.
    *
    * @param wait Seconds to hold the answer until the clone is ready
+   * @param _ifNoneMatch The ETag of an answer that is at hand; 304 while nothing of it has changed
    *
    * @isInt wait must be a whole number
    * @minimum wait 0
@@ -98,7 +107,15 @@ export class CloneController extends Controller {
    * @summary Look at a clone, or wait for it
    */
   @Get('clone/{id}')
-  async get(@Path() id: string, @Request() request: ExpressRequest, @Query() wait?: number): Promise<Clone> {
+  @Middlewares(conditional)
+  @SuccessResponse<{ ETag: string }>('200', 'Ok')
+  @Response(304, 'Nothing of it has changed since it had the ETag that If-None-Match names')
+  async get(
+    @Path() id: string,
+    @Request() request: ExpressRequest,
+    @Query() wait?: number,
+    @Header('If-None-Match') _ifNoneMatch?: string,
+  ): Promise<Clone> {
     return this.#settled(this.#services.clones.get(id), wait, request)
   }
 

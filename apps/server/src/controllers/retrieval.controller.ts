@@ -1,6 +1,19 @@
 import type { Error, Retrieval, RetrievalRun } from '@dblab/models'
-import { Controller, Delete, Get, Post, Response, Route, Security, SuccessResponse, Tags } from '@tsoa/runtime'
+import {
+  Controller,
+  Delete,
+  Get,
+  Header,
+  Middlewares,
+  Post,
+  Response,
+  Route,
+  Security,
+  SuccessResponse,
+  Tags,
+} from '@tsoa/runtime'
 import type { CallerServices } from '../access/caller-services.ts'
+import { conditional } from '../http/conditional.ts'
 
 @Route()
 @Tags('Retrieval')
@@ -22,10 +35,15 @@ export class RetrievalController extends Controller {
    * How data comes into the lab: its sources and schedule, the run under way with its step, how far it is and its log, and how the last runs
    * ended. Where the data comes from, the log and the reasons of failures are for admins.
    *
+   * @param _ifNoneMatch The ETag of an answer that is at hand; 304 while nothing of it has changed
+   *
    * @summary How data comes in
    */
   @Get('retrieval')
-  async get(): Promise<Retrieval> {
+  @Middlewares(conditional)
+  @SuccessResponse<{ ETag: string }>('200', 'Ok')
+  @Response(304, 'Nothing of it has changed since it had the ETag that If-None-Match names')
+  async get(@Header('If-None-Match') _ifNoneMatch?: string): Promise<Retrieval> {
     return this.#services.retrieval.view()
   }
 

@@ -4,6 +4,8 @@ import {
   Controller,
   Delete,
   Get,
+  Header,
+  Middlewares,
   Patch,
   Path,
   Post,
@@ -14,6 +16,7 @@ import {
   Tags,
 } from '@tsoa/runtime'
 import type { CallerServices } from '../access/caller-services.ts'
+import { conditional } from '../http/conditional.ts'
 
 @Route()
 @Tags('Snapshots')
@@ -34,10 +37,15 @@ export class SnapshotController extends Controller {
   /**
    * List the snapshots, newest data first. The first is what a clone gets that names none.
    *
+   * @param _ifNoneMatch The ETag of an answer that is at hand; 304 while nothing of it has changed
+   *
    * @summary List the snapshots
    */
   @Get('snapshots')
-  async list(): Promise<Snapshot[]> {
+  @Middlewares(conditional)
+  @SuccessResponse<{ ETag: string }>('200', 'Ok')
+  @Response(304, 'Nothing of it has changed since it had the ETag that If-None-Match names')
+  async list(@Header('If-None-Match') _ifNoneMatch?: string): Promise<Snapshot[]> {
     return this.#services.snapshots.list()
   }
 

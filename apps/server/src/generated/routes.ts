@@ -652,6 +652,7 @@ export function RegisterRoutes(app: Router) {
         });
         // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
         const argsStatusController_status: Record<string, TsoaRoute.ParameterSchema> = {
+                _ifNoneMatch: {"in":"header","name":"If-None-Match","dataType":"string"},
         };
         app.get('/status',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -679,7 +680,7 @@ export function RegisterRoutes(app: Router) {
                 response,
                 next,
                 validatedArgs,
-                successStatus: undefined,
+                successStatus: 200,
               });
             } catch (err) {
                 return next(err);
@@ -721,6 +722,7 @@ export function RegisterRoutes(app: Router) {
         });
         // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
         const argsSnapshotController_list: Record<string, TsoaRoute.ParameterSchema> = {
+                _ifNoneMatch: {"in":"header","name":"If-None-Match","dataType":"string"},
         };
         app.get('/snapshots',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -748,7 +750,7 @@ export function RegisterRoutes(app: Router) {
                 response,
                 next,
                 validatedArgs,
-                successStatus: undefined,
+                successStatus: 200,
               });
             } catch (err) {
                 return next(err);
@@ -865,6 +867,7 @@ export function RegisterRoutes(app: Router) {
         });
         // WARNING: This file was auto-generated with tsoa. Please do not modify it. Re-run tsoa to re-generate this file: https://github.com/lukeautry/tsoa
         const argsRetrievalController_get: Record<string, TsoaRoute.ParameterSchema> = {
+                _ifNoneMatch: {"in":"header","name":"If-None-Match","dataType":"string"},
         };
         app.get('/retrieval',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -892,7 +895,7 @@ export function RegisterRoutes(app: Router) {
                 response,
                 next,
                 validatedArgs,
-                successStatus: undefined,
+                successStatus: 200,
               });
             } catch (err) {
                 return next(err);
@@ -1051,6 +1054,7 @@ export function RegisterRoutes(app: Router) {
                 project: {"in":"query","name":"project","dataType":"string"},
                 username: {"in":"query","name":"username","dataType":"string"},
                 status: {"in":"query","name":"status","ref":"CloneStatusCode"},
+                _ifNoneMatch: {"in":"header","name":"If-None-Match","dataType":"string"},
         };
         app.get('/clones',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -1078,7 +1082,7 @@ export function RegisterRoutes(app: Router) {
                 response,
                 next,
                 validatedArgs,
-                successStatus: undefined,
+                successStatus: 200,
               });
             } catch (err) {
                 return next(err);
@@ -1089,6 +1093,7 @@ export function RegisterRoutes(app: Router) {
                 id: {"in":"path","name":"id","required":true,"dataType":"string"},
                 request: {"in":"request","name":"request","required":true,"dataType":"object"},
                 wait: {"in":"query","name":"wait","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":0},"maximum":{"value":600}}},
+                _ifNoneMatch: {"in":"header","name":"If-None-Match","dataType":"string"},
         };
         app.get('/clone/:id',
             authenticateMiddleware([{"bearer":[]},{"verificationToken":[]}]),
@@ -1116,7 +1121,7 @@ export function RegisterRoutes(app: Router) {
                 response,
                 next,
                 validatedArgs,
-                successStatus: undefined,
+                successStatus: 200,
               });
             } catch (err) {
                 return next(err);

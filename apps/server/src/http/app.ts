@@ -43,6 +43,8 @@ export function createApp({
   app.locals.services = services
   app.locals.stopping = stopping ?? new AbortController().signal
   app.disable('x-powered-by')
+  // Where one is of use, `conditional` gives it.
+  app.disable('etag')
   app.set('query parser', 'simple')
   // One path, one name: what looks at paths before the routes do must see the same as they.
   app.enable('case sensitive routing')

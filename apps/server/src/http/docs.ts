@@ -1,9 +1,10 @@
 import { type Express, type Request, Router } from 'express'
 import swaggerUi, { type JsonObject } from 'swagger-ui-express'
+import { conditional } from './conditional.ts'
 
 /** Serves the OpenAPI document, and Swagger UI to try it with. */
 export function serveDocs(app: Express, openApi: JsonObject): void {
-  app.get('/openapi.json', (_request, response) => void response.json(openApi))
+  app.get('/openapi.json', conditional, (_request, response) => void response.json(openApi))
   app.get('/', (_request, response) => response.redirect('/docs/'))
   // The page asks for its parts beside itself, so its own address needs the slash.
   app.get('/docs', (request, response, next) => (request.path.endsWith('/') ? next() : response.redirect('/docs/')))

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { eventually } from '../support/lab.ts'
 import { type Api, expectError } from './api.ts'
 import { send } from './raw.ts'
 
@@ -115,6 +116,18 @@ export function httpContract(api: () => Api): void {
       const { headers } = await api().refused('METHOD_NOT_ALLOWED', 'PUT', path)
       expect(headers.get('Allow')).toBe(allow)
     })
+  })
+
+  test('who has an answer already is told so, in the way of the document', async () => {
+    await using clone = await api().clone({}, { wait: 60 })
+    for (const path of ['/clones', '/snapshots', '/retrieval', clone.path, `${clone.path}?wait=30`]) {
+      // The size of a new clone is measured in the background.
+      await eventually(`${path} is answered 304`, async () => {
+        const tag = (await api().get(path)).headers.get('ETag') ?? ''
+        const { status, text } = await api().call('GET', path, { headers: { 'If-None-Match': tag } })
+        return status === 304 && text === ''
+      })
+    }
   })
 
   test('every answer has the headers that keep browsers out of trouble', async () => {
