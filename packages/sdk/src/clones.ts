@@ -26,7 +26,7 @@ interface MakeOptions {
 }
 
 /** Which clones to list; what is left out does not matter. */
-export type CloneFilter = NonNullable<Input<'GET /clones'>['query']>
+export type CloneFilter = Omit<NonNullable<Input<'GET /clones'>['query']>, 'limit' | 'after'>
 
 /** The lab's clones: `lab.clones`. */
 export class Clones {

@@ -21,7 +21,8 @@ const never = (_run: () => unknown): void => {}
 const calls = {
   'GET /status': () => lab.call('GET /status'),
   'GET /healthz': () => lab.call('GET /healthz'),
-  'GET /clones': () => lab.call('GET /clones', { query: { project: 'p', username: 'u', status: 'FATAL' } }),
+  'GET /clones': () =>
+    lab.call('GET /clones', { query: { project: 'p', username: 'u', status: 'FATAL', limit: 1, after: 'x' } }),
   'GET /snapshots': () => lab.call('GET /snapshots'),
   'POST /snapshot': () => lab.call('POST /snapshot', { body: { cloneId: 'c1' } }),
   'PATCH /snapshot/{id}': () => lab.call('PATCH /snapshot/{id}', { path: { id: 's1' }, body: { protected: true } }),

@@ -245,7 +245,8 @@ export interface paths {
         };
         /**
          * List the clones
-         * @description List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it.
+         * @description List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it. All in one answer;
+         *     with `limit` page by page: as long as there are more, the header `Link` has the address of the next page, as `<…>; rel="next"`.
          */
         get: operations["CloneList"];
         put?: never;
@@ -1747,6 +1748,10 @@ export interface operations {
                 project?: string;
                 username?: string;
                 status?: components["schemas"]["CloneStatusCode"];
+                /** @description How many at most; left out: all */
+                limit?: number;
+                /** @description Only those behind this place in the list, which the `Link` of the page before has */
+                after?: string;
             };
             header?: {
                 /** @description The ETag of an answer that is at hand; 304 while nothing of it has changed */
@@ -1760,6 +1765,7 @@ export interface operations {
             /** @description Ok */
             200: {
                 headers: {
+                    Link?: string;
                     ETag: string;
                     [name: string]: unknown;
                 };

@@ -1,6 +1,7 @@
 import type { Clone, CreateCloneRequest, UpdateCloneRequest } from '@dblab/models'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneFilter, CloneService } from '../cloning/clone-service.ts'
+import { type ClonePage, type Page, pageOf } from '../cloning/paging.ts'
 import type { Act } from './act.ts'
 import { UnauthorizedError } from './authenticator.ts'
 import { type Caller, requireOwned, scopeOf } from './caller.ts'
@@ -26,8 +27,8 @@ export class CallerClones {
     return clone
   }
 
-  list(filter: Omit<CloneFilter, 'tokenId'>): Clone[] {
-    return this.#clones.list({ ...filter, tokenId: scopeOf(this.#caller) })
+  list(filter: Omit<CloneFilter, 'tokenId'>, page: Page): ClonePage {
+    return pageOf(this.#clones.list({ ...filter, tokenId: scopeOf(this.#caller) }), page)
   }
 
   get(id: string): Clone {

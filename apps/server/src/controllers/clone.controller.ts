@@ -27,6 +27,7 @@ import {
 import type { Request as ExpressRequest } from 'express'
 import type { CallerServices } from '../access/caller-services.ts'
 import { conditional } from '../http/conditional.ts'
+import { nextLink } from '../http/link.ts'
 import { endOfWaiting } from '../http/stopping.ts'
 
 @Route()
@@ -75,23 +76,36 @@ export class CloneController extends Controller {
   }
 
   /**
-   * List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it.
+   * List the clones, oldest first; for a member, those that were made with its token. Another member's is nowhere there for it. All in one answer;
+   * with `limit` page by page: as long as there are more, the header `Link` has the address of the next page, as `<…>; rel="next"`.
    *
+   * @param limit How many at most; left out: all
+   * @param after Only those behind this place in the list, which the `Link` of the page before has
    * @param _ifNoneMatch The ETag of an answer that is at hand; 304 while nothing of it has changed
+   *
+   * @isInt limit must be a whole number
+   * @minimum limit 1
+   * @maximum limit 1000
+   * @maxLength after 200
    *
    * @summary List the clones
    */
   @Get('clones')
   @Middlewares(conditional)
-  @SuccessResponse<{ ETag: string }>('200', 'Ok')
+  @SuccessResponse<{ ETag: string; Link?: string }>('200', 'Ok')
   @Response(304, 'Nothing of it has changed since it had the ETag that If-None-Match names')
   async list(
     @Query() project?: string,
     @Query() username?: string,
     @Query() status?: CloneStatusCode,
+    @Query() limit?: number,
+    @Query() after?: string,
     @Header('If-None-Match') _ifNoneMatch?: string,
   ): Promise<Clone[]> {
-    return this.#services.clones.list({ project, username, status })
+    const filter = { project, username, status }
+    const { clones, next } = this.#services.clones.list(filter, { limit, after })
+    if (next !== undefined) this.setHeader('Link', nextLink({ ...filter, limit, after: next }))
+    return clones
   }
 
   /**

@@ -1054,6 +1054,8 @@ export function RegisterRoutes(app: Router) {
                 project: {"in":"query","name":"project","dataType":"string"},
                 username: {"in":"query","name":"username","dataType":"string"},
                 status: {"in":"query","name":"status","ref":"CloneStatusCode"},
+                limit: {"in":"query","name":"limit","dataType":"integer","validators":{"isInt":{"errorMsg":"must be a whole number"},"minimum":{"value":1},"maximum":{"value":1000}}},
+                after: {"in":"query","name":"after","dataType":"string","validators":{"maxLength":{"value":200}}},
                 _ifNoneMatch: {"in":"header","name":"If-None-Match","dataType":"string"},
         };
         app.get('/clones',

@@ -200,7 +200,7 @@ test('who keeps what a 304 lets it keep has what it would be sent', async () => 
     else if (change === 1) clones.update(id, { size: random(3) })
     else if (change === 2) app.lifecycle.sizes.quotas.set(id, random(3))
     else if (change === 3) app.lifecycle.restarts.noteSilent(id, random(3))
-    for (const path of ['/clones', '/status', '/snapshots']) {
+    for (const path of ['/clones', '/status', '/snapshots', '/clones?limit=2']) {
       const before = kept.get(path)
       const [answer, whole] = [await ask(path, before?.tag ?? ''), await (await app.fetch(path)).text()]
       if (answer.status === 304) hits++

@@ -15,7 +15,7 @@ export const conditional: RequestHandler = (request, response, next) => {
   const json = response.json.bind(response)
   response.json = (body) => {
     if (response.statusCode !== 200) return json(body)
-    const tag = etagOf({ body })
+    const tag = etagOf({ body, link: response.get('Link') ?? '' })
     response.setHeader('ETag', tag)
     response.setHeader('Cache-Control', 'private, no-cache')
     if (!names(request.get('If-None-Match'), tag)) return json(body)
