@@ -1,117 +1,84 @@
-import { writeFile } from 'node:fs/promises'
-import { cpus, release, totalmem } from 'node:os'
-import { join } from 'node:path'
-import { binarySource, findAccount } from '@dblab/provision'
-import { Command } from 'commander'
-import { execa } from 'execa'
-import pg from 'pg'
-import { bareBaseline } from './baseline.ts'
-import { type Figures, figuresOf, timed } from './figures.ts'
-import { benchLab } from './lab.ts'
+import { Command, Option } from 'commander'
+import type { BenchDriver } from './pools/pool.ts'
+import { compareReports, comparisonTable, isRegression } from './report/compare.ts'
+import { readReport, type SuiteReport, writeReport } from './report/json.ts'
+import { thisMachine } from './report/machine.ts'
+import { machineLine, suiteTable } from './report/table.ts'
+import { BenchRun } from './run.ts'
+import type { Suite } from './suites/contract.ts'
+import { chooseSuites, SUITES } from './suites/index.ts'
 
-/** The files of an empty cluster and what a scale of 1 adds, about 310 MB, come to 1 GB with this. */
-const SCALE_OF_1_GB = 3.05
-const WARM_UP = 3
-
-interface Row {
-  what: string
-  figures: Figures
+interface BenchOptions {
+  quick?: boolean
+  json?: string
+  driver: BenchDriver
+  dataset?: string
 }
+
+interface CompareOptions {
+  recorded: string
+  with: string
+  tolerance: string
+}
+
+/** How much worse a ratio may be than noise explains: on the same machine, a tenth. */
+const TOLERANCE = '0.1'
 
 const program = new Command('bench')
   .description('measure the lab beside bare tools, in the same run')
-  .option('--quick', 'a small database and few runs: to see that it works')
+  .argument(
+    '[suites...]',
+    `${SUITES.map(({ name }) => name).join(', ')}, or all; left out: cold, warm, reset and burst`,
+  )
+  .option('--quick', 'small data and few runs: to see that it works')
   .option('--json <file>', 'write the figures there, too')
-const { quick, json } = program.parse().opts<{ quick?: boolean; json?: string }>()
-if (process.getuid?.() !== 0) program.error('bench: needs root, for the pool of the lab')
-const runs = quick ? 5 : 30
+  .addOption(new Option('--driver <name>', 'storage of the lab').choices(['btrfs', 'zfs']).default('btrfs'))
+  .option('--dataset <name>', 'the ZFS dataset to work below; left out: a pool in a file')
+  .addHelpText(
+    'after',
+    `\nSuites:\n${SUITES.map(({ name, description }) => `  ${name.padEnd(10)} ${description}`).join('\n')}`,
+  )
+  .action(bench)
+program
+  .command('compare')
+  .description('compare the ratios of two runs; fails where one is worse than noise explains')
+  .requiredOption('--recorded <file>', 'what a run wrote before')
+  .requiredOption('--with <file>', 'what a run wrote now')
+  .option('--tolerance <share>', 'how much worse a ratio may be beyond noise', TOLERANCE)
+  .action(compare)
+await program.parseAsync()
 
-await using lab = await benchLab(quick ? 0.1 : SCALE_OF_1_GB)
-const account = await findAccount()
-const binaries = await binarySource({ account, copiesDir: join(lab.pool, 'binaries') })()
-const sizeBytes = (await lab.client.snapshots.list())[0]?.size ?? 0
-const times = {
-  snapshot: [] as number[],
-  postgres: [] as number[],
-  bare: [] as number[],
-  create: [] as number[],
-  reset: [] as number[],
-  remove: [] as number[],
+async function bench(names: string[], { quick = false, json, driver, dataset }: BenchOptions): Promise<void> {
+  const suites = chosen(names)
+  if (process.getuid?.() !== 0) program.error('bench: needs root, for the pool of the lab')
+  await using run = new BenchRun({ quick, driver, dataset, say: (text) => process.stderr.write(`${text}\n`) })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void run[Symbol.asyncDispose]().finally(() => process.exit(1)))
+  }
+  const reports: SuiteReport[] = []
+  const report = { version: 1 as const, machine: await thisMachine(driver), driver, quick, suites: reports }
+  process.stdout.write(`${machineLine(report)}\n\n`)
+  for (const suite of suites) {
+    const found = await run.suite(suite)
+    reports.push(found)
+    process.stdout.write(`${suiteTable(found)}\n`)
+    if (json) await writeReport(json, report)
+  }
+  if (reports.some(({ failure }) => failure !== undefined)) process.exitCode = 1
 }
-{
-  await using baseline = await bareBaseline(lab, binaries, account)
-  for (let run = -WARM_UP; run < runs; run++) {
-    // In turns, so that whatever else the machine does hits both alike.
-    const { snapshotMs, postgresMs } = await baseline.run()
-    const { createMs, resetMs, removeMs } = await cloneOnce()
-    if (run < 0) continue
-    times.snapshot.push(snapshotMs)
-    times.postgres.push(postgresMs)
-    times.bare.push(snapshotMs + postgresMs)
-    times.create.push(createMs)
-    times.reset.push(resetMs)
-    times.remove.push(removeMs)
+
+function chosen(names: string[]): Suite[] {
+  try {
+    return chooseSuites(names)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return program.error(`bench: ${error.message}`)
   }
 }
 
-async function cloneOnce() {
-  const { client } = lab
-  let clone: Awaited<ReturnType<typeof client.clones.create>> | undefined
-  const createMs = await timed(async () => {
-    clone = await client.clones.create({ db: { username: 'bench', password: 'bench password' } })
-    await selectOne(clone.connectionString())
-  })
-  if (!clone) throw new Error('no clone')
-  const made = clone
-  const resetMs = await timed(async () => {
-    await made.reset()
-    await selectOne(made.connectionString())
-  })
-  const removeMs = await timed(() => made.delete())
-  return { createMs, resetMs, removeMs }
+async function compare(options: CompareOptions): Promise<void> {
+  const [recorded, now] = [await readReport(options.recorded), await readReport(options.with)]
+  const comparisons = compareReports(recorded, now, Number(options.tolerance))
+  process.stdout.write(comparisonTable(comparisons))
+  if (comparisons.some(isRegression)) process.exitCode = 1
 }
-
-async function selectOne(connectionString: string): Promise<void> {
-  const client = new pg.Client({ connectionString })
-  await client.connect()
-  await client.query('select 1')
-  await client.end()
-}
-
-const rows: Row[] = [
-  { what: 'bare: `btrfs subvolume snapshot`', figures: figuresOf(times.snapshot) },
-  { what: 'bare: `postgres` to first `select 1` (socket, no password)', figures: figuresOf(times.postgres) },
-  { what: 'bare: both', figures: figuresOf(times.bare) },
-  { what: 'lab: create to first `select 1` (HTTP, then TCP with SCRAM)', figures: figuresOf(times.create) },
-  { what: 'lab: reset to first `select 1`', figures: figuresOf(times.reset) },
-  { what: 'lab: delete, until it is gone', figures: figuresOf(times.remove) },
-]
-const base = rows[2]?.figures.p50 ?? Number.NaN
-const ms = (value: number) => value.toFixed(1)
-const table = rows.map(
-  ({ what, figures }) =>
-    `| ${what} | ${ms(figures.p50)} | ${ms(figures.p95)} | ${ms(figures.min)} | ${(figures.p50 / base).toFixed(2)} |`,
-)
-const { stdout: btrfs } = await execa('btrfs', ['--version'])
-const machine = {
-  date: new Date().toISOString().slice(0, 10),
-  cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
-  memoryGiB: Math.round(totalmem() / 2 ** 30),
-  kernel: release(),
-  btrfs: btrfs.split('\n')[0] ?? '',
-  postgres: binaries.version,
-  node: process.version,
-  databaseMB: Math.round(sizeBytes / 1e6),
-  runs,
-}
-process.stdout.write(`
-${Object.entries(machine)
-  .map(([key, value]) => `${key}: ${value}`)
-  .join(', ')}
-
-| milliseconds | p50 | p95 | min | p50 / bare |
-| --- | ---: | ---: | ---: | ---: |
-${table.join('\n')}
-`)
-if (json) await writeFile(json, `${JSON.stringify({ machine, rows }, null, 2)}\n`)
-await lab.client.close()

@@ -1,0 +1,79 @@
+import { join } from 'node:path'
+import { freePort } from '@dblab/provision/testbed/ports'
+import pg from 'pg'
+import { BareServer, prepareDataDir } from './bare-server.ts'
+import type { BareSide } from './bare-side.ts'
+
+/** Milliseconds of each part of what has to be done at least. */
+export interface BareTimes {
+  /** A writable volume of the snapshot: one call. */
+  snapshot: number
+  /** From the start of `postgres` until it takes connections. */
+  start: number
+  /** A connection over the socket, and the role with its password. */
+  role: number
+  /** A connection over TCP with that password (SCRAM). */
+  login: number
+  /** `select 1`. */
+  query: number
+  sum: number
+}
+
+export interface BareClone extends AsyncDisposable {
+  times: BareTimes
+  server: BareServer
+}
+
+let number = 0
+
+/**
+ * What a clone can't be had without, one after the other and nothing else: no request, no books, nothing to undo, nobody who looks after it. The
+ * server is killed and the volume removed when disposed of, which is not timed.
+ *
+ * @param source of `Pool.sourceOf`
+ */
+export async function bareClone({ pool, place }: BareSide, source: string, database: string): Promise<BareClone> {
+  const volume = `clone-${++number}`
+  const port = await freePort()
+  const parts = stopwatch()
+  await using undo = new AsyncDisposableStack()
+  await pool.snapshot(source, volume)
+  const snapshot = parts()
+  undo.defer(() => pool.remove(volume))
+  const dataDir = join(pool.pathOf(volume), 'data')
+  await prepareDataDir(dataDir)
+  const server = await BareServer.start(dataDir, place, port)
+  const start = parts()
+  undo.defer(() => server.stop('immediate'))
+  await server.makeUser(database)
+  const role = parts()
+  const client = new pg.Client({ connectionString: server.url(database) })
+  await client.connect()
+  const login = parts()
+  await client.query('select 1')
+  const query = parts()
+  await client.end()
+  const made = undo.move()
+  return {
+    times: { snapshot, start, role, login, query, sum: snapshot + start + role + login + query },
+    server,
+    [Symbol.asyncDispose]: () => made.disposeAsync(),
+  }
+}
+
+/** Milliseconds since the last time that it was asked. */
+function stopwatch(): () => number {
+  let last = performance.now()
+  return () => {
+    const now = performance.now()
+    const passed = now - last
+    last = now
+    return passed
+  }
+}
+
+/** The times of one that is made and removed. */
+export async function bareTimes(side: BareSide, source: string, database: string): Promise<BareTimes> {
+  await using clone = await bareClone(side, source, database)
+  return clone.times
+}

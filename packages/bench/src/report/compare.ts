@@ -1,0 +1,95 @@
+import type { Row } from '../suites/contract.ts'
+import type { Report } from './json.ts'
+
+export type Verdict = 'same' | 'better' | 'worse' | 'new' | 'missing'
+
+/** One ratio in two runs. */
+export interface Comparison {
+  suite: string
+  name: string
+  /** Means of the ratios; undefined in a run that has none. */
+  recorded: number | undefined
+  now: number | undefined
+  /** How many times as bad as recorded a ratio may be before it counts: by chance, and by the tolerance. */
+  bound: number | undefined
+  verdict: Verdict
+}
+
+/**
+ * Compares the ratios of two runs, and never their times, which are the machines'. A ratio is worse where it has moved, in the bad direction, by more
+ * than noise and tolerance together. Noise is what two runs of the same may be apart by chance: each has a 95 % interval of its mean, and
+ * the half widths of both, as logarithms, are added like independent errors (the root of the sum of their squares). The tolerance is for
+ * what no run's own spread tells: another machine, another kernel.
+ *
+ * Suites that did not run now do not matter; a row that is gone from one that did is missing.
+ *
+ * @param tolerance a share, such as 0.1 for a tenth
+ * @throws Error for runs that can't be compared: one was quick, or they used different drivers
+ */
+export function compareReports(recorded: Report, now: Report, tolerance: number): Comparison[] {
+  if (recorded.quick !== now.quick) throw new Error('a quick run can only be compared with a quick one')
+  if (recorded.driver !== now.driver) {
+    throw new Error(`a run on ${now.driver} can't be compared with one on ${recorded.driver}`)
+  }
+  return now.suites.flatMap((suite) => {
+    const before = recorded.suites.find(({ name }) => name === suite.name)?.rows.filter(hasRatio) ?? []
+    const after = suite.rows.filter(hasRatio)
+    const names = new Set([...before, ...after].map(({ name }) => name))
+    return [...names].map((name) => ({
+      suite: suite.name,
+      name,
+      ...compareRows(byName(before, name), byName(after, name), tolerance),
+    }))
+  })
+}
+
+/** Whether the comparison fails. */
+export function isRegression({ verdict }: Comparison): boolean {
+  return verdict === 'worse' || verdict === 'missing'
+}
+
+type RatioRow = Row & { ratio: NonNullable<Row['ratio']> }
+
+function compareRows(
+  before: RatioRow | undefined,
+  after: RatioRow | undefined,
+  tolerance: number,
+): Omit<Comparison, 'suite' | 'name'> {
+  const recorded = before?.ratio.mean
+  const now = after?.ratio.mean
+  if (!before || !after) return { recorded, now, bound: undefined, verdict: before ? 'missing' : 'new' }
+  const noise = Math.hypot(halfWidth(before), halfWidth(after))
+  const bound = noise + Math.log1p(tolerance)
+  const moved = Math.log(after.ratio.mean / before.ratio.mean) * (after.better === 'lower' ? 1 : -1)
+  return { recorded, now, bound: Math.exp(bound), verdict: verdictOf(moved, bound) }
+}
+
+function verdictOf(moved: number, bound: number): Verdict {
+  if (moved > bound) return 'worse'
+  return moved < -bound ? 'better' : 'same'
+}
+
+function halfWidth({ ratio }: RatioRow): number {
+  return Math.log(ratio.high / ratio.mean)
+}
+
+function hasRatio(row: Row): row is RatioRow {
+  return row.ratio !== undefined
+}
+
+function byName(rows: readonly RatioRow[], name: string): RatioRow | undefined {
+  return rows.find((row) => row.name === name)
+}
+
+/** A Markdown table. */
+export function comparisonTable(comparisons: readonly Comparison[]): string {
+  const number = (value: number | undefined) => value?.toFixed(2) ?? ''
+  const lines = comparisons.map(
+    ({ suite, name, recorded, now, bound, verdict }) =>
+      `| ${suite} | ${name} | ${number(recorded)} | ${number(now)} | ${number(bound)} | ${verdict} |`,
+  )
+  return `| suite | | recorded ratio | now | may differ by a factor of | |
+| --- | --- | ---: | ---: | ---: | --- |
+${lines.join('\n')}
+`
+}

@@ -1,0 +1,23 @@
+import { cold } from './cold.ts'
+import type { Suite } from './contract.ts'
+
+export const SUITES: readonly Suite[] = [cold]
+
+/** What runs where none is named. */
+const USUAL = ['cold']
+
+/**
+ * @param names of suites, or `all`; none for the usual ones
+ * @throws RangeError for a name that is none
+ */
+export function chooseSuites(names: readonly string[]): Suite[] {
+  if (names.includes('all')) return [...SUITES]
+  const wanted = names.length === 0 ? USUAL : names
+  const unknown = wanted.find((name) => !SUITES.some((suite) => suite.name === name))
+  if (unknown !== undefined) {
+    throw new RangeError(
+      `there is no suite ${unknown}; there are ${SUITES.map(({ name }) => name).join(', ')}, and all`,
+    )
+  }
+  return SUITES.filter(({ name }) => wanted.includes(name))
+}
