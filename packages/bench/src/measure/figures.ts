@@ -13,10 +13,3 @@ export function figuresOf(samples: readonly number[]): Figures {
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), min: sorted[0] ?? Number.NaN, runs: sorted.length }
 }
-
-/** Milliseconds that the work takes. */
-export async function timed(work: () => Promise<unknown>): Promise<number> {
-  const started = performance.now()
-  await work()
-  return performance.now() - started
-}

@@ -1,10 +1,14 @@
+import { burst } from './burst.ts'
 import { cold } from './cold.ts'
 import type { Suite } from './contract.ts'
+import { reset } from './reset.ts'
+import { warm } from './warm.ts'
 
-export const SUITES: readonly Suite[] = [cold]
+/** In the order in which they run. */
+export const SUITES: readonly Suite[] = [cold, warm, reset, burst]
 
 /** What runs where none is named. */
-const USUAL = ['cold']
+const USUAL = ['cold', 'warm', 'reset', 'burst']
 
 /**
  * @param names of suites, or `all`; none for the usual ones
