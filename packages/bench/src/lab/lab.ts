@@ -19,6 +19,10 @@ import { type Profile, profileSettings } from './profile.ts'
 const MAIN = fileURLToPath(new URL('../../../../apps/server/dist/main.js', import.meta.url))
 export const TOKEN = 'a-token-for-the-benchmark'
 
+/** For the clones of a lab, by our own process: another run beside this one, or another lab, seldom has the same. */
+const PORTS = 1000
+const FIRST_PORT = 20_000 + (process.pid % 12) * PORTS
+
 export interface LabOptions {
   driver: BenchDriver
   /** The ZFS dataset to work below; left out, a pool in a file. */
@@ -154,7 +158,7 @@ export class BenchLab implements AsyncDisposable {
       storage: this.pool.storage,
       sample: { scale },
       postgres: { settings: this.settings, ...(version && { version }), ...(binDir && { binDir }) },
-      ...(warm > 0 && { clones: { warm } }),
+      clones: { portFrom: FIRST_PORT, portTo: FIRST_PORT + PORTS - 1, ...(warm > 0 && { warm }) },
     }
   }
 }

@@ -1,11 +1,12 @@
 import { burst } from './burst.ts'
 import { cold } from './cold.ts'
 import type { Suite } from './contract.ts'
+import { idle } from './idle.ts'
 import { reset } from './reset.ts'
 import { warm } from './warm.ts'
 
 /** In the order in which they run. */
-export const SUITES: readonly Suite[] = [cold, warm, reset, burst]
+export const SUITES: readonly Suite[] = [cold, warm, reset, burst, idle]
 
 /** What runs where none is named. */
 const USUAL = ['cold', 'warm', 'reset', 'burst']

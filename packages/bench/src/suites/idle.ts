@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type BareClone, bareClone } from '../baselines/bare-sequence.ts'
+import { bareSide } from '../baselines/bare-side.ts'
+import { plainHttp } from '../baselines/plain-http.ts'
+import { type BenchClone, createClone, firstRow } from '../lab/clones.ts'
+import { sampleData } from '../lab/data.ts'
+import { runningInstances } from '../lab/instances.ts'
+import { type BenchLab, TOKEN } from '../lab/lab.ts'
+import { findVersion, type Version } from '../lab/versions.ts'
+import { inTurns } from '../measure/in-turns.ts'
+import { proportionalBytes, residentBytes } from '../measure/memory.ts'
+import { atSteadyRate, type SteadyRate } from '../measure/steady-rate.ts'
+import { type Row, row, rowBeside, type Suite, type SuiteContext } from './contract.ts'
+
+const VERSIONS = [18, 17]
+/** Bare servers beside the clones, at the same moment: of what all share, each counts the same part. */
+const BARE = 10
+/** Clones under way at once, while they are made. */
+const CONCURRENCY = 4
+/** Until what a new clone has to do is done, its first checkpoint too. */
+const SETTLE_MS = 10_000
+/** What the data hold does not matter to an idle clone. */
+const SCALE = 0.02
+
+export const idle: Suite = {
+  name: 'idle',
+  description:
+    'memory of clones that run and do nothing, beside bare servers, and how fast the lab answers with so many',
+  async run(context) {
+    const rows: Row[] = []
+    for (const major of VERSIONS) {
+      const version = await findVersion(major)
+      if (typeof version === 'string') context.skip(`PostgreSQL ${major}`, version)
+      else rows.push(...(await idleRows(context, version)))
+    }
+    return rows
+  },
+}
+
+async function idleRows({ quick, ownLab, say }: SuiteContext, version: Version): Promise<Row[]> {
+  const number = quick ? 20 : 500
+  await using lab = await ownLab({ scale: SCALE, ...version, configuration: { profile: 'test' } })
+  const rssBefore = await residentBytes(lab.serverPid)
+  say(`idle: making ${number} clones of PostgreSQL ${version.version}`)
+  const clones = await makeClones(lab, number)
+  const name = `PostgreSQL ${version.version}, ${number} clones`
+  const memory = await memoryRows(lab, name)
+  const rss = await residentBytes(lab.serverPid)
+  say('idle: asking for them')
+  return [
+    ...memory,
+    row({ name: `${name}: resident memory of the lab's server`, unit: 'bytes', samples: [rss] }),
+    row({ name: `${name}: the same before the first clone`, unit: 'bytes', samples: [rssBefore] }),
+    ...(await answerRows(lab, clones, name, { perSecond: 50, seconds: quick ? 2 : 10 })),
+  ]
+}
+
+async function makeClones(lab: BenchLab, number: number): Promise<BenchClone[]> {
+  const clones: BenchClone[] = []
+  let begun = 0
+  const worker = async () => {
+    while (begun++ < number) {
+      const clone = await createClone(lab)
+      await firstRow(clone.url)
+      clones.push(clone)
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  return clones
+}
+
+async function memoryRows(lab: BenchLab, name: string): Promise<Row[]> {
+  const data = await sampleData(lab)
+  const [side, source] = [await bareSide(lab), await lab.pool.sourceOf(data.snapshot)]
+  await using stack = new AsyncDisposableStack()
+  const bare: BareClone[] = []
+  while (bare.length < BARE) bare.push(stack.use(await bareClone(side, source, data.database)))
+  await sleep(SETTLE_MS)
+  const pids = [...(await runningInstances(lab)).values()].map(({ pid }) => pid)
+  const samples: number[] = []
+  for (const pid of pids) samples.push(await proportionalBytes(pid))
+  const ofBare: number[] = []
+  for (const { server } of bare) ofBare.push(await proportionalBytes(server.pid))
+  return [
+    row({ name: `${name}: memory of each (PSS)`, unit: 'bytes', samples }),
+    rowBeside(
+      { name: `${name}: memory of the first ${BARE} (PSS)`, unit: 'bytes', samples: samples.slice(0, BARE) },
+      { name: `${BARE} bare servers with the same settings`, samples: ofBare },
+    ),
+  ]
+}
+
+async function answerRows(
+  lab: BenchLab,
+  clones: readonly BenchClone[],
+  name: string,
+  rate: SteadyRate,
+): Promise<Row[]> {
+  const paths = clones.map(({ id }) => `/clone/${id}`)
+  const { url } = lab.client
+  const answers = await Promise.all([...paths, '/clones'].map(async (path) => [path, await get(url + path)]))
+  await using plain = await plainHttp(Object.fromEntries(answers))
+  const one = (base: string) => atSteadyRate(rate, (number) => get(base + paths[number % paths.length]))
+  const all = (base: string) => atSteadyRate(rate, () => get(`${base}/clones`))
+  const given = await inTurns(
+    2,
+    { one: () => one(url), plainOne: () => one(plain.url), all: () => all(url), plainAll: () => all(plain.url) },
+    0,
+  )
+  const beside = 'a bare Node server with the same answers'
+  return [
+    rowBeside(
+      { name: `${name}: GET /clone/{id}, ${rate.perSecond} a second`, samples: given.one.flat() },
+      { name: beside, samples: given.plainOne.flat() },
+    ),
+    rowBeside(
+      { name: `${name}: GET /clones, ${rate.perSecond} a second`, samples: given.all.flat() },
+      { name: beside, samples: given.plainAll.flat() },
+    ),
+  ]
+}
+
+async function get(url: string): Promise<string> {
+  const answer = await fetch(url, { headers: { Authorization: `Bearer ${TOKEN}` } })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`)
+  return text
+}
