@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { exclusiveBytes, metadataUsed } from './btrfs.ts'
+import { exclusiveBytes, usedBytes } from './btrfs.ts'
 
 // Captured of btrfs-progs 6.2.
 const DU = `     Total   Exclusive  Set shared  Filename
@@ -16,7 +16,7 @@ test('what a tree alone holds is the second figure of du', () => {
   expect(() => exclusiveBytes('ERROR: no such file')).toThrow('du')
 })
 
-test('what the metadata take is told by df, without their second copy', () => {
-  expect(metadataUsed(DF)).toBe(1_245_184)
-  expect(() => metadataUsed('')).toThrow('df')
+test('what data and metadata take is told by df, without a second copy', () => {
+  expect(usedBytes(DF)).toEqual({ data: 98_566_144, metadata: 1_245_184 })
+  expect(() => usedBytes('')).toThrow('df')
 })

@@ -26,14 +26,19 @@ export function btrfsPool(root: string): Pool {
     pathOf,
     filesOf: sourceOf,
     remove: (name) => btrfs('subvolume', 'delete', pathOf(name)),
-    sync: () => btrfs('filesystem', 'sync', root),
+    async settle() {
+      await btrfs('filesystem', 'sync', root)
+      await btrfs('subvolume', 'sync', root)
+      // What the removed subvolumes alone held is given back by the commit after that.
+      await btrfs('filesystem', 'sync', root)
+    },
     async ownBytes(path) {
       const { stdout } = await execa('btrfs', ['filesystem', 'du', '-s', '--raw', path])
       return exclusiveBytes(stdout)
     },
-    async metadataBytes() {
+    async used() {
       const { stdout } = await execa('btrfs', ['filesystem', 'df', '--raw', root])
-      return metadataUsed(stdout)
+      return usedBytes(stdout)
     },
     [Symbol.asyncDispose]: async () => {},
   }
@@ -65,8 +70,11 @@ export function exclusiveBytes(output: string): number {
 }
 
 /** Of `btrfs filesystem df --raw`: `Metadata, DUP: total=268435456, used=1245184`, which counts a block once however often it is kept. */
-export function metadataUsed(output: string): number {
-  const used = /^Metadata, \w+: total=\d+, used=(\d+)$/m.exec(output)?.[1]
-  if (used === undefined) throw new Error('btrfs filesystem df does not say what the metadata take')
-  return Number(used)
+export function usedBytes(output: string): { data: number; metadata: number } {
+  const of = (kind: string) => {
+    const used = new RegExp(`^${kind}, \\w+: total=\\d+, used=(\\d+)$`, 'm').exec(output)?.[1]
+    if (used === undefined) throw new Error(`btrfs filesystem df does not say what the ${kind.toLowerCase()} takes`)
+    return Number(used)
+  }
+  return { data: of('Data'), metadata: of('Metadata') }
 }

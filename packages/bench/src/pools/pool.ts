@@ -29,10 +29,16 @@ export interface Pool extends AsyncDisposable {
   /** The files of a snapshot of the lab, to be read. */
   filesOf(snapshotId: string): Promise<string>
   remove(name: string): Promise<void>
-  /** Resolves once all that was written before is on the disk. */
-  sync(): Promise<void>
-  /** Bytes that the file tree alone holds, after `sync`: of data; on zfs with its metadata, which `written` counts in. */
+  /** Resolves once all that was written before is on the disk, and the room of all that was removed is free. */
+  settle(): Promise<void>
+  /** Bytes of data that the file tree alone holds; on zfs with their metadata, which `written` counts in. */
   ownBytes(path: string): Promise<number>
-  /** Bytes that the metadata of the whole pool take, counted once however often they are kept; undefined where they can't be told apart. */
-  metadataBytes(): Promise<number | undefined>
+  /** What the whole pool holds. */
+  used(): Promise<PoolBytes>
+}
+
+export interface PoolBytes {
+  data: number
+  /** Counted once however often they are kept; undefined on zfs, which counts them as data. */
+  metadata: number | undefined
 }

@@ -27,6 +27,7 @@ export async function zfsPool(dataset?: string): Promise<Pool> {
 
 async function poolBelow(dataset: string, remove: () => Promise<void>): Promise<Pool> {
   const [lab, bare] = [`${dataset}/lab`, `${dataset}/bare`]
+  const pool = dataset.split('/')[0] ?? dataset
   const mountPoint = await propertyOf('mountpoint', dataset)
   const named = (name: string) => `${bare}/${name}`
   const pathOf = (name: string) => join(mountPoint, 'bare', name)
@@ -44,9 +45,12 @@ async function poolBelow(dataset: string, remove: () => Promise<void>): Promise<
       return join(await propertyOf('mountpoint', volume), '.zfs/snapshot', snapshot)
     },
     remove: (name) => zfs('destroy', named(name)),
-    sync: async () => void (await execa('zpool', ['sync', dataset.split('/')[0] ?? dataset])),
+    async settle() {
+      await execa('zpool', ['sync', pool])
+      await execa('zpool', ['wait', '-t', 'free', pool])
+    },
     ownBytes: async (path) => Number(await propertyOf('written', path)),
-    metadataBytes: async () => undefined,
+    used: async () => ({ data: Number(await propertyOf('used', dataset)), metadata: undefined }),
     async [Symbol.asyncDispose]() {
       await zfs('destroy', '-r', bare)
       await remove()

@@ -1,12 +1,13 @@
 import { burst } from './burst.ts'
 import { cold } from './cold.ts'
 import type { Suite } from './contract.ts'
+import { disk } from './disk.ts'
 import { idle } from './idle.ts'
 import { reset } from './reset.ts'
 import { warm } from './warm.ts'
 
 /** In the order in which they run. */
-export const SUITES: readonly Suite[] = [cold, warm, reset, burst, idle]
+export const SUITES: readonly Suite[] = [cold, warm, reset, burst, idle, disk]
 
 /** What runs where none is named. */
 const USUAL = ['cold', 'warm', 'reset', 'burst']
