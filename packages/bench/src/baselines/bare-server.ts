@@ -14,6 +14,8 @@ export interface ServerPlace {
   socketDir: string
   hbaFile: string
   settings: Record<string, string>
+  /** Those that run, for who has to end them all. */
+  running: Set<BareServer>
 }
 
 /** A plain `postgres` on a data directory, which nobody looks after. */
@@ -45,6 +47,7 @@ export class BareServer {
       gid: place.account.gid,
       cwd: dataDir,
       stdio: 'ignore',
+      // Of a session of its own: an interrupt is for us, who then stop it.
       detached: true,
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' },
     })
@@ -57,12 +60,24 @@ export class BareServer {
       ready.giveUp()
       ended.catch(() => {})
     }
-    return new BareServer(dataDir, port, place, child)
+    const server = new BareServer(dataDir, port, place, child)
+    place.running.add(server)
+    return server
+  }
+
+  /** Where it listens for who is on the machine. */
+  get socketDir(): string {
+    return this.#place.socketDir
   }
 
   /** Makes the user that clones have, as a plain role. The server derives the verifier of the password. */
   async makeUser(database: string): Promise<void> {
     await this.asSuperuser(database, (client) => client.query(`create role ${USER} login password '${PASSWORD}'`))
+  }
+
+  /** Of the user, where the data has it already: a snapshot of a clone keeps no password. */
+  async setPassword(database: string): Promise<void> {
+    await this.asSuperuser(database, (client) => client.query(`alter role ${USER} login password '${PASSWORD}'`))
   }
 
   /** Over the socket, as the superuser that the lab's data has. */
@@ -87,6 +102,7 @@ export class BareServer {
     const exited = once(this.#process, 'exit')
     this.#process.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
     await exited
+    this.#place.running.delete(this)
   }
 }
 

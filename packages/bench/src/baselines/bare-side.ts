@@ -31,6 +31,7 @@ export async function bareSide(lab: BenchLab, settings: Record<string, string> =
       account,
       socketDir: directory,
       hbaFile,
+      running: lab.bareServers,
       settings: { ...labSettings(binaries.major), ...lab.settings, ...settings },
     },
   }

@@ -10,6 +10,7 @@ import { freePort } from '@dblab/provision/testbed/ports'
 import { type Lab, openLab } from '@dblab/sdk'
 import { execa } from 'execa'
 import { stringify } from 'yaml'
+import type { BareServer } from '../baselines/bare-server.ts'
 import { btrfsPool } from '../pools/btrfs.ts'
 import type { BenchDriver, Pool } from '../pools/pool.ts'
 import { zfsPool } from '../pools/zfs.ts'
@@ -52,10 +53,13 @@ export class BenchLab implements AsyncDisposable {
   readonly client: Lab
   readonly account: Account
   readonly binaries: PostgresBinaries
+  /** Those that run on its pool: they end with it. */
+  readonly bareServers = new Set<BareServer>()
   readonly #port: number
   readonly #options: LabOptions
   #configuration: LabConfiguration
   #server: ChildProcess | undefined
+  #removed: Promise<void> | undefined
 
   private constructor(
     options: LabOptions,
@@ -136,8 +140,15 @@ export class BenchLab implements AsyncDisposable {
     await exited
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Twice is fine. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#removed ??= this.#remove()
+    return this.#removed
+  }
+
+  async #remove(): Promise<void> {
     await this.client.close()
+    for (const server of this.bareServers) await server.stop('immediate')
     await this.stop()
     await execa(process.execPath, [MAIN, 'destroy', '--yes'], {
       cwd: this.directory,

@@ -1,13 +1,16 @@
 import { burst } from './burst.ts'
 import { cold } from './cold.ts'
 import type { Suite } from './contract.ts'
+import { databases } from './databases.ts'
 import { disk } from './disk.ts'
 import { idle } from './idle.ts'
+import { pgbench } from './pgbench.ts'
 import { reset } from './reset.ts'
+import { tools } from './tools.ts'
 import { warm } from './warm.ts'
 
 /** In the order in which they run. */
-export const SUITES: readonly Suite[] = [cold, warm, reset, burst, idle, disk]
+export const SUITES: readonly Suite[] = [cold, warm, reset, burst, idle, disk, pgbench, databases, tools]
 
 /** What runs where none is named. */
 const USUAL = ['cold', 'warm', 'reset', 'burst']
