@@ -60,6 +60,7 @@ async function bench(names: string[], { quick = false, json, driver, dataset }: 
   process.stdout.write(`${machineLine(report)}\n\n`)
   for (const suite of suites) {
     const found = await run.suite(suite)
+    if (run.isOver) break
     reports.push(found)
     process.stdout.write(`${suiteTable(found)}\n`)
     if (json) await writeReport(json, report)

@@ -16,8 +16,9 @@ export interface RunOptions {
  */
 export class BenchRun implements AsyncDisposable {
   readonly #options: RunOptions
-  readonly #labs = new AsyncDisposableStack()
+  readonly #labs: Promise<BenchLab>[] = []
   #shared: Promise<BenchLab> | undefined
+  #isOver = false
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -42,11 +43,16 @@ export class BenchRun implements AsyncDisposable {
     }
   }
 
+  /** True once it is being disposed of: no other suite should begin. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   async #lab(configuration: LabConfiguration): Promise<BenchLab> {
     if (!this.#shared) {
       const { scale, label } = sampleSize(this.#options.quick)
       this.#options.say(`making a lab with a sample database of ${label}`)
-      this.#shared = this.#open({ scale, configuration }).then((lab) => this.#labs.use(lab))
+      this.#shared = this.#open({ scale, configuration })
     }
     const lab = await this.#shared
     await lab.configure(configuration)
@@ -55,10 +61,16 @@ export class BenchRun implements AsyncDisposable {
 
   #open(options: Parameters<SuiteContext['ownLab']>[0]): Promise<BenchLab> {
     const { driver, dataset } = this.#options
-    return BenchLab.open({ ...options, driver, dataset })
+    const lab = BenchLab.open({ ...options, driver, dataset })
+    this.#labs.push(lab)
+    return lab
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#labs.disposeAsync()
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
+    for (const result of await Promise.allSettled(this.#labs)) {
+      // One that did not come up has removed itself.
+      if (result.status === 'fulfilled') await result.value[Symbol.asyncDispose]()
+    }
   }
 }
