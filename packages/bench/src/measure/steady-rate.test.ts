@@ -10,8 +10,9 @@ test('requests begin at their time, and not after the one before', async () => {
     await sleep(100)
   })
   expect(times).toHaveLength(5)
-  expect(began.at(-1)).toBeGreaterThanOrEqual(79)
-  expect(Math.min(...times)).toBeGreaterThanOrEqual(99)
+  // Each timer may be early by a millisecond.
+  expect(began.at(-1)).toBeGreaterThanOrEqual(78)
+  expect(Math.min(...times)).toBeGreaterThanOrEqual(98)
   expect(performance.now() - started).toBeLessThan(5 * 100)
 })
 

@@ -33,12 +33,12 @@ export interface Pool extends AsyncDisposable {
   settle(): Promise<void>
   /** Bytes of data that the file tree alone holds; on zfs with their metadata, which `written` counts in. */
   ownBytes(path: string): Promise<number>
-  /** What the whole pool holds. */
-  used(): Promise<PoolBytes>
+  /** What the whole pool holds; undefined on zfs, which counts what was destroyed until it is free, and tells no metadata apart. */
+  used(): Promise<PoolBytes | undefined>
 }
 
 export interface PoolBytes {
   data: number
-  /** Counted once however often they are kept; undefined on zfs, which counts them as data. */
-  metadata: number | undefined
+  /** Counted once however often they are kept. */
+  metadata: number
 }

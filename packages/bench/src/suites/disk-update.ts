@@ -7,6 +7,7 @@ import { instanceAt } from '../lab/instances.ts'
 import type { BenchLab } from '../lab/lab.ts'
 import { type DifferingBytes, differingBytes } from '../measure/differing-pages.ts'
 import { inTurns } from '../measure/in-turns.ts'
+import { settledUse } from '../pools/settled-use.ts'
 import { type Row, row, rowBeside } from './contract.ts'
 
 /** Both change an indexed column, so that indexes are written to as well. */
@@ -16,7 +17,7 @@ const UPDATES = {
 } as const
 
 interface Updated {
-  /** What the pool holds more than before the clone was made. */
+  /** What the pool holds more than before the clone was made; where it does not tell, as `own`. */
   taken: number
   /** What the storage says that the clone alone holds. */
   own: number
@@ -65,18 +66,16 @@ function rowsOf(what: string, updated: readonly Updated[]): Row[] {
 
 async function updatedClone(lab: BenchLab, data: Data, statement: string): Promise<Updated> {
   const { pool } = lab
-  await pool.settle()
-  const before = await pool.used()
+  const before = await settledUse(pool)
   const clone = await createClone(lab, data)
   const instance = await instanceAt(lab, clone.port)
   await withClient(clone.url, (client) => client.query(statement))
   await withLabConnection(instance, LAB_DATABASE, (client) => client.query('checkpoint'))
-  await pool.settle()
-  const after = await pool.used()
+  const after = await settledUse(pool)
   const own = await pool.ownBytes(dirname(instance.dataDir))
   const written = await differingBytes(join(await pool.filesOf(data.snapshot), 'data'), instance.dataDir)
   await deleteClone(lab, clone.id)
-  return { taken: after.data - before.data, own, written }
+  return { taken: before && after ? after.data - before.data : own, own, written }
 }
 
 async function aboutOrders(lab: BenchLab, data: Data): Promise<string> {

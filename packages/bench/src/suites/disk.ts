@@ -7,7 +7,8 @@ import { createClone, deleteClone, firstRow } from '../lab/clones.ts'
 import { sampleData } from '../lab/data.ts'
 import { instanceAt } from '../lab/instances.ts'
 import { inTurns } from '../measure/in-turns.ts'
-import type { Pool } from '../pools/pool.ts'
+import type { Pool, PoolBytes } from '../pools/pool.ts'
+import { settledUse } from '../pools/settled-use.ts'
 import { type Row, row, rowBeside, type Suite } from './contract.ts'
 import { updateRows } from './disk-update.ts'
 
@@ -16,11 +17,9 @@ const BATCH = 5
 /** The lab has a new clone make its first checkpoint, which writes, once its user has it. */
 const REST_MS = 2000
 
-/** What one clone takes, of those of a batch. */
 interface Taken {
-  data: number
-  /** Undefined where it can't be told apart. */
-  metadata: number | undefined
+  /** What one clone takes, of those of a batch; undefined where the pool does not tell. */
+  ofPool: PoolBytes | undefined
   /** Of each clone: what the storage says that it holds alone. */
   own: number[]
   /** Of all. */
@@ -61,14 +60,13 @@ export const disk: Suite = {
 
 function freshRows(lab: readonly Taken[], bare: readonly Taken[]): Row[] {
   const [name, beside] = ['a fresh clone after its first login', 'bare snapshot and server, after a first login']
-  const bytes = (what: keyof Pick<Taken, 'data' | 'metadata'>) =>
+  const bytes = (what: keyof PoolBytes) =>
     rowBeside(
-      { name: `${name}: ${what}`, unit: 'bytes', samples: lab.map((taken) => taken[what] ?? 0) },
-      { name: beside, samples: bare.map((taken) => taken[what] ?? 0) },
+      { name: `${name}: ${what}`, unit: 'bytes', samples: lab.map(({ ofPool }) => ofPool?.[what] ?? 0) },
+      { name: beside, samples: bare.map(({ ofPool }) => ofPool?.[what] ?? 0) },
     )
   return [
-    bytes('data'),
-    ...(lab.every(({ metadata }) => metadata !== undefined) ? [bytes('metadata')] : []),
+    ...(lab.every(({ ofPool }) => ofPool) ? [bytes('data'), bytes('metadata')] : []),
     rowBeside(
       { name: `${name}: what it alone holds, says the storage`, unit: 'bytes', samples: lab.flatMap(({ own }) => own) },
       { name: beside, samples: bare.flatMap(({ own }) => own) },
@@ -88,20 +86,15 @@ async function takenByBatch(
   make: (stack: AsyncDisposableStack) => Promise<string>,
 ): Promise<Taken> {
   const segments = new Set(await walSegments(join(snapshotFiles, 'data')))
-  await pool.settle()
-  const before = await pool.used()
+  const before = await settledUse(pool)
   await using stack = new AsyncDisposableStack()
   const dataDirs: string[] = []
   while (dataDirs.length < BATCH) dataDirs.push(await make(stack))
   await sleep(REST_MS)
-  await pool.settle()
-  const after = await pool.used()
-  const taken: Taken = {
-    data: (after.data - before.data) / BATCH,
-    metadata: after.metadata && before.metadata && (after.metadata - before.metadata) / BATCH,
-    own: [],
-    newSegments: 0,
-  }
+  const after = await settledUse(pool)
+  const ofPool = before &&
+    after && { data: (after.data - before.data) / BATCH, metadata: (after.metadata - before.metadata) / BATCH }
+  const taken: Taken = { ofPool, own: [], newSegments: 0 }
   for (const dataDir of dataDirs) {
     taken.own.push(await pool.ownBytes(dirname(dataDir)))
     taken.newSegments += (await walSegments(dataDir)).filter((name) => !segments.has(name)).length
