@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { BenchDriver } from './pools/pool.ts'
 import { compareReports, comparisonTable, isRegression } from './report/compare.ts'
 import { readReport, type SuiteReport, writeReport } from './report/json.ts'
@@ -18,11 +18,11 @@ interface BenchOptions {
 interface CompareOptions {
   recorded: string
   with: string
-  tolerance: string
+  tolerance: number
 }
 
 /** How much worse a ratio may be than noise explains: on the same machine, a tenth. */
-const TOLERANCE = '0.1'
+const TOLERANCE = 0.1
 
 const program = new Command('bench')
   .description('measure the lab beside bare tools, in the same run')
@@ -44,7 +44,7 @@ program
   .description('compare the ratios of two runs; fails where one is worse than noise explains')
   .requiredOption('--recorded <file>', 'what a run wrote before')
   .requiredOption('--with <file>', 'what a run wrote now')
-  .option('--tolerance <share>', 'how much worse a ratio may be beyond noise', TOLERANCE)
+  .option('--tolerance <share>', 'how much worse a ratio may be beyond noise', share, TOLERANCE)
   .action(compare)
 await program.parseAsync()
 
@@ -77,9 +77,15 @@ function chosen(names: string[]): Suite[] {
   }
 }
 
+function share(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('a share is a number such as 0.1')
+  return value
+}
+
 async function compare(options: CompareOptions): Promise<void> {
   const [recorded, now] = [await readReport(options.recorded), await readReport(options.with)]
-  const comparisons = compareReports(recorded, now, Number(options.tolerance))
+  const comparisons = compareReports(recorded, now, options.tolerance)
   process.stdout.write(comparisonTable(comparisons))
   if (comparisons.some(isRegression)) process.exitCode = 1
 }

@@ -56,9 +56,12 @@ test('a row that is gone is a regression, and one that is new is not', () => {
   expect(compared.map(isRegression)).toEqual([true, false])
 })
 
-test('a suite that did not run now does not matter', () => {
-  const now = report([], { suites: [] })
-  expect(compareReports(report([measured(steady(1))]), now, 0.1)).toEqual([])
+test('a suite that did not run now does not matter, but one has to have run', () => {
+  const [cold] = report([measured(steady(1))]).suites
+  const suites = cold ? [cold, { ...cold, name: 'reset' }] : []
+  const compared = compareReports(report([], { suites }), report([measured(steady(1))]), 0.1)
+  expect(compared.map(({ suite }) => suite)).toEqual(['cold'])
+  expect(() => compareReports(report([], { suites }), report([], { suites: [] }), 0.1)).toThrow('no ratio')
 })
 
 test('runs of another kind are refused', () => {

@@ -24,14 +24,14 @@ export interface Comparison {
  * Suites that did not run now do not matter; a row that is gone from one that did is missing.
  *
  * @param tolerance a share, such as 0.1 for a tenth
- * @throws Error for runs that can't be compared: one was quick, or they used different drivers
+ * @throws Error for runs that can't be compared: one was quick, or they used different drivers; or there is nothing to compare
  */
 export function compareReports(recorded: Report, now: Report, tolerance: number): Comparison[] {
   if (recorded.quick !== now.quick) throw new Error('a quick run can only be compared with a quick one')
   if (recorded.driver !== now.driver) {
     throw new Error(`a run on ${now.driver} can't be compared with one on ${recorded.driver}`)
   }
-  return now.suites.flatMap((suite) => {
+  const compared = now.suites.flatMap((suite) => {
     const before = recorded.suites.find(({ name }) => name === suite.name)?.rows.filter(hasRatio) ?? []
     const after = suite.rows.filter(hasRatio)
     const names = new Set([...before, ...after].map(({ name }) => name))
@@ -41,6 +41,8 @@ export function compareReports(recorded: Report, now: Report, tolerance: number)
       ...compareRows(byName(before, name), byName(after, name), tolerance),
     }))
   })
+  if (compared.length === 0) throw new Error('the run has no ratio that could be compared')
+  return compared
 }
 
 /** Whether the comparison fails. */
