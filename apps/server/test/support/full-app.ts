@@ -16,6 +16,7 @@ import { CatalogueEvents } from '../../src/events/catalogue-events.ts'
 import { EventHub } from '../../src/events/event-hub.ts'
 import { OpenStreams } from '../../src/events/open-streams.ts'
 import { createApp } from '../../src/http/app.ts'
+import { Lull } from '../../src/lab/lull.ts'
 import type { Logger } from '../../src/log.ts'
 import { RetrievalService } from '../../src/retrieval/retrieval-service.ts'
 import { SnapshotService } from '../../src/snapshots/snapshot-service.ts'
@@ -65,7 +66,7 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
   const requireSpace = () => disk.requireSpace()
   const takeSpace = () => disk.takeSpace(0)
   const common = { catalogue, provisioner, ports, log, collectGarbage, requireWritable, requireSpace, takeSpace }
-  const lifecycle = new CloneLifecycle({ ...common, bootId: 'now', isUnsafe: () => false })
+  const lifecycle = new CloneLifecycle({ ...common, bootId: 'now', isUnsafe: () => false, lull: new Lull() })
   const jobs = new Jobs({ concurrency: 1, queue: 10_000 }, () => {})
   const clones = new CloneService({
     ...{ ...common, lifecycle, jobs, publicHost: 'lab.example.com', tls: false },

@@ -1,22 +1,24 @@
 import { join } from 'node:path'
 import { freePort } from '@dblab/provision/testbed/ports'
 import pg from 'pg'
-import { BareServer, prepareDataDir } from './bare-server.ts'
+import { BareServer, CREATE_USER, prepareDataDir } from './bare-server.ts'
 import type { BareSide } from './bare-side.ts'
 
 /** Milliseconds of each part of what has to be done at least. */
 export interface BareTimes {
   /** A writable volume of the snapshot: one call. */
   snapshot: number
-  /** From the start of `postgres` until it takes connections. */
+  /** From the start of `postgres` to its first answer, `select 1` over the socket. */
   start: number
-  /** A connection over the socket, and the role with its password. */
+  /** The role with its password, in that session. */
   role: number
   /** A connection over TCP with that password (SCRAM). */
   login: number
   /** `select 1`. */
   query: number
+  /** Of all but the role, as if the data had it. */
   sum: number
+  sumWithRole: number
 }
 
 export interface BareClone extends AsyncDisposable {
@@ -43,19 +45,24 @@ export async function bareClone({ pool, place }: BareSide, source: string, datab
   const dataDir = join(pool.pathOf(volume), 'data')
   await prepareDataDir(dataDir)
   const server = await BareServer.start(dataDir, place, port)
-  const start = parts()
   undo.defer(() => server.stop('immediate'))
-  await server.makeUser(database)
+  const session = await server.session(database)
+  await session.query('select 1')
+  const start = parts()
+  await session.query(CREATE_USER)
   const role = parts()
+  // Its end is nobody's to wait for.
+  void session.end()
   const client = new pg.Client({ connectionString: server.url(database) })
   await client.connect()
   const login = parts()
   await client.query('select 1')
   const query = parts()
   await client.end()
+  const sum = snapshot + start + login + query
   const made = undo.move()
   return {
-    times: { snapshot, start, role, login, query, sum: snapshot + start + role + login + query },
+    times: { snapshot, start, role, login, query, sum, sumWithRole: sum + role },
     server,
     [Symbol.asyncDispose]: () => made.disposeAsync(),
   }

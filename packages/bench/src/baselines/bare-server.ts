@@ -7,6 +7,9 @@ import { type Account, isSystemError, LAB_ROLE, type PostgresBinaries } from '@d
 import pg from 'pg'
 import { PASSWORD, USER } from '../lab/clones.ts'
 
+/** Makes the user that clones have, as a plain role. The server derives the verifier of the password. */
+export const CREATE_USER = `create role ${USER} login password '${PASSWORD}'`
+
 export interface ServerPlace {
   binaries: PostgresBinaries
   account: Account
@@ -70,11 +73,6 @@ export class BareServer {
     return this.#place.socketDir
   }
 
-  /** Makes the user that clones have, as a plain role. The server derives the verifier of the password. */
-  async makeUser(database: string): Promise<void> {
-    await this.asSuperuser(database, (client) => client.query(`create role ${USER} login password '${PASSWORD}'`))
-  }
-
   /** Of the user, where the data has it already: a snapshot of a clone keeps no password. */
   async setPassword(database: string): Promise<void> {
     await this.asSuperuser(database, (client) => client.query(`alter role ${USER} login password '${PASSWORD}'`))
@@ -82,13 +80,19 @@ export class BareServer {
 
   /** Over the socket, as the superuser that the lab's data has. */
   async asSuperuser<T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = new pg.Client({ host: this.#place.socketDir, port: this.port, user: LAB_ROLE, database })
-    await client.connect()
+    const client = await this.session(database)
     try {
       return await work(client)
     } finally {
       await client.end()
     }
+  }
+
+  /** The caller's to end. */
+  async session(database: string): Promise<pg.Client> {
+    const client = new pg.Client({ host: this.#place.socketDir, port: this.port, user: LAB_ROLE, database })
+    await client.connect()
+    return client
   }
 
   /** Of the clones' user, over TCP. */

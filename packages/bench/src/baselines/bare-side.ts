@@ -1,6 +1,5 @@
 import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { labSettings } from '@dblab/provision'
 import type { BenchLab } from '../lab/lab.ts'
 import type { Pool } from '../pools/pool.ts'
 import type { ServerPlace } from './bare-server.ts'
@@ -32,7 +31,7 @@ export async function bareSide(lab: BenchLab, settings: Record<string, string> =
       socketDir: directory,
       hbaFile,
       running: lab.bareServers,
-      settings: { ...labSettings(binaries.major), ...lab.settings, ...settings },
+      settings: { ...lab.settings, ...settings },
     },
   }
 }

@@ -64,15 +64,14 @@ export async function firstRow(url: string, since = performance.now()): Promise<
   return ms
 }
 
-/** The lab's own word on how long each step of a creation took, in milliseconds; none of a lab that does not say. */
+/** The lab's own word on how long each step of a creation took, in milliseconds. */
 export function stepsOf({ answer }: BenchClone): Array<{ name: string; ms: number }> {
-  const { steps = [] } = answer as { steps?: Array<{ name: string; seconds: number }> }
-  return steps.map(({ name, seconds }) => ({ name, ms: seconds * 1000 }))
+  return answer.steps.map(({ name, seconds }) => ({ name, ms: seconds * 1000 }))
 }
 
-/** Whether a clone was handed out of the instances that the lab had prepared. The lab does not prepare any yet, and says nothing of it. */
-export function wasWarm(_clone: BenchClone): boolean {
-  return false
+/** Whether a clone was handed out of the instances that the lab had started ahead. */
+export function wasWarm(clone: BenchClone): boolean {
+  return stepsOf(clone).some(({ name }) => name === 'handover')
 }
 
 function ready(answer: Clone): BenchClone {

@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
-import { type Account, binarySource, findAccount, type PostgresBinaries } from '@dblab/provision'
+import {
+  type Account,
+  binarySource,
+  findAccount,
+  type PostgresBinaries,
+  type Profile,
+  profileSettings,
+} from '@dblab/provision'
 import { freePort } from '@dblab/provision/testbed/ports'
 import { type Lab, openLab } from '@dblab/sdk'
 import { execa } from 'execa'
@@ -14,7 +21,6 @@ import type { BareServer } from '../baselines/bare-server.ts'
 import { btrfsPool } from '../pools/btrfs.ts'
 import type { BenchDriver, Pool } from '../pools/pool.ts'
 import { zfsPool } from '../pools/zfs.ts'
-import { type Profile, profileSettings } from './profile.ts'
 
 /** The built server, as users run it. */
 const MAIN = fileURLToPath(new URL('../../../../apps/server/dist/main.js', import.meta.url))
@@ -39,6 +45,7 @@ export interface LabOptions {
 
 /** What can be changed while there is data: the server is started anew. */
 export interface LabConfiguration {
+  /** Of its clones. */
   profile: Profile
   /** Settings over those of the profile. */
   settings?: Record<string, string>
@@ -96,7 +103,7 @@ export class BenchLab implements AsyncDisposable {
     }
   }
 
-  /** What clones' Postgres is set to beyond what the lab does by itself. */
+  /** What clones' Postgres is set to. */
   get settings(): Record<string, string> {
     const { profile, settings } = this.#configuration
     return { ...profileSettings(profile, this.binaries.major), ...settings }
@@ -162,14 +169,14 @@ export class BenchLab implements AsyncDisposable {
 
   #file() {
     const { scale, version, binDir } = this.#options
-    const { warm = 0 } = this.#configuration
+    const { profile, settings = {}, warm = 0 } = this.#configuration
     return {
       port: this.#port,
       logLevel: 'warn',
       storage: this.pool.storage,
       sample: { scale },
-      postgres: { settings: this.settings, ...(version && { version }), ...(binDir && { binDir }) },
-      clones: { portFrom: FIRST_PORT, portTo: FIRST_PORT + PORTS - 1, ...(warm > 0 && { warm }) },
+      postgres: { settings, ...(version && { version }), ...(binDir && { binDir }) },
+      clones: { portFrom: FIRST_PORT, portTo: FIRST_PORT + PORTS - 1, profile, warm },
     }
   }
 }

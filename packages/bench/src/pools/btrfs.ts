@@ -1,5 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { openSubvolumeCalls } from '@dblab/provision/testbed/subvolumes'
 import { execa } from 'execa'
 import type { Pool, SnapshotCall } from './pool.ts'
 
@@ -18,7 +19,7 @@ export function btrfsPool(root: string): Pool {
   return {
     driver: 'btrfs',
     storage: { driver: 'btrfs', imageSize: IMAGE_SIZE },
-    snapshotName: '`btrfs subvolume snapshot`',
+    snapshotName: 'BTRFS_IOC_SNAP_CREATE_V2, as the lab makes it',
     open: async () => void (await mkdir(bare, { mode: 0o711, recursive: true })),
     sourceOf,
     snapshot: snapshotCall(pathOf),
@@ -45,7 +46,8 @@ export function btrfsPool(root: string): Pool {
 }
 
 function snapshotCall(pathOf: (name: string) => string): SnapshotCall {
-  return (source, target) => btrfs('subvolume', 'snapshot', source, pathOf(target))
+  const calls = openSubvolumeCalls()
+  return (source, target) => calls.snapshot(source, pathOf(target), false)
 }
 
 /** The lab names a snapshot's directory by its volume, `@` and its id. */

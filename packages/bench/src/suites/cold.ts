@@ -8,9 +8,9 @@ import { largeData } from '../lab/large-data.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { type Row, row, rowBeside, type Suite } from './contract.ts'
 
-const PARTS: Record<Exclude<keyof BareTimes, 'sum'>, string> = {
+const PARTS: Record<Exclude<keyof BareTimes, 'sum' | 'sumWithRole'>, string> = {
   snapshot: 'the snapshot call',
-  start: '`postgres` until it takes connections',
+  start: '`postgres` to its first `select 1` (socket)',
   role: 'the role',
   login: 'the login (TCP, SCRAM)',
   query: '`select 1`',
@@ -41,6 +41,13 @@ export const cold: Suite = {
       rowBeside(
         { name: `clone of ${sizeOfSmall} to first row`, samples: given.small.map(({ ms }) => ms) },
         { name: 'bare sequence', samples: sums(given.bareSmall) },
+      ),
+      rowBeside(
+        { name: `the same clone of ${sizeOfSmall}`, samples: given.small.map(({ ms }) => ms) },
+        {
+          name: 'bare sequence that makes the role, too',
+          samples: given.bareSmall.map(({ sumWithRole }) => sumWithRole),
+        },
       ),
       rowBeside(
         { name: `clone of ${sizeOfLarge} to first row`, samples: given.large.map(({ ms }) => ms) },

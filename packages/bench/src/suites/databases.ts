@@ -2,7 +2,6 @@ import { bareClone } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
 import { type CopyMethod, copiedDatabase, createdbMethod, FILE_COPY, WAL_LOG } from '../baselines/create-database.ts'
 import { sampleData, sampleSize } from '../lab/data.ts'
-import { TAKES_WARM } from '../lab/profile.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { coldClone } from './cold.ts'
 import { type Row, rowBeside, type Suite, type SuiteContext } from './contract.ts'
@@ -41,10 +40,6 @@ async function cellRows(
   methods: readonly CopyMethod[],
 ): Promise<Row[]> {
   const name = `clone of ${sampleSize(quick).label}, ${isWarm ? 'warm' : 'cold'}, fsync ${fsync}`
-  if (isWarm && !TAKES_WARM) {
-    skip(name, 'this version of the lab prepares no instances')
-    return []
-  }
   const lab = await shared({ profile: 'test', settings: { fsync }, ...(isWarm && { warm: PREPARED }) })
   if (lab.binaries.major < FIRST_MAJOR) {
     skip(name, `the lab runs PostgreSQL ${lab.binaries.version}, which has no file_copy_method`)

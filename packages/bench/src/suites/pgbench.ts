@@ -26,7 +26,7 @@ export const pgbench: Suite = {
     const { blocks, seconds, scale } = quick
       ? { blocks: 2, seconds: 2, scale: 5 }
       : { blocks: 5, seconds: 10, scale: 50 }
-    const lab = await shared({ profile: 'lab' })
+    const lab = await shared({ profile: 'dev' })
     const run: Pgbench = { path: tool.path, clients: CLIENTS, seconds }
     note(
       `pgbench ${tool.version}, scale ${scale}, ${seconds} s a run, each clone and copy for two runs of each kind; settings of the lab, fsync on`,

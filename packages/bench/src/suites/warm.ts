@@ -4,7 +4,6 @@ import { bareSide } from '../baselines/bare-side.ts'
 import { createClone, deleteClone, firstRow, wasWarm } from '../lab/clones.ts'
 import { type Data, sampleData } from '../lab/data.ts'
 import type { BenchLab } from '../lab/lab.ts'
-import { TAKES_WARM } from '../lab/profile.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { row, rowBeside, type Suite } from './contract.ts'
 
@@ -17,11 +16,7 @@ export const warm: Suite = {
   name: 'warm',
   description:
     'a clone of which the instance was prepared, beside a login to a Postgres that runs; and how often none was left',
-  async run({ quick, lab: shared, say, skip }) {
-    if (!TAKES_WARM) {
-      skip('clones of prepared instances', 'this version of the lab prepares none')
-      return []
-    }
+  async run({ quick, lab: shared, say }) {
     const lab = await shared({ profile: 'test', warm: PREPARED })
     const data = await sampleData(lab)
     const [runs, inARow] = quick ? [10, 20] : [30, 200]

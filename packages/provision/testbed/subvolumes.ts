@@ -1,0 +1,1 @@
+export { openSubvolumeCalls } from '../src/storage/btrfs/subvolume-calls.ts'
