@@ -154,6 +154,8 @@ export function clonesAreCopiesOfTheirOwn(open: OpenHarness): void {
       expect(usage.freeBytes + usage.usedBytes).toBeLessThanOrEqual(usage.sizeBytes)
       expect(usage.compressionRatio ?? 1).toBeGreaterThanOrEqual(1)
       expect(usage.health).toBe('OK')
+      // Others write to the same file system, and room that was freed comes back late.
+      expect(Math.abs((await world.driver.freeBytes()) - usage.freeBytes) / usage.sizeBytes).toBeLessThan(0.1)
     })
 
     test('the usage of a clone grows with what is written to it', async () => {

@@ -15,7 +15,8 @@ function monitorOf(pool: { free: number; read?: () => Promise<void> }): DiskMoni
     return { ...stored, health: 'OK', healthDetail: '' }
   }
   const log = createLogger({ silent: true, transports: [new transports.Console()] })
-  return new DiskMonitor({ usage }, { lowFreePercent: 20, criticalFreePercent: 20 }, log)
+  const freeBytes = async () => (await usage()).freeBytes
+  return new DiskMonitor({ usage, freeBytes }, { lowFreePercent: 20, criticalFreePercent: 20 }, log)
 }
 
 test('space that came back since the latest reading is found', async () => {

@@ -1,5 +1,5 @@
 import type { Disk, Warning } from '@dblab/models'
-import type { PoolUsage, StorageDriver } from '@dblab/provision'
+import { isProvisionError, type PoolUsage, type StorageDriver } from '@dblab/provision'
 import { explainFailure } from '../cloning/explain.ts'
 import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -16,7 +16,7 @@ const FRESH_MS = 1000
 
 /** What the pool has left: read in the background, so that an answer never waits for the storage, and anew for work that takes space. */
 export class DiskMonitor {
-  readonly #storage: Pick<StorageDriver, 'usage'>
+  readonly #storage: Pick<StorageDriver, 'usage' | 'freeBytes'>
   readonly #thresholds: DiskThresholds
   readonly #log: Logger
   /** Why it could not be read the last time. */
@@ -28,7 +28,7 @@ export class DiskMonitor {
   /** Work has ended of which the latest reading may show nothing. */
   #isOutdated = false
 
-  constructor(storage: Pick<StorageDriver, 'usage'>, thresholds: DiskThresholds, log: Logger) {
+  constructor(storage: Pick<StorageDriver, 'usage' | 'freeBytes'>, thresholds: DiskThresholds, log: Logger) {
     this.#storage = storage
     this.#thresholds = thresholds
     this.#log = log
@@ -51,6 +51,18 @@ export class DiskMonitor {
       this.#isOutdated = true
       this.#failure = explainFailure(error)
       this.#log.error('the pool does not say how full it is', { error })
+    }
+  }
+
+  /** What is free, and no more: it takes no program. Where it can't be read, the whole reading says why. */
+  async #readFree(): Promise<void> {
+    const latest = this.#latest
+    try {
+      const freeBytes = await this.#storage.freeBytes()
+      if (latest && this.#latest === latest) this.#latest = { ...latest, usage: { ...latest.usage, freeBytes } }
+    } catch (error) {
+      if (!isProvisionError(error)) throw error
+      this.#isOutdated = true
     }
   }
 
@@ -98,7 +110,8 @@ export class DiskMonitor {
   /** Sees to a reading that new work may be judged by. Nothing is refused by an earlier one: space may have come back since. */
   async #beFresh(bytes: number): Promise<void> {
     const age = Date.now() - (this.#latest?.at.getTime() ?? 0)
-    if (age <= FRESH_MS && !this.#isOutdated && this.#isEnough(this.#freePercentBeyond(bytes))) return
+    if (this.#latest && age > FRESH_MS && !this.#isOutdated) await this.#readFree()
+    if (this.#latest && !this.#isOutdated && this.#isEnough(this.#freePercentBeyond(bytes))) return
     // One that is under way may have begun before the space was taken, or came back; and work may end while it is read.
     do {
       await this.#reading

@@ -56,7 +56,8 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
   const access = openAccess({ config, catalogue, lost: undefined, firstToken: TOKEN, log })
   const bytes = { sizeBytes: 100 * GIB, usedBytes: 10 * GIB, freeBytes: 90 * GIB }
   const usage = async () => ({ ...bytes, compressionRatio: null, health: 'OK', healthDetail: '' })
-  const storage = { capabilities: { ownBytes: true }, usage } as unknown as StorageDriver
+  const freeBytes = async () => bytes.freeBytes
+  const storage = { capabilities: { ownBytes: true }, usage, freeBytes } as unknown as StorageDriver
   const disk = new DiskMonitor(storage, config.storage, log)
   await disk.refresh()
   const provisioner = { storage } as unknown as Provisioner

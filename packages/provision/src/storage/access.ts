@@ -83,6 +83,12 @@ export async function fileSystemUsage(directory: string): Promise<PoolUsage> {
   }
 }
 
+/** What an ordinary account can still write to the file system that a directory is on. */
+export async function freeBytesOf(directory: string): Promise<number> {
+  const { bsize, bavail } = await statfs(directory)
+  return bavail * bsize
+}
+
 async function isReadOnly(directory: string): Promise<boolean> {
   try {
     await access(directory, constants.W_OK)

@@ -79,6 +79,10 @@ export class DirectoryDriver implements StorageDriver {
     return this.#reporting('reading the usage of the pool', () => this.#trees.poolUsage(this.#config.root))
   }
 
+  async freeBytes(): Promise<number> {
+    return this.#reporting('reading what is free in the pool', () => this.#trees.freeBytes(this.#config.root))
+  }
+
   async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
     checkVolumeId(id)
     checkLabels(labels)

@@ -97,6 +97,8 @@ export interface StorageDriver {
   /** Makes the pool ready for calls, and removes what calls that a crash cut off left half made. Once, before any other call. */
   open(): Promise<void>
   usage(): Promise<PoolUsage>
+  /** The same as `usage` says, and that alone, without a program: for each clone. */
+  freeBytes(): Promise<number>
   /** An empty writable volume: where data is brought in. ALREADY_EXISTS for an id in use, which is never replaced. */
   createVolume(id: VolumeId, labels?: Labels): Promise<Volume>
   /**

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { fileSystemUsage } from './access.ts'
+import { fileSystemUsage, freeBytesOf } from './access.ts'
 import { type CopyFile, copyTree, logicalBytes, removeTree, syncTree } from './tree.ts'
 import type { Trees } from './trees.ts'
 
@@ -25,6 +25,7 @@ export function plainTrees(name: string, options: PlainTreesOptions): Trees {
     check: options.check,
     remove: removeTree,
     poolUsage: fileSystemUsage,
+    freeBytes: freeBytesOf,
 
     async make(path) {
       await mkdir(path, { mode: 0o700 })

@@ -30,6 +30,7 @@ export interface Trees {
   limit?(path: string, quotaBytes: number): Promise<void>
   usage(path: string, signal?: AbortSignal): Promise<VolumeUsage>
   poolUsage(directory: string): Promise<PoolUsage>
+  freeBytes(directory: string): Promise<number>
   /** What the failure of a program that it ran means. */
   explain?(error: CommandError, doing: string): ProvisionError
 }

@@ -2,7 +2,7 @@ import { lstat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isProvisionError, isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, type RunOptions, run } from '../../exec.ts'
-import { fileSystemUsage } from '../access.ts'
+import { fileSystemUsage, freeBytesOf } from '../access.ts'
 import type { PoolUsage } from '../driver.ts'
 import { heldDirectoriesOf, orGone, removeTree } from '../tree.ts'
 import type { Trees } from '../trees.ts'
@@ -67,6 +67,10 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
     },
 
     poolUsage: (directory) => poolUsage(directory, image),
+    freeBytes: async (directory) => {
+      const free = [directory, ...(image === undefined ? [] : [join(image, '..')])].map(freeBytesOf)
+      return Math.min(...(await Promise.all(free)))
+    },
     explain: explainBtrfs,
   }
 }
@@ -154,8 +158,9 @@ async function poolUsage(directory: string, image: string | undefined): Promise<
     })
   }
   const usage = await fileSystemUsage(directory)
-  const host = image === undefined ? undefined : await statfs(join(image, '..'))
-  const freeBytes = host ? Math.min(usage.freeBytes, host.bavail * host.bsize) : usage.freeBytes
+  // An image on a host that is full turns what is written to it into I/O errors.
+  const freeBytes =
+    image === undefined ? usage.freeBytes : Math.min(usage.freeBytes, await freeBytesOf(join(image, '..')))
   if (usage.health !== 'OK') return { ...usage, freeBytes }
   return { ...usage, freeBytes, ...(await deviceHealth(directory)) }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, chown } from 'node:fs/promises'
+import { chmod, chown, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProvisionError } from '../../errors.ts'
 import { CommandError, withCommandTimeout } from '../../exec.ts'
@@ -35,6 +35,9 @@ import {
 } from './label.ts'
 import { bytesOf, localPropertyOf, type Properties, parseProperties, propertyOf } from './output.ts'
 import { poolUsage } from './usage.ts'
+
+/** ZFS_SUPER_MAGIC: what statfs(2) says of every dataset. */
+const MAGIC = 0x2fc12fc1
 
 type OwnLabel = Omit<Label, 'lab'>
 
@@ -82,6 +85,14 @@ export class ZfsDriver implements StorageDriver {
 
   async usage(): Promise<PoolUsage> {
     return this.#reporting('reading the usage of the pool', () => poolUsage(this.#config.dataset))
+  }
+
+  async freeBytes(): Promise<number> {
+    return this.#reporting('reading what is free in the pool', async () => {
+      const { type, bsize, bavail } = await statfs(this.#mountedAt)
+      // Of a dataset it says what `zfs get available` does, quotas above it and all. One that is not mounted has another file system there.
+      return type === MAGIC ? bavail * bsize : (await poolUsage(this.#config.dataset)).freeBytes
+    })
   }
 
   async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
@@ -327,9 +338,13 @@ export class ZfsDriver implements StorageDriver {
   }
 
   #path(id: VolumeId): string {
+    return join(this.#mountedAt, id)
+  }
+
+  get #mountedAt(): string {
     if (this.#mountPoint === undefined)
       throw new ProvisionError('FAILED', 'the zfs driver was called before it was opened')
-    return join(this.#mountPoint, id)
+    return this.#mountPoint
   }
 
   async #reporting<T>(doing: string, work: () => Promise<T>): Promise<T> {
