@@ -3,6 +3,7 @@ import { allOf } from './bounded.ts'
 import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { failPoint } from './faults/faults.ts'
 import { openLabSession } from './postgres/connect.ts'
+import { USERS_ROLE } from './postgres/names.ts'
 import { flushUser } from './postgres/next-user.ts'
 import type { Profile } from './postgres/profiles.ts'
 import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
@@ -94,7 +95,7 @@ export class CloneStarts {
     const { runtime, deadlines } = this.#volumes
     const running = await this.#volumes.noticingSpace(volume.id, async () => {
       const instance = await this.#instance(volume, spec, database, [])
-      return runtime.start(instance, { signal, timeoutMs: deadlines.startMs })
+      return runtime.start({ ...instance, usersRole: USERS_ROLE }, { signal, timeoutMs: deadlines.startMs })
     })
     await failPoint('clone.postgres-started')
     const session = await openLabSession(running, database, { signal })

@@ -1,11 +1,10 @@
-import type { Socket } from 'node:net'
 import { allOf } from './bounded.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
 import { inLabSession, type LabSession } from './postgres/connect.ts'
-import { flushUser, rehearseNextUser } from './postgres/next-user.ts'
+import { flushUser, rehearseNextUser, takeNextUser } from './postgres/next-user.ts'
 import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
-import { asUserOf, requireVerifier, setUpUserIn, type UserSpec } from './postgres/roles.ts'
+import { asUserOf, setUpUserIn, type UserSpec } from './postgres/roles.ts'
 import type { PostgresRuntime } from './postgres/runtime.ts'
 import type { VolumeId } from './storage/driver.ts'
 
@@ -59,17 +58,17 @@ export class PreparedClone implements AsyncDisposable {
     if (this.#isTaken) throw new ProvisionError('FAILED', 'it was handed to somebody already')
     this.#isTaken = true
     using door = new DisposableStack()
-    let knocked: Socket | undefined
-    const admit = async () => {
-      await runtime.admit(volumeId, [user.username])
-      // Not before: a process that the server has made for a connection keeps the rules of that moment.
-      knocked = door.adopt(knock(target), (socket) => void socket.destroy())
-    }
-    const setUp = async () => {
-      await setUpUserIn(session.client, user)
-      if (target.password === undefined) await requireVerifier(session.client, user)
-    }
-    await asUserOf(user, () => inLabSession(session, () => allOf([setUp(), admit()])))
+    const atTheDoor = () => door.adopt(knock(target), (socket) => void socket.destroy())
+    let knocked = atTheDoor()
+    await asUserOf(user, () =>
+      inLabSession(session, async () => {
+        if (await takeNextUser(session.client, user.username, user.verifier)) return
+        await setUpUserIn(session.client, user)
+        await runtime.admit(volumeId, [user.username])
+        // Again: a process that the server has made for a connection keeps the rules of that moment.
+        knocked = atTheDoor()
+      }),
+    )
     await failPoint('clone.user-set-up')
     await allOf([
       probeLogin(target, { signal, timeoutMs, knocked }),

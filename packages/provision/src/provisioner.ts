@@ -113,6 +113,14 @@ export class Provisioner {
   }
 
   /**
+   * Has a clone that was handed over let its user in by name, as one that was made from nothing does; until then it is by the role that it
+   * alone has. Takes time of the clone's processors, all of whose processes read their settings anew. Nothing where none runs.
+   */
+  async admitByName(id: VolumeId, username: string): Promise<void> {
+    if ((await this.runtime.inspect(id))?.state === 'running') await this.runtime.admit(id, [username])
+  }
+
+  /**
    * The data of `spec.from` under a new volume, at the same port with the same login, in place of `old`. The old instance is stopped,
    * its volume stands: the caller retires it once its own books say so. After a failure the old instance runs again, unless `keepOld` is
    * false, for data that nobody should use, or the signal has asked to stop.

@@ -11,7 +11,10 @@ export interface FirstCheckpointsOptions {
   lull: Lull
 }
 
-/** Brings new clones to rest, one after the other, once their users have them already. One that is cut off is made when Postgres' own is due. */
+/**
+ * Brings new clones to rest, one after the other, once their users have them already. A checkpoint that is cut off is made when Postgres' own is
+ * due; one that is to be thrown away needs none.
+ */
 export class FirstCheckpoints implements AsyncDisposable {
   readonly #options: FirstCheckpointsOptions
   readonly #turns = new InTurn()
@@ -20,16 +23,19 @@ export class FirstCheckpoints implements AsyncDisposable {
     this.#options = options
   }
 
-  add(id: string): void {
-    void this.#turns.add((signal) => this.#make(id, signal))
+  /** @param handedOver it lets its user in by a role, and is to do so by name */
+  add(id: string, { handedOver = false } = {}): void {
+    void this.#turns.add((signal) => this.#make(id, handedOver, signal))
   }
 
-  async #make(id: string, signal: AbortSignal): Promise<void> {
+  async #make(id: string, handedOver: boolean, signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, log, lull } = this.#options
     try {
       await lull.arrival(signal)
-      const volumeId = catalogue.clones.get(id)?.volumeId
-      if (volumeId) await provisioner.makeFirstCheckpoint(volumeId, { signal })
+      const { volumeId, dbUsername, profile } = catalogue.clones.get(id) ?? {}
+      if (!volumeId || dbUsername === undefined) return
+      if (handedOver) await provisioner.admitByName(volumeId, dbUsername)
+      if (profile !== 'test') await provisioner.makeFirstCheckpoint(volumeId, { signal })
     } catch (error) {
       if (signal.aborted) return
       // A clone may go, or be swapped, meanwhile; of one that does not answer, or finds no room, the monitor tells.

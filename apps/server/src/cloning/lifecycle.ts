@@ -159,7 +159,7 @@ export class CloneLifecycle {
   noteHandedOut(id: string): void {
     this.#options.lull.disturb()
     this.#changed(id)
-    this.firstCheckpoints.add(id)
+    this.firstCheckpoints.add(id, { handedOver: true })
     void this.sizes.measure(id)
   }
 

@@ -36,7 +36,7 @@ describe.skipIf(lacking !== '')(`instances that are started ahead${lacking}`, { 
     const port = String((await serversOf(lab)).find((server) => String(server.port) !== first.db.port)?.port)
     for (const username of ['alice', 'dblab', 'dblab_next_user', 'postgres']) {
       const url = urlOf(first).replace(`:${first.db.port}/`, `:${port}/`).replace('//alice:', `//${username}:`)
-      await expect(query(url, 'SELECT 1'), username).rejects.toMatchObject({ code: '28000' })
+      await expect(query(url, 'SELECT 1'), username).rejects.toMatchObject({ code: expect.stringMatching(/^28/) })
     }
     const second = await createClone(lab, { db: { username: 'bob', password: 'another password' } })
     expect(second.db.port).toBe(port)

@@ -13,6 +13,8 @@ export const OWNER_ROLE = 'dblab_owner'
 export const EXTENSION_ROLE = 'dblab_extensions'
 /** Stands ready in each base to become the user of a clone: that takes its name then. Nobody logs in as it. */
 export const NEXT_USER_ROLE = 'dblab_next_user'
+/** Who is a member of it may log in to an instance that was started ahead: the next user, once that has a name. */
+export const USERS_ROLE = 'dblab_users'
 /** A temporary superuser that imports run as, so that what they make can be told from what the system made, and handed over. */
 export const IMPORT_ROLE = 'dblab_import'
 /** FirstNormalObjectId (src/include/access/transam.h): what has a lower number came with the cluster. */
@@ -47,7 +49,16 @@ function refuse(problem: string | undefined): void {
 }
 
 function isReserved(name: string): boolean {
-  const reserved: string[] = [LAB_ROLE, OWNER_ROLE, EXTENSION_ROLE, NEXT_USER_ROLE, IMPORT_ROLE, 'public', 'none']
+  const reserved: string[] = [
+    LAB_ROLE,
+    OWNER_ROLE,
+    EXTENSION_ROLE,
+    NEXT_USER_ROLE,
+    USERS_ROLE,
+    IMPORT_ROLE,
+    'public',
+    'none',
+  ]
   return reserved.includes(name)
 }
 

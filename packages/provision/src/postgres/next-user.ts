@@ -1,26 +1,43 @@
 import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
-import { NEXT_USER_ROLE, OWNER_ROLE } from './names.ts'
+import { NEXT_USER_ROLE, OWNER_ROLE, USERS_ROLE } from './names.ts'
 import { quietStatements } from './quiet.ts'
-import { runAll } from './statements.ts'
+import { runAll, runEach } from './statements.ts'
 
 /**
  * Makes the role that a clone's user is made of, once for all clones of a base: in a new session, the statements that make one from nothing
- * take five times as long as those that name it. It is there only where no other role is a superuser, so to find it says that, too.
+ * take five times as long as those that name it. It is there only where no other role is a superuser, so to find it says that, too. It alone
+ * is a member of the role by which instances that were started ahead let their user in.
  */
 export async function ensureNextUser(client: Client, database: string): Promise<void> {
-  const role = escapeIdentifier(NEXT_USER_ROLE)
-  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [NEXT_USER_ROLE])
+  const [role, users] = [escapeIdentifier(NEXT_USER_ROLE), escapeIdentifier(USERS_ROLE)]
+  const major = await majorOf(client)
   await runAll(client, [
-    `${rowCount === 0 ? 'create' : 'alter'} role ${role} nologin ${USER_ATTRIBUTES}`,
-    ...membershipStatements(NEXT_USER_ROLE, database, await majorOf(client)),
+    `${await verbFor(client, NEXT_USER_ROLE)} role ${role} nologin ${USER_ATTRIBUTES}`,
+    `${await verbFor(client, USERS_ROLE)} role ${users} nologin noinherit nosuperuser noreplication nobypassrls nocreaterole nocreatedb`,
+    ...membershipStatements(NEXT_USER_ROLE, database, major),
     ...quietStatements(NEXT_USER_ROLE),
   ])
+  // Who was one in the clone that the data comes from.
+  await runEach(
+    client,
+    `select format('revoke %I from %I cascade', $1::text, r.rolname) as statement
+     from pg_auth_members m join pg_authid r on r.oid = m.member
+     where m.roleid = $1::regrole and r.rolname <> $2`,
+    [USERS_ROLE, NEXT_USER_ROLE],
+  )
+  await client.query(`grant ${users} to ${role} ${major >= 16 ? 'with inherit false, set false' : ''}`)
 }
 
 export async function dropNextUser(client: Client): Promise<void> {
-  const role = escapeIdentifier(NEXT_USER_ROLE)
-  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [NEXT_USER_ROLE])
-  if (rowCount !== 0) await client.query(`drop owned by ${role}; drop role ${role}`)
+  for (const name of [NEXT_USER_ROLE, USERS_ROLE]) {
+    if ((await verbFor(client, name)) === 'create') continue
+    await client.query(`drop owned by ${escapeIdentifier(name)}; drop role ${escapeIdentifier(name)}`)
+  }
+}
+
+async function verbFor(client: Client, role: string): Promise<'create' | 'alter'> {
+  const { rowCount } = await client.query('select from pg_authid where rolname = $1', [role])
+  return rowCount === 0 ? 'create' : 'alter'
 }
 
 /** What a clone's user is, besides its name and its password. */

@@ -33,6 +33,8 @@ export interface InstanceSpec {
   port: number
   /** Roles that may log in over TCP, with SCRAM. Nobody else can; the lab alone comes over the socket. */
   users: readonly string[]
+  /** Whoever is a member of this role may log in over TCP as well. */
+  usersRole?: string | undefined
   /** Given on the command line, over whatever the data directory's own files say. The runtime's own settings win over these. */
   settings: Readonly<Record<string, string>>
   /** For connections over TCP: those without TLS are refused then. Copied as it is at the start; see `renewCertificates`. */

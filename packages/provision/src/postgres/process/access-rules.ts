@@ -6,6 +6,8 @@ const MAP = 'lab'
 export interface AccessOptions {
   major: number
   tls: boolean
+  /** Its members come in as the users do. */
+  usersRole?: string | undefined
   /** What the lab comes as: its own role, if left out. */
   superuser?: string | undefined
   /** Nobody comes in. */
@@ -29,6 +31,10 @@ export function hbaRules(users: readonly string[], options: AccessOptions): stri
     'local all all reject',
     'local replication all reject',
     ...users.map((user) => `${type} all ${hbaName(user, options.major)} all scram-sha-256`),
+    // Outside the quotes, or it would be a part of the name.
+    ...(options.usersRole === undefined
+      ? []
+      : [`${type} all +${hbaName(options.usersRole, options.major)} all scram-sha-256`]),
     'host all all all reject',
     'host replication all all reject',
     '',
@@ -36,7 +42,10 @@ export function hbaRules(users: readonly string[], options: AccessOptions): stri
 }
 
 /** Which account of the operating system is the lab. */
-export function identMap(labUser: string, { superuser = LAB_ROLE, major }: Omit<AccessOptions, 'tls'>): string {
+export function identMap(
+  labUser: string,
+  { superuser = LAB_ROLE, major }: Pick<AccessOptions, 'superuser' | 'major'>,
+): string {
   if (/["\n\r]/.test(labUser))
     throw new ProvisionError('INVALID', "the name of the server process's account has a quote or a line break")
   return `${MAP} "${labUser}" ${hbaName(superuser, major)}\n`

@@ -40,7 +40,8 @@ export async function prepareStart(
   const own = { certFile: directory.file('server.crt'), keyFile: directory.file('server.key') }
   const args = serverArguments({ ...spec, tls: spec.tls && own }, files)
   const certificate = spec.tls && (await readCertificate(spec.tls))
-  const access = { major, tls: spec.tls !== undefined, superuser: spec.superuser, closed: spec.closed }
+  const { usersRole, superuser, closed } = spec
+  const access = { major, tls: spec.tls !== undefined, usersRole, superuser, closed }
   const hba = hbaRules(spec.users, access)
   const ident = identMap(labUser, access)
   const password = spec.primary && passwordFile(spec.primary.password)
