@@ -11,7 +11,7 @@ export interface Load {
   requests: number
   /** Requests begin in this time, however long the answers take. */
   perSecond: number
-  /** Name the ETag of the last answer. */
+  /** Name the ETag of the last answer, from the first of these requests on. */
   conditional: boolean
 }
 
@@ -41,6 +41,7 @@ async function run({ urls, token, requests, perSecond, conditional }: Load): Pro
       throw error
     }
   }
+  if (conditional) for (const url of new Set(urls)) await ask(url)
   const begun = performance.now()
   const answers: Promise<Answered>[] = []
   for (let number = 0; number < requests; number++) {

@@ -36,8 +36,7 @@ describe('with 2,000 clones, 500 of which wait', () => {
     const before = process.cpuUsage()
     const answers = await answersTo(load)
     const { user, system } = process.cpuUsage(before)
-    // Those that were sent before the first answer came have no ETag to name.
-    expect(answers.at(-1)?.status).toBe(conditional ? 304 : 200)
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([conditional ? 304 : 200]))
     return (user + system) / 1000 / load.requests
   }
 
