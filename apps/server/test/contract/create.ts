@@ -35,6 +35,8 @@ export function createContract(api: () => Api): void {
         createdAt: utcTime,
         cloneSize: 0,
         cloningTime: 0,
+        profile: 'dev',
+        steps: [],
         resetFailedAt: '',
         queuePosition: expect.any(Number),
       })

@@ -34,6 +34,7 @@ export function instanceContract(api: () => Api): void {
         pool: expect.objectContaining({ driver: 'copy', health: 'OK', cloneSizeIsOwn: false }),
         expectedCloningTime: expect.any(Number),
         numClones: 1,
+        warm: { ready: 0, target: 0 },
         clones: [(await api().get<Clone>(clone.path)).body],
         snapshots: [expect.objectContaining({ id: text, timestamp: utcTime, numClones: 1 })],
         version: expect.stringMatching(/^\d+\.\d+\.\d+/),
