@@ -24,6 +24,12 @@ export async function forEachBounded<T>(
   if (failures.length > 0) throw failures[0]
 }
 
+/** Both, ended, before the failure of one is thrown. */
+export async function bothOf<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await allOf([first, second])
+  return [await first, await second]
+}
+
 /** All of them, ended, before the first failure among them is thrown: nothing of what was begun goes on behind it. */
 export async function allOf(works: readonly Promise<unknown>[]): Promise<void> {
   const ended = await Promise.allSettled(works)

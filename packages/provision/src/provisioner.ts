@@ -1,5 +1,6 @@
 import type { ClusterFacts } from './base-steps.ts'
 import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
+import { bothOf } from './bounded.ts'
 import { type CloneOptions, CloneStarts, type Login } from './clone-starts.ts'
 import { ClusterVolumes, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
@@ -121,8 +122,8 @@ export class Provisioner {
   }
 
   /**
-   * The data of `spec.from` under a new volume, at the same port with the same login, in place of `old`. The old instance is stopped,
-   * its volume stands: the caller retires it once its own books say so. After a failure the old instance runs again, unless `keepOld` is
+   * The data of `spec.from` under a new volume, at the same port with the same login, in place of `old`. The old instance is stopped
+   * while the volume is made, its volume stands: the caller retires it once its own books say so. After a failure the old instance runs again, unless `keepOld` is
    * false, for data that nobody should use, or the signal has asked to stop.
    */
   async resetClone(
@@ -132,21 +133,28 @@ export class Provisioner {
   ): Promise<void> {
     await using undo = new AsyncDisposableStack()
     options.onStep?.('volume')
-    const volume = await this.#cloneVolume(spec)
-    undo.defer(() => this.destroyVolume(spec.volumeId))
-    await failPoint('clone.volume-made')
-    options.signal?.throwIfAborted()
     undo.defer(async () => {
       if (options.keepOld === false || options.signal?.aborted) return
       await this.startClone({ ...spec, volumeId: old }, { signal: options.signal })
     })
+    // A half-started instance goes with it, before the old one's start: both want the port.
+    undo.defer(() => this.destroyVolume(spec.volumeId))
     // At once: should the undo start it again, its recovery brings back all that was committed, but for what is in UNLOGGED tables.
-    await this.runtime.stop(old, 'immediate')
-    await failPoint('reset.old-stopped')
-    // The undo of a half-started instance comes before the old one's start: both want the port.
-    undo.defer(() => this.runtime.remove(spec.volumeId))
+    const [volume] = await bothOf(this.#volumeOfReset(spec), this.#stopForReset(old))
+    options.signal?.throwIfAborted()
     await this.#starts.forUser(volume, spec, options)
     undo.move()
+  }
+
+  async #volumeOfReset(spec: CloneSpec): Promise<Volume> {
+    const volume = await this.#cloneVolume(spec)
+    await failPoint('clone.volume-made')
+    return volume
+  }
+
+  async #stopForReset(old: VolumeId): Promise<void> {
+    await this.runtime.stop(old, 'immediate')
+    await failPoint('reset.old-stopped')
   }
 
   /**

@@ -81,9 +81,13 @@ export async function readVerifier(
 /**
  * `setUpUser` in a session of the lab's that is open already, in that database or another one. The role is there for everybody when this
  * resolves, and on disk once `flushUser` has too.
+ *
+ * @returns whether the role that stands ready was taken
  */
-export async function setUpUserIn(client: Client, spec: UserSpec): Promise<void> {
-  if (!(await takeNextUser(client, spec.username, spec.verifier))) await makeUser(client, spec)
+export async function setUpUserIn(client: Client, spec: UserSpec): Promise<'taken' | 'made'> {
+  if (await takeNextUser(client, spec.username, spec.verifier)) return 'taken'
+  await makeUser(client, spec)
+  return 'made'
 }
 
 /** For where no login shows it. @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
