@@ -101,7 +101,7 @@ export class CloneService {
       const earlier = key && (await this.#findEarlier(key, request))
       if (earlier) return earlier
       requireWritable()
-      using _place = jobs.reserve()
+      using _place = jobs.reserve({ tokenId })
       await requireSpace()
       // Another that came with the key has taken the id too.
       if (key && catalogue.idempotency.get(key)) continue
@@ -126,7 +126,8 @@ export class CloneService {
       const trace = new Trace('queue')
       await failPoint('create.promised')
       const { password } = request.db
-      void jobs.add(id, (signal) => lifecycle.create(id, { password, volumeId, trace, signal }))
+      const work = (signal: AbortSignal) => lifecycle.create(id, { password, volumeId, trace, signal })
+      void jobs.add(id, work, { asker: record })
       return this.get(id)
     }
   }
@@ -295,7 +296,7 @@ export class CloneService {
     if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
       throw databaseNotFound(snapshot)
     }
-    using _place = jobs.reserve()
+    using _place = jobs.reserve(clone)
     // What may take very long to come up is not waited for, since it is given up.
     if (lifecycle.restarts.isStarting(id)) jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being reset'))
     const changed = catalogue.clones.update(id, {
@@ -306,7 +307,7 @@ export class CloneService {
     })
     const since = performance.now()
     failPointNow('reset.promised')
-    void jobs.add(id, (signal) => lifecycle.reset(id, { signal, since }))
+    void jobs.add(id, (signal) => lifecycle.reset(id, { signal, since }), { asker: clone })
     return this.#view(changed)
   }
 
@@ -322,7 +323,7 @@ export class CloneService {
     )
     failPointNow('delete.promised')
     jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being deleted'))
-    void jobs.add(id, () => lifecycle.delete(id), { urgent: true })
+    void jobs.add(id, () => lifecycle.delete(id), { asker: clone, kind: 'urgent' })
     return this.#view(changed)
   }
 

@@ -151,7 +151,8 @@ export class CloneMonitor {
       if (!lifecycle.restarts.mayRetry(clone.id)) return
       if (!runs) log.warn('a clone is down; starting it again', { clone: clone.id })
       lifecycle.restarts.markStarting(clone.id)
-      void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal, { died: true }))
+      const restart = (signal: AbortSignal) => lifecycle.restarts.restart(clone.id, signal, { died: true })
+      void jobs.add(clone.id, restart, { asker: clone, kind: 'upkeep' })
       return
     }
     this.#pulses.set(clone.id, instance.pid)

@@ -8,8 +8,9 @@ export function isUnderWay({ status }: CloneRecord): boolean {
 }
 
 /** Does an operation again from its beginning that has no job behind it: the server that began it died, or a defect ended it. */
-export function resumeOperation({ id, status }: CloneRecord, jobs: Jobs, lifecycle: CloneLifecycle): void {
-  if (status === 'CREATING') void jobs.add(id, (signal) => lifecycle.create(id, { signal }))
-  if (status === 'RESETTING') void jobs.add(id, (signal) => lifecycle.reset(id, { signal }))
-  if (status === 'DELETING') void jobs.add(id, () => lifecycle.delete(id), { urgent: true })
+export function resumeOperation(clone: CloneRecord, jobs: Jobs, lifecycle: CloneLifecycle): void {
+  const { id, status } = clone
+  if (status === 'CREATING') void jobs.add(id, (signal) => lifecycle.create(id, { signal }), { asker: clone })
+  if (status === 'RESETTING') void jobs.add(id, (signal) => lifecycle.reset(id, { signal }), { asker: clone })
+  if (status === 'DELETING') void jobs.add(id, () => lifecycle.delete(id), { asker: clone, kind: 'urgent' })
 }

@@ -195,7 +195,11 @@ const clones = z
       .max(256)
       .default(4)
       .describe('Creations and resets that run at the same time; more wait'),
-    queue: z.int().min(0).default(500).describe('Creations and resets that may wait; more are refused with TOO_BUSY'),
+    queue: z
+      .int()
+      .min(0)
+      .default(500)
+      .describe('Creations and resets that may wait; more are refused with TOO_BUSY, but for the first of a token'),
   })
   .refine(({ portFrom, portTo }) => portFrom <= portTo, {
     path: ['portTo'],

@@ -127,7 +127,7 @@ describe('the ETag is another', () => {
     const job = async (key: string) => {
       const { promise, resolve } = Promise.withResolvers<void>()
       ends.push(resolve)
-      void app.jobs.add(key, () => promise)
+      void app.jobs.add(key, () => promise, { asker: { tokenId: null, username: '' } })
       await turn()
     }
     await job('runs')

@@ -129,6 +129,7 @@ export class Reconciler {
       return
     }
     lifecycle.restarts.markStarting(clone.id)
-    void jobs.add(clone.id, (signal) => lifecycle.restarts.restart(clone.id, signal))
+    const restart = (signal: AbortSignal) => lifecycle.restarts.restart(clone.id, signal)
+    void jobs.add(clone.id, restart, { asker: clone, kind: 'upkeep' })
   }
 }

@@ -56,7 +56,7 @@ export class SnapshotService {
   async create(request: CreateSnapshotRequest, tokenId: string | null = null): Promise<Snapshot> {
     const { catalogue, jobs, log, requireWritable, requireSpace } = this.#options
     requireWritable()
-    using place = jobs.reserve()
+    using place = jobs.reserve({ tokenId })
     const { cloneId } = request
     const cloneMadeAt = cloneId ? catalogue.clones.get(cloneId)?.createdAt : undefined
     await requireSpace()
@@ -135,17 +135,18 @@ export class SnapshotService {
   async #ofClone(wanted: CloneSnapshot, place: Disposable): Promise<void> {
     const { catalogue, jobs } = this.#options
     const { cloneId } = wanted
-    if (!catalogue.clones.get(cloneId)) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
+    const clone = catalogue.clones.get(cloneId)
+    if (!clone) throw new LabError('CLONE_NOT_FOUND', 'there is no clone with this id')
     // They wait behind one another, and would fill the queue for everybody.
     if (jobs.countOf(cloneId) > 1)
       throw new LabError('TOO_BUSY', 'other operations on this clone wait already', { retryAfterSeconds: 2 })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const done = jobs.add(cloneId, async (signal) =>
+    const take = (signal: AbortSignal) =>
       this.#takeOfClone(wanted, signal).then(resolve, (error) => {
         // What its user did to its data can keep it from being snapshotted: that is no defect of the server.
         reject(explained(error, 'CLONE_NOT_READY'))
-      }),
-    )
+      })
+    const done = jobs.add(cloneId, take, { asker: { tokenId: wanted.tokenId, username: clone.username } })
     place[Symbol.dispose]()
     // Dropped by a stop of the server, it would be waited for without end.
     void done.then(() => reject(new LabError('SHUTTING_DOWN', 'the server is stopping', { retryAfterSeconds: 5 })))
