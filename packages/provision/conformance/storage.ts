@@ -7,6 +7,7 @@ import { foreignThingsStay } from './storage-foreign.ts'
 import { foreignTreesAreCloned } from './storage-foreign-trees.ts'
 import { namesAndLabels } from './storage-names.ts'
 import { quotasBoundOneVolume } from './storage-quota.ts'
+import { whatIsDestroyedGivesItsRoomBack } from './storage-room.ts'
 
 export type { ForeignSource, ForeignThing, OpenHarness, StorageHarness } from './harness.ts'
 
@@ -24,5 +25,6 @@ export function storageConformance(name: string, open: OpenHarness): void {
     foreignTreesAreCloned(open)
     failuresLeaveNothing(open)
     quotasBoundOneVolume(open)
+    whatIsDestroyedGivesItsRoomBack(open)
   })
 }

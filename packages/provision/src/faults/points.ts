@@ -181,12 +181,14 @@ const around = (commands: readonly string[]) => commands.flatMap((command) => [`
  *
  * - `btrfs property set`: for a volume that can't be deleted as it is, since users of a clone have made subvolumes in it.
  * - `zfs list`: to name who keeps a dataset from being destroyed. The lab knows whose data stands on whose, and destroys the last first.
+ * - `btrfs filesystem sync`, `btrfs subvolume sync`, `zpool wait`, `zpool sync`: for the room of what is gone, a while after the last of it.
  * - `btrfs subvolume show`, and `zfs list` again: for trees of others, which those labs have not.
  */
 export const RARE_POINTS: readonly string[] = [
   ...ADOPT,
   ...STANDBY,
   ...around(['btrfs property set', 'btrfs subvolume show', 'zfs list']),
+  ...around(['btrfs filesystem sync', 'btrfs subvolume sync', 'zpool wait', 'zpool sync']),
 ]
 
 /** The points that only labs on this driver come to. */

@@ -83,6 +83,12 @@ export class DirectoryDriver implements StorageDriver {
     return this.#reporting('reading what is free in the pool', () => this.#trees.freeBytes(this.#config.root))
   }
 
+  async untilFreed(signal?: AbortSignal): Promise<void> {
+    await this.#reporting('waiting for the room that was given back', async () =>
+      this.#trees.untilFreed?.(this.#config.root, signal),
+    )
+  }
+
   async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
     checkVolumeId(id)
     checkLabels(labels)

@@ -99,6 +99,11 @@ export interface StorageDriver {
   usage(): Promise<PoolUsage>
   /** The same as `usage` says, and that alone, without a program: for each clone. */
   freeBytes(): Promise<number>
+  /**
+   * Resolves when what was destroyed before has given its room back, so that `usage` has it, as far as the storage tells: some of it frees blocks
+   * behind the destruction, and is asked here not to take its time. For the background; it may take as long as it likes. ABORTED.
+   */
+  untilFreed(signal?: AbortSignal): Promise<void>
   /** An empty writable volume: where data is brought in. ALREADY_EXISTS for an id in use, which is never replaced. */
   createVolume(id: VolumeId, labels?: Labels): Promise<Volume>
   /**

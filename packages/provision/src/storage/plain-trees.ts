@@ -1,4 +1,6 @@
 import { mkdir } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ProvisionError } from '../errors.ts'
 import { fileSystemUsage, freeBytesOf } from './access.ts'
 import { type CopyFile, copyTree, logicalBytes, removeTree, syncTree } from './tree.ts'
 import type { Trees } from './trees.ts'
@@ -13,6 +15,9 @@ export interface PlainTreesOptions {
   isFlushedWithItsName?: (clone: string) => Promise<boolean>
 }
 
+/** For XFS, which frees the blocks of removed files behind that, and hurries when it is asked how much is free (xfs_fs_statfs): 2 ms. */
+const FREEING_MS = 20
+
 /** Trees that are cloned file by file. */
 export function plainTrees(name: string, options: PlainTreesOptions): Trees {
   return {
@@ -26,6 +31,7 @@ export function plainTrees(name: string, options: PlainTreesOptions): Trees {
     remove: removeTree,
     poolUsage: fileSystemUsage,
     freeBytes: freeBytesOf,
+    untilFreed,
 
     async make(path) {
       await mkdir(path, { mode: 0o700 })
@@ -42,4 +48,12 @@ export function plainTrees(name: string, options: PlainTreesOptions): Trees {
       return { ownBytes: bytes, logicalBytes: bytes }
     },
   }
+}
+
+/** btrfs and bcachefs have the room with their next commit, after half a minute at most. */
+async function untilFreed(directory: string, signal?: AbortSignal): Promise<void> {
+  await fileSystemUsage(directory)
+  await sleep(FREEING_MS, undefined, { signal }).catch(() => {
+    throw new ProvisionError('ABORTED', 'waiting for room was stopped on request')
+  })
 }

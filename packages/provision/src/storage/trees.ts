@@ -29,6 +29,8 @@ export interface Trees {
   /** Bounds what a volume that `clone` has just made may hold of its own. Where `capabilities` say so. */
   limit?(path: string, quotaBytes: number): Promise<void>
   usage(path: string, signal?: AbortSignal): Promise<VolumeUsage>
+  /** Where a tree is not gone with its removal: see `StorageDriver`. */
+  untilFreed?(directory: string, signal?: AbortSignal): Promise<void>
   poolUsage(directory: string): Promise<PoolUsage>
   freeBytes(directory: string): Promise<number>
   /** What the failure of a program that it ran means. */

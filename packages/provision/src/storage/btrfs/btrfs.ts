@@ -16,6 +16,8 @@ import { openSubvolumeCalls, type SubvolumeCalls } from './subvolume-calls.ts'
 const MAGIC = 0x9123683e
 /** It asks for every extent of every file. */
 const DU_TIMEOUT_MS = 15 * 60_000
+/** A subvolume is taken apart block by block. */
+const CLEANING_TIMEOUT_MS = 15 * 60_000
 
 /**
  * Subvolumes and snapshots of btrfs (btrfs-subvolume(8)). Making them costs the same however much they hold, and a snapshot is atomic
@@ -66,6 +68,7 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
       return { ownBytes: exclusiveBytes, logicalBytes: totalBytes, quotaBytes }
     },
 
+    untilFreed,
     poolUsage: (directory) => poolUsage(directory, image),
     freeBytes: async (directory) => {
       const free = [directory, ...(image === undefined ? [] : [join(image, '..')])].map(freeBytesOf)
@@ -149,6 +152,22 @@ async function subvolumesIn(path: string): Promise<string[]> {
     if (at !== '.' && (await directory.stat()).ino === SUBVOLUME_INODE) found.push(at)
   }
   return found.reverse()
+}
+
+/**
+ * A kernel thread takes deleted subvolumes apart, which a commit wakes, every 30 seconds by itself; and what it has freed counts as free with
+ * the next commit.
+ */
+async function untilFreed(directory: string, signal?: AbortSignal): Promise<void> {
+  const commit = () => run(['btrfs', 'filesystem', 'sync', directory], { signal })
+  await commit()
+  try {
+    await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: CLEANING_TIMEOUT_MS, signal })
+  } catch (error) {
+    // Which there are is root's alone to know.
+    if (!(error instanceof CommandError) || !/Operation not permitted/.test(error.stderr)) throw error
+  }
+  await commit()
 }
 
 async function poolUsage(directory: string, image: string | undefined): Promise<PoolUsage> {

@@ -34,7 +34,7 @@ import {
   parseLabel,
 } from './label.ts'
 import { bytesOf, localPropertyOf, type Properties, parseProperties, propertyOf } from './output.ts'
-import { poolUsage } from './usage.ts'
+import { poolUsage, untilFreed } from './usage.ts'
 
 /** ZFS_SUPER_MAGIC: what statfs(2) says of every dataset. */
 const MAGIC = 0x2fc12fc1
@@ -93,6 +93,10 @@ export class ZfsDriver implements StorageDriver {
       // Of a dataset it says what `zfs get available` does, quotas above it and all. One that is not mounted has another file system there.
       return type === MAGIC ? bavail * bsize : (await poolUsage(this.#config.dataset)).freeBytes
     })
+  }
+
+  async untilFreed(signal?: AbortSignal): Promise<void> {
+    await this.#reporting('waiting for the room that was given back', () => untilFreed(this.#config.dataset, signal))
   }
 
   async createVolume(id: VolumeId, labels: Labels = {}): Promise<Volume> {
