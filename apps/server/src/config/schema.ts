@@ -193,8 +193,10 @@ const clones = z
       .int()
       .min(1)
       .max(256)
-      .default(4)
-      .describe('Creations and resets that run at the same time; more wait'),
+      .optional()
+      .describe(
+        'Creations and resets that run at the same time; more wait. Left out: two for each processor, up to 16',
+      ),
     queue: z
       .int()
       .min(0)

@@ -3,6 +3,7 @@ import { PortPool, Provisioner } from '@dblab/provision'
 import type { AuditLog } from '../access/audit-log.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { CloneService } from '../cloning/clone-service.ts'
+import { automaticConcurrency } from '../cloning/concurrency.ts'
 import { GarbageCollector } from '../cloning/garbage.ts'
 import { Jobs } from '../cloning/jobs.ts'
 import { CloneLifecycle } from '../cloning/lifecycle.ts'
@@ -37,7 +38,7 @@ export interface CoreOptions {
 
 /** What works in a lab, put together: nothing of it has begun yet. */
 export async function makeCore({ config, foundations, catalogue, lost, audit, log }: CoreOptions) {
-  const { portFrom, portTo, host, concurrency, queue, idleMinutes, publicHost } = config.clones
+  const { portFrom, portTo, host, queue, idleMinutes, publicHost } = config.clones
   const tls = cloneCertificate(config)
   const provisioner = new Provisioner({
     storage: foundations.storage.driver,
@@ -72,6 +73,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   })
   const secondsEach = () => catalogue.clones.medianCreationSeconds()
   const begun = (id: string) => changes.mayHaveChanged(id)
+  const concurrency = config.clones.concurrency ?? automaticConcurrency()
   const jobs = new Jobs({ concurrency, queue, secondsEach, begun }, (error, id) =>
     noteDefect(lifecycle, id, error, log),
   )
