@@ -9,6 +9,7 @@ import {
   type ProcessTable,
   SINGLE_USER,
 } from './processes.ts'
+import { WorkingDirectories } from './working-directories.ts'
 
 /** What reading about a process that has just ended fails with, and about one that is hidden from us. */
 const ENDED = ['ENOENT', 'ESRCH', 'ENOTDIR'] as const
@@ -31,6 +32,7 @@ interface Found {
 
 /** Reads /proc (man 5 proc). Starts no program. */
 export class LinuxProcesses implements ProcessTable {
+  readonly #working = new WorkingDirectories({ allPids, directoryOf: (pid) => statOrGone(`/proc/${pid}/cwd`) })
   #bootId: Promise<string> | undefined
 
   async identify(pid: number): Promise<ProcessIdentity | undefined> {
@@ -39,13 +41,13 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async inDirectory(dataDir: string): Promise<PostgresProcess[]> {
-    const found = await Promise.all((await pidsIn(dataDir)).map((pid) => this.#postgres(pid)))
+    const found = await Promise.all((await this.#pidsIn(dataDir)).map((pid) => this.#postgres(pid)))
     return found.filter((process) => process !== undefined)
   }
 
   async makersIn(dataDir: string): Promise<ProcessIdentity[]> {
     const found = await Promise.all(
-      (await pidsIn(dataDir)).map(async (pid) => {
+      (await this.#pidsIn(dataDir)).map(async (pid) => {
         const [program = '', how = ''] = (await readOrGone(`/proc/${pid}/cmdline`))?.split('\0') ?? []
         const name = basename(program)
         const makes = name === 'initdb' || (name === 'postgres' && SINGLE_USER.some((word) => word === how))
@@ -56,7 +58,10 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async childrenOf(server: number): Promise<PostgresProcess[]> {
-    const found = await Promise.all((await allPids()).map((pid) => this.#postgres(pid)))
+    // Postgres has one thread. Kernels without CONFIG_PROC_CHILDREN have no such file.
+    const listed = await readOrGone(`/proc/${server}/task/${server}/children`)
+    const pids = listed === undefined ? await allPids() : (listed.match(/\d+/g) ?? []).map(Number)
+    const found = await Promise.all(pids.map((pid) => this.#postgres(pid)))
     return found.filter((process) => process?.parent === server).filter((process) => process !== undefined)
   }
 
@@ -86,6 +91,12 @@ export class LinuxProcesses implements ProcessTable {
   async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
     const found = await this.#read(pid)
     return found?.startedAt !== startedAt || found.state === 'T' || found.state === 't'
+  }
+
+  /** By the directory itself, not by its name: names change with mounts and renames, and a copy has another inode or device. */
+  async #pidsIn(dataDir: string): Promise<number[]> {
+    const wanted = await statOrGone(dataDir)
+    return wanted === undefined ? pidsNaming(dataDir) : this.#working.pidsIn(wanted)
   }
 
   async #postgres(pid: number): Promise<PostgresProcess | undefined> {
@@ -122,22 +133,11 @@ export async function allPids(): Promise<number[]> {
   return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
 }
 
-async function pidsIn(dataDir: string): Promise<number[]> {
-  const wanted = await statOrGone(dataDir)
+/** Of a directory that is not there: by the name that it had. */
+async function pidsNaming(dataDir: string): Promise<number[]> {
   const pids = await allPids()
-  const work = await Promise.all(pids.map((pid) => worksIn(pid, dataDir, wanted)))
-  return pids.filter((_, index) => work[index])
-}
-
-/** By the directory itself, not by its name: names change with mounts and renames, and a copy has another inode or device. */
-async function worksIn(pid: number, dataDir: string, wanted: BigIntStats | undefined): Promise<boolean> {
-  const link = `/proc/${pid}/cwd`
-  if (wanted === undefined) {
-    const target = await readlinkOrGone(link)
-    return target === dataDir || target === `${dataDir} (deleted)`
-  }
-  const current = await statOrGone(link)
-  return current?.ino === wanted.ino && current.dev === wanted.dev
+  const targets = await Promise.all(pids.map((pid) => readlinkOrGone(`/proc/${pid}/cwd`)))
+  return pids.filter((_, index) => targets[index] === dataDir || targets[index] === `${dataDir} (deleted)`)
 }
 
 /** What the descriptors of a process lead to. @throws system error EACCES where it is hidden from us */

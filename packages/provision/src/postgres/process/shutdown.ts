@@ -110,7 +110,10 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
     runs = !(await signalAndWait(table, postmaster, 'SIGQUIT', deadlines.quitMs))
   const { haltMs, killMs } = deadlines
   const ours = async () => leftBy(postmaster, await inDirectoryOf(table, dataDir, runs ? postmaster : undefined))
-  const processes = await haltAll(table, runs && postmaster ? [postmaster] : [], ours, haltMs)
+  // Those that it has started first, which costs little: what else works there is then looked for once, where nothing new comes any more.
+  const started =
+    runs && postmaster ? await haltAll(table, [postmaster], () => table.childrenOf(postmaster.pid), haltMs) : []
+  const processes = await haltAll(table, started, ours, haltMs)
   const { posix, systemV: attached } = await memoryOf(table, processes)
   const made = new Set([...sharedMemory, ...posix])
   if (made.size > sharedMemory.length) await note([...made])
