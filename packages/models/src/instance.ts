@@ -39,6 +39,11 @@ export interface Disk {
   free: number
   /** Bytes. */
   used: number
+  /**
+   * Bytes that deleted clones held, as they were measured last, and that the storage may still have to give back: `free` has them when it has. 0
+   * where the driver can't tell what a clone alone holds.
+   */
+  freeing: number
   /** When these were read, ISO 8601 in UTC. */
   updatedAt: string
 }

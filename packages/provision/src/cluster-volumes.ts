@@ -56,13 +56,17 @@ export class ClusterVolumes {
     return noticingSpace((lines) => this.runtime.logs(id, lines), work)
   }
 
-  /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
-  async destroy(id: VolumeId): Promise<void> {
+  /** See `Provisioner.destroyVolume`. */
+  async destroy(id: VolumeId, { isClone = false } = {}): Promise<void> {
     await this.runtime.remove(id)
+    if (!isClone) await this.#evict(id)
+    await this.storage.destroyVolume(id)
+  }
+
+  async #evict(id: VolumeId): Promise<void> {
     // Of an import that was cut off nothing is on record, and what makes its cluster goes on.
     const volume = await this.storage.findVolume(id)
     if (volume) await this.runtime.evict(dataDirOf(volume))
-    await this.storage.destroyVolume(id)
   }
 }
 

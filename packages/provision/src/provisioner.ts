@@ -209,9 +209,13 @@ export class Provisioner {
     return isShutDownCleanly(await this.#volumes.dataDir(id))
   }
 
-  /** Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone. */
-  async destroyVolume(id: VolumeId): Promise<void> {
-    await this.#volumes.destroy(id)
+  /**
+   * Stops what runs on the volume and destroys it; absent already is fine. IN_USE while snapshots of it stand: then only the Postgres is gone.
+   *
+   * @param isClone it was a clone's alone: nothing has ever made a cluster in it, and no processes are looked for that might
+   */
+  async destroyVolume(id: VolumeId, { isClone = false } = {}): Promise<void> {
+    await this.#volumes.destroy(id, { isClone })
   }
 
   /**

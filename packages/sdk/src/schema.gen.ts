@@ -458,6 +458,12 @@ export interface components {
              * @description Bytes.
              */
             used: number;
+            /**
+             * Format: double
+             * @description Bytes that deleted clones held, as they were measured last, and that the storage may still have to give back: `free` has them when it has. 0
+             *     where the driver can't tell what a clone alone holds.
+             */
+            freeing: number;
             /** @description When these were read, ISO 8601 in UTC. */
             updatedAt: string;
         };

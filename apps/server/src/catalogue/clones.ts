@@ -72,6 +72,7 @@ export class CloneStore {
   readonly #db: DatabaseSync
   readonly #insert: StatementSync
   readonly #delete: StatementSync
+  readonly #leaving: StatementSync
   readonly #memory: RowMemory<CloneRecord>
 
   constructor(db: DatabaseSync) {
@@ -83,6 +84,10 @@ export class CloneStore {
         .join(', ')})`,
     )
     this.#delete = db.prepare('DELETE FROM clones WHERE id = ?')
+    this.#leaving = db.prepare(`
+      SELECT count(*) AS count, total(size) AS bytes FROM clones
+      WHERE status = 'DELETING' AND volume_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.volume_id = clones.volume_id)`)
     const one = db.prepare('SELECT * FROM clones WHERE id = ?')
     this.#memory = new RowMemory({
       db,
@@ -128,6 +133,12 @@ export class CloneStore {
   /** Oldest first. */
   list(): Readonly<CloneRecord>[] {
     return this.#memory.list()
+  }
+
+  /** Those that are being deleted and whose data goes with them, since no snapshot of it stands; and what they were measured to hold. */
+  leaving(): { count: number; bytes: number } {
+    const row = this.#leaving.get()
+    return { count: Number(row?.count), bytes: Number(row?.bytes) }
   }
 
   /** A creation that ended well, for `medianCreationSeconds`. */

@@ -43,6 +43,7 @@ export class SnapshotStore {
   readonly #setState: StatementSync
   readonly #update: StatementSync
   readonly #delete: StatementSync
+  readonly #removable: StatementSync
   readonly #memory: RowMemory<SnapshotRecord>
 
   constructor(db: DatabaseSync) {
@@ -57,6 +58,9 @@ export class SnapshotStore {
     this.#setState = db.prepare('UPDATE snapshots SET state = ? WHERE id = ?')
     this.#update = db.prepare('UPDATE snapshots SET protected = ?, message = ? WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM snapshots WHERE id = ?')
+    this.#removable = db.prepare(`
+      SELECT * FROM snapshots
+      WHERE state = 'retired' AND NOT EXISTS (SELECT 1 FROM volumes WHERE volumes.origin = snapshots.id)`)
     const one = db.prepare('SELECT * FROM snapshots WHERE id = ?')
     this.#memory = new RowMemory({
       db,
@@ -118,6 +122,11 @@ export class SnapshotStore {
   /** All, in every state, newest data first, the sample's last; at the same time the lab's own before those taken of clones, then the last taken. */
   list(): Readonly<SnapshotRecord>[] {
     return this.#memory.list()
+  }
+
+  /** Retired ones that no volume was cloned from. */
+  removable(): SnapshotRecord[] {
+    return this.#removable.all().map(toRecord)
   }
 
   /** Those that users see and clone, in the same order: the first is what a clone gets that names none. */

@@ -47,6 +47,9 @@ export class VolumeStore {
   readonly #setData: StatementSync
   readonly #delete: StatementSync
   readonly #list: StatementSync
+  readonly #base: StatementSync
+  readonly #removable: StatementSync
+  readonly #unused: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare('INSERT INTO volumes (id, role, state, created_at, origin) VALUES (?, ?, ?, ?, ?)')
@@ -54,7 +57,13 @@ export class VolumeStore {
     this.#setRole = db.prepare('UPDATE volumes SET role = ? WHERE id = ?')
     this.#setData = db.prepare("UPDATE volumes SET state = 'live', data = ? WHERE id = ?")
     this.#delete = db.prepare('DELETE FROM volumes WHERE id = ?')
-    this.#list = db.prepare('SELECT id, role, state, created_at, origin, data FROM volumes ORDER BY created_at, id')
+    const select = (where: string, order = 'created_at, id') =>
+      db.prepare(`SELECT id, role, state, created_at, origin, data FROM volumes WHERE ${where} ORDER BY ${order}`)
+    const hasSnapshot = 'EXISTS (SELECT 1 FROM snapshots WHERE snapshots.volume_id = volumes.id)'
+    this.#list = select('true')
+    this.#base = select("role = 'base' AND state = 'live'", 'created_at DESC, id DESC LIMIT 1')
+    this.#removable = select(`state = 'retired' AND NOT ${hasSnapshot}`)
+    this.#unused = select(`state = 'live' AND role IN ('base', 'scratch') AND NOT ${hasSnapshot}`)
   }
 
   /** Before the storage is asked, so that no crash leaves a volume that nobody knows. */
@@ -100,7 +109,18 @@ export class VolumeStore {
 
   /** The volume that snapshots of the lab's own data are taken of: the newest base. */
   base(): VolumeRecord | undefined {
-    return this.list().findLast((volume) => volume.role === 'base' && volume.state === 'live')
+    const row = this.#base.get()
+    return row && toRecord(row)
+  }
+
+  /** Retired ones that no snapshot stands on. */
+  removable(): VolumeRecord[] {
+    return this.#removable.all().map(toRecord)
+  }
+
+  /** What lives for the sake of snapshots alone, and has none. */
+  unused(): VolumeRecord[] {
+    return this.#unused.all().map(toRecord)
   }
 
   /** The one that follows a source. */

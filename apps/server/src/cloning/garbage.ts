@@ -1,37 +1,78 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { refOf } from '../catalogue/snapshots.ts'
-import type { VolumeRecord } from '../catalogue/volumes.ts'
-import { isOutOfSpace } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
-/** Trees of files go one by one: those of a large clone take longer than anybody should wait for. */
-const PATIENCE_MS = 10_000
+export interface GarbageOptions {
+  catalogue: Catalogue
+  provisioner: Pick<Provisioner, 'storage' | 'destroyVolume'>
+  log: Logger
+  /** Retires the snapshots of old generations, and says which. */
+  retire?: () => string[]
+  /** Awaited before each removal, unless somebody waits for the collection. */
+  pause?: () => Promise<void>
+}
+
+type Removed = (id: string) => void
 
 /**
  * Removes what was retired, as far as nothing stands on it: a clone's volume goes after the last snapshot of it, a scratch volume after
  * the snapshot that it was made for, an old base after its last snapshot. Old generations of data that nobody needs any more are retired
- * first. One collection runs at a time; one that is asked for meanwhile runs after it.
+ * first. One thing goes after the other, and one collection runs at a time; all that are asked for meanwhile are one more behind it.
  */
-export class GarbageCollector {
-  readonly #catalogue: Catalogue
-  readonly #provisioner: Provisioner
-  readonly #log: Logger
-  readonly #retire: () => string[]
+export class GarbageCollector implements AsyncDisposable {
+  readonly #options: GarbageOptions
+  readonly #listeners: Removed[] = []
+  /** What could not be removed when it was tried last. */
+  readonly #stuck = new Set<string>()
   #running: Promise<void> | undefined
   #again: Promise<void> | undefined
+  /** How many wait for a collection. */
+  #awaited = 0
+  #endPause: (() => void) | undefined
+  #isClosing = false
 
-  /** @param retire retires the snapshots of old generations, and says which */
-  constructor(catalogue: Catalogue, provisioner: Provisioner, log: Logger, retire: () => string[] = () => []) {
-    this.#catalogue = catalogue
-    this.#provisioner = provisioner
-    this.#log = log
-    this.#retire = retire
+  constructor(options: GarbageOptions) {
+    this.#options = options
   }
 
-  /** Resolves when everything that was retired before the call has been tried. */
-  collect(): Promise<void> {
+  /** The listener is told of each volume and snapshot that is gone. */
+  onRemoved(listener: Removed): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Resolves when everything that was retired before the call has been tried, which gives way to nothing. */
+  async collect(): Promise<void> {
+    this.#awaited++
+    this.#endPause?.()
+    try {
+      await this.#collectBehind()
+    } finally {
+      this.#awaited--
+    }
+  }
+
+  /** The same in the background, where creations come first. */
+  collectSoon(): void {
+    void this.#collectBehind().catch((error: unknown) =>
+      this.#options.log.error('collecting garbage failed; it will be tried again', { error }),
+    )
+  }
+
+  /** What goes as soon as it is its turn: not what stands for the sake of something else, nor what could not be removed. */
+  due(): string[] {
+    const { volumes, snapshots } = this.#options.catalogue
+    return [...volumes.removable(), ...snapshots.removable()].map(({ id }) => id).filter((id) => !this.#stuck.has(id))
+  }
+
+  /** What is being removed is; the rest is the next start's. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true
+    this.#endPause?.()
+    await Promise.allSettled([this.#running, this.#again])
+  }
+
+  #collectBehind(): Promise<void> {
     if (!this.#running) {
       this.#running = this.#collect().finally(() => {
         this.#running = undefined
@@ -40,107 +81,92 @@ export class GarbageCollector {
     }
     const next = () => {
       this.#again = undefined
-      return this.collect()
+      return this.#collectBehind()
     }
     this.#again ??= this.#running.then(next, next)
     return this.#again
   }
 
-  /**
-   * Does what takes space. Where there is too little, it is done again once what was deleted is gone: who deletes a clone hears of it before
-   * its data is removed.
-   */
-  async makingRoomFor<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (!isOutOfSpace(error) || !this.#isDue()) throw error
-      await Promise.race([this.collect(), delay(PATIENCE_MS, undefined, { ref: false })])
-      return work()
-    }
-  }
-
-  #isDue(): boolean {
-    const { volumes, snapshots } = this.#catalogue
-    return [...volumes.list(), ...snapshots.list()].some(({ state }) => state === 'retired')
-  }
-
   async #collect(): Promise<void> {
     this.#retireGenerations()
     let progress = true
-    while (progress) {
+    while (progress && !this.#isClosing) {
       this.#retireUnused()
-      const removed = [...(await this.#removeSnapshots()), ...(await this.#removeVolumes())]
-      progress = removed.length > 0
+      const removed = (await this.#removeSnapshots()) + (await this.#removeVolumes())
+      progress = removed > 0
     }
   }
 
   #retireGenerations(): void {
+    const { retire, log } = this.#options
     try {
-      const retired = this.#retire()
-      if (retired.length > 0) this.#log.info('old snapshots go', { snapshots: retired })
+      const retired = retire?.() ?? []
+      if (retired.length > 0) log.info('old snapshots go', { snapshots: retired })
     } catch (error) {
-      this.#log.error('old snapshots could not be retired; it will be tried again', { error })
+      log.error('old snapshots could not be retired; it will be tried again', { error })
     }
   }
 
-  /** What stands for the sake of snapshots alone, and has none left. */
+  /** What stands for the sake of snapshots alone, and has none left. A clone has its user, and a standby its source to follow. */
   #retireUnused(): void {
-    const { volumes, snapshots } = this.#catalogue
-    const used = new Set(snapshots.list().map((snapshot) => snapshot.volumeId))
+    const { catalogue, log } = this.#options
+    const { volumes } = catalogue
     const base = volumes.base()?.id
-    for (const volume of volumes.list()) {
-      if (volume.state !== 'live' || !standsForSnapshots(volume) || volume.id === base || used.has(volume.id)) continue
+    for (const { id } of volumes.unused()) {
+      if (id === base) continue
       try {
-        this.#catalogue.evenIfFull(() => volumes.setState(volume.id, 'retired'))
+        catalogue.evenIfFull(() => volumes.setState(id, 'retired'))
       } catch (error) {
         // Who waits for the collection has asked for something else, which is done.
-        this.#log.error('could not be retired; will be tried again', { id: volume.id, error })
+        log.error('could not be retired; will be tried again', { id, error })
       }
     }
   }
 
-  async #removeSnapshots(): Promise<string[]> {
-    const origins = new Set(this.#catalogue.volumes.list().map((volume) => volume.origin))
-    const retired = this.#catalogue.snapshots
-      .list()
-      .filter((snapshot) => snapshot.state === 'retired' && !origins.has(snapshot.id))
-    return this.#removeEach(retired, async (snapshot) => {
-      await this.#provisioner.storage.destroySnapshot(refOf(snapshot))
+  #removeSnapshots(): Promise<number> {
+    const { catalogue, provisioner } = this.#options
+    return this.#removeEach(catalogue.snapshots.removable(), async (snapshot) => {
+      await provisioner.storage.destroySnapshot(refOf(snapshot))
       await failPoint('garbage.snapshot-destroyed')
-      this.#catalogue.evenIfFull(() => this.#catalogue.snapshots.delete(snapshot.id))
+      catalogue.evenIfFull(() => catalogue.snapshots.delete(snapshot.id))
     })
   }
 
-  async #removeVolumes(): Promise<string[]> {
-    const used = new Set(this.#catalogue.snapshots.list().map((snapshot) => snapshot.volumeId))
-    const retired = this.#catalogue.volumes
-      .list()
-      .filter((volume) => volume.state === 'retired' && !used.has(volume.id))
-    return this.#removeEach(retired, async (volume) => {
-      await this.#provisioner.destroyVolume(volume.id)
+  #removeVolumes(): Promise<number> {
+    const { catalogue, provisioner } = this.#options
+    return this.#removeEach(catalogue.volumes.removable(), async ({ id, role }) => {
+      await provisioner.destroyVolume(id, { isClone: role === 'clone' || role === 'warm' })
       await failPoint('garbage.volume-destroyed')
-      this.#catalogue.evenIfFull(() => this.#catalogue.volumes.delete(volume.id))
+      catalogue.evenIfFull(() => catalogue.volumes.delete(id))
     })
   }
 
-  async #removeEach<T extends { id: string }>(items: T[], remove: (item: T) => Promise<void>): Promise<string[]> {
-    const removed: string[] = []
+  async #removeEach<T extends { id: string }>(items: T[], remove: (item: T) => Promise<void>): Promise<number> {
+    let removed = 0
     for (const item of items) {
+      await this.#giveWay()
+      if (this.#isClosing) break
       try {
         await remove(item)
-        removed.push(item.id)
+        removed++
+        this.#stuck.delete(item.id)
+        for (const listener of this.#listeners) listener(item.id)
       } catch (error) {
+        this.#stuck.add(item.id)
         // In use: a later collection's turn. Anything else is the log's, and must not keep the others from going.
         if (!isProvisionError(error, 'IN_USE'))
-          this.#log.error('could not be removed; will be tried again', { id: item.id, error })
+          this.#options.log.error('could not be removed; will be tried again', { id: item.id, error })
       }
     }
     return removed
   }
-}
 
-/** A clone has its user, and a standby its source to follow. */
-function standsForSnapshots({ role }: VolumeRecord): boolean {
-  return role === 'base' || role === 'scratch'
+  async #giveWay(): Promise<void> {
+    const { pause } = this.#options
+    if (!pause || this.#awaited > 0 || this.#isClosing) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#endPause = resolve
+    void pause().then(resolve)
+    await promise
+  }
 }

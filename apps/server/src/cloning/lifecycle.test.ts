@@ -62,7 +62,6 @@ beforeEach(() => {
   machine = new Machine()
   const provisioner = machine.provisioner()
   const ports = new PortPool({ from: 21_600, to: 21_699, host: '127.0.0.1' })
-  const collectGarbage = async () => {}
   const requireSpace = async () => {}
   const takeSpace = async () => ({ [Symbol.dispose]: () => {} })
   lifecycle = new CloneLifecycle({
@@ -70,7 +69,8 @@ beforeEach(() => {
     provisioner,
     ports,
     log,
-    collectGarbage,
+    collectSoon: () => {},
+    retired: () => {},
     bootId: 'now',
     isUnsafe: () => false,
     lull: new Lull(),

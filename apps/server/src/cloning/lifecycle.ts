@@ -30,10 +30,12 @@ export interface LifecycleOptions {
   log: Logger
   /** When chores may begin. */
   lull: Lull
-  /** Removes what was retired, as far as nothing stands on it. */
-  collectGarbage: () => Promise<void>
+  /** Removes what was retired, as far as nothing stands on it, in the background. */
+  collectSoon: () => void
+  /** Told of each volume that was retired, and how many bytes it was measured to hold alone. */
+  retired: (volumeId: string, bytes: number) => void
   /** Until disposed of. @throws LabError when there is too little space for a clone of so many bytes. */
-  takeSpace: (cloneBytes: number) => Promise<Disposable>
+  takeSpace: (cloneBytes: number, signal?: AbortSignal) => Promise<Disposable>
   /** Of the host as it runs now; null where the system has none. */
   bootId: string | null
   /** True when clones of this profile run with `fsync=off`. */
@@ -99,7 +101,7 @@ export class CloneLifecycle {
     const { trace = new Trace('queue') } = options
     try {
       // Others have taken space since it was promised.
-      using _space = await this.#options.takeSpace(snapshot.size)
+      using _space = await this.#options.takeSpace(snapshot.size, options.signal)
       if (options.volumeId === undefined) catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
@@ -165,7 +167,7 @@ export class CloneLifecycle {
 
   async reset(id: string, options: { signal?: AbortSignal | undefined; since?: number } = {}): Promise<void> {
     const { signal } = options
-    const { catalogue, provisioner, log, collectGarbage } = this.#options
+    const { catalogue, provisioner, log, collectSoon } = this.#options
     const clone = this.#read(id, 'RESETTING')
     if (!clone) return
     const before = this.#snapshot(clone.snapshotId)
@@ -179,7 +181,7 @@ export class CloneLifecycle {
     const trace = new Trace('queue', options.since)
     const onStep = (step: CloneStep) => trace.begin(step)
     try {
-      using _space = await this.#options.takeSpace(snapshot.size)
+      using _space = await this.#options.takeSpace(snapshot.size, signal)
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.
@@ -200,18 +202,19 @@ export class CloneLifecycle {
       else await this.#resetFailed(id, old, error)
       return
     }
+    if (old !== null) this.#options.retired(old, clone.size)
     await failPoint('reset.settled')
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     this.firstCheckpoints.add(id)
     void this.sizes.measure(id)
-    await collectGarbage()
+    collectSoon()
   }
 
   /** Its Postgres, port and volume go; then the clone itself. What other snapshots stand on is kept, hidden, until they go. */
   async delete(id: string): Promise<void> {
-    const { catalogue, provisioner, ports, log, collectGarbage } = this.#options
+    const { catalogue, provisioner, ports, log, collectSoon } = this.#options
     const clone = this.#read(id, 'DELETING')
     if (!clone) return
     try {
@@ -228,13 +231,14 @@ export class CloneLifecycle {
       this.declareFatal(id, `Deletion failed. ${explainFailure(error)} Delete it again.`)
       return
     }
+    if (clone.volumeId !== null) this.#options.retired(clone.volumeId, clone.size)
     await failPoint('delete.settled')
     this.restarts.forget(id)
     this.sizes.forget(id)
     ports.release(clone.port, id)
     this.#changed(id)
     log.info('clone is deleted', { clone: id })
-    await collectGarbage()
+    collectSoon()
   }
 
   /** An operation ended in a way that nobody foresaw: the clone must not wait for it for ever. */

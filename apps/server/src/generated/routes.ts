@@ -130,6 +130,7 @@ const models: TsoaRoute.Models = {
             "size": {"dataType":"double","required":true},
             "free": {"dataType":"double","required":true},
             "used": {"dataType":"double","required":true},
+            "freeing": {"dataType":"double","required":true},
             "updatedAt": {"dataType":"string","required":true},
         },
         "additionalProperties": false,

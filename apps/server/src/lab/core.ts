@@ -8,6 +8,7 @@ import { GarbageCollector } from '../cloning/garbage.ts'
 import { Jobs } from '../cloning/jobs.ts'
 import { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { CloneMonitor } from '../cloning/monitor.ts'
+import { Room } from '../cloning/room.ts'
 import { WarmPool } from '../cloning/warm/warm-pool.ts'
 import type { Config } from '../config/schema.ts'
 import { LabError } from '../errors.ts'
@@ -53,28 +54,44 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   })
   const ports = new PortPool({ from: portFrom, to: portTo, host })
   const disk = new DiskMonitor(foundations.storage.driver, config.storage, log)
-  const garbage = new GarbageCollector(catalogue, provisioner, log, retirement(config, catalogue))
+  const pause = () => jobs.pause()
+  const garbage = new GarbageCollector({ catalogue, provisioner, log, pause, retire: retirement(config, catalogue) })
   const requireWritable = () => {
     if (lost !== undefined) throw new LabError('CATALOGUE_UNREADABLE', lost, { retryAfterSeconds: 60 })
   }
-  const requireSpace = () => garbage.makingRoomFor(() => disk.requireSpace())
-  const takeSpace = (cloneBytes: number) =>
-    garbage.makingRoomFor(() => disk.takeSpace(provisioner.storage.capabilities.sharesBlocks ? 0 : cloneBytes))
+  const { storage } = provisioner
+  const freed = () => lifecycle.restarts.spaceMayBeBack()
+  const room = new Room({ catalogue, storage, disk, garbage, log, freed })
+  const requireSpace = () => room.requireSpace()
   const collectGarbage = async () => {
     await garbage.collect()
-    lifecycle.restarts.spaceMayBeBack()
+    freed()
   }
+  const collectSoon = () => garbage.collectSoon()
   const lull = new Lull()
-  const common = { catalogue, provisioner, ports, lull, log, requireWritable, requireSpace, takeSpace, collectGarbage }
+  const common = {
+    catalogue,
+    provisioner,
+    ports,
+    lull,
+    log,
+    requireWritable,
+    requireSpace,
+    collectGarbage,
+    collectSoon,
+  }
+  const bytesOfClone = (snapshotBytes: number) => (storage.capabilities.sharesBlocks ? 0 : snapshotBytes)
   const lifecycle: CloneLifecycle = new CloneLifecycle({
     ...common,
+    retired: (volumeId, bytes) => room.retired(volumeId, bytes),
+    takeSpace: (bytes, signal) => room.takeSpace(bytesOfClone(bytes), signal),
     bootId: await readBootId(),
     isUnsafe: (profile) => isUnsafe(config, profile),
   })
   const secondsEach = () => catalogue.clones.medianCreationSeconds()
   const begun = (id: string) => changes.mayHaveChanged(id)
   const concurrency = config.clones.concurrency ?? automaticConcurrency()
-  const jobs = new Jobs({ concurrency, queue, secondsEach, begun }, (error, id) =>
+  const jobs: Jobs = new Jobs({ concurrency, queue, secondsEach, begun }, (error, id) =>
     noteDefect(lifecycle, id, error, log),
   )
   const { masking } = config.retrieval
@@ -85,9 +102,12 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     profile: config.clones.profile,
     max: lost === undefined && provisioner.storage.capabilities.sharesBlocks ? config.clones.warm : 0,
     isBusy: () => !jobs.isIdle,
+    // Where room is short, it is others' who wait for it.
+    takeSpace: (bytes) => disk.takeSpace(bytesOfClone(bytes)),
   })
   const clones = new CloneService({
     ...common,
+    requireSpace: () => room.requireSpaceInSight(),
     ...{ lifecycle, jobs, publicHost: publicHost ?? reachableName(host), tls: tls !== undefined },
     warm,
     requireMasked: masking !== undefined,
@@ -99,7 +119,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   const changes: CatalogueEvents = new CatalogueEvents({ catalogue, viewOf: (id) => clones.get(id), hub, log })
   lifecycle.onChange((id) => changes.mayHaveChanged(id))
   return {
-    ...{ hub, changes },
+    ...{ hub, changes, garbage, room, freed },
     ...{
       provisioner,
       ports,

@@ -82,8 +82,10 @@ export async function openLab({
   await disk.refresh()
   // For what the end of the jobs has changed.
   if (lost === undefined) stack.defer(() => core.labels.round())
-  // Ends after the jobs, which add to it.
+  // These end after the jobs, which add to them.
   stack.use(core.firstCheckpoints)
+  stack.use(core.room)
+  stack.use(core.garbage)
   stack.defer(() => jobs.close())
   const problems = lost === undefined ? await core.reconciler.reconcile() : []
   await failPoint('start.reconciled')
@@ -93,7 +95,12 @@ export async function openLab({
     stack.use(repeat('keeping labels', LABELS_EVERY_MS, () => core.labels.round(), log))
     stack.use(core.warm)
     stack.use(repeat('starting instances ahead', WARM_EVERY_MS, () => core.warm.fill(), log))
-    stack.use(repeat('collecting garbage', LOOK_EVERY_MS, core.collectGarbage, log))
+    const collectGarbage = async () => {
+      core.garbage.collectSoon()
+      // Somebody else may have made room, too.
+      core.freed()
+    }
+    stack.use(repeat('collecting garbage', LOOK_EVERY_MS, collectGarbage, log))
     const freeMemory = async () => {
       const segments = await runtime.freeAbandonedMemory()
       if (segments.length > 0) log.warn('freed shared memory that a killed Postgres process has left', { segments })

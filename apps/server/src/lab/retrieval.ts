@@ -38,10 +38,10 @@ export async function generationOptions({
   catalogue,
   log,
 }: Omit<RetrievalOptions, 'lost'>): Promise<GenerationOptions> {
-  const { provisioner, ports, disk } = core
+  const { provisioner, ports, room } = core
   const { masking: rules, keepSettings } = config.retrieval
   const masking = rules && (await prepareMasking(rules, environment))
-  const requireBytes = async (bytes: number) => (await disk.takeSpace(bytes))[Symbol.dispose]()
+  const requireBytes = async (bytes: number) => (await room.takeSpace(bytes))[Symbol.dispose]()
   const embedded = (await foundations.binaries()).source === 'embedded'
   return { catalogue, provisioner, ports, log, requireBytes, masking, keepSettings, embedded }
 }

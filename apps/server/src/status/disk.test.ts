@@ -77,3 +77,26 @@ test('work that ends while it is read how much is free is judged by the next rea
   ended.resolve()
   await expect(second).rejects.toMatchObject(refusal)
 })
+
+test('what begins when room has come back may be promised by what is coming', async () => {
+  const disk = monitorOf({ free: 10 })
+  await disk.requireSpace(10)
+  await expect(disk.requireSpace(9)).rejects.toMatchObject({
+    message: '19.0 % of the pool will be free once what is deleted is gone, 20 % must be',
+  })
+  await expect(disk.requireSpace()).rejects.toMatchObject({ message: '10.0 % of the pool is free, 20 % must be' })
+})
+
+test('a reading that is asked for anew is not one that had begun before', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const pool = { free: 10, read: () => promise }
+  const disk = monitorOf(pool)
+  const early = disk.refresh()
+  pool.free = 80
+  const anew = disk.readAnew()
+  resolve()
+  await early
+  expect(disk.usage?.freeBytes).toBe(10)
+  await anew
+  expect(disk.usage?.freeBytes).toBe(80)
+})

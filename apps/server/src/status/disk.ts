@@ -70,7 +70,7 @@ export class DiskMonitor {
     return this.#latest?.usage
   }
 
-  view(): Disk {
+  view(): Omit<Disk, 'freeing'> {
     const { usage, at } = this.#latest ?? {}
     return {
       size: usage?.sizeBytes ?? 0,
@@ -80,14 +80,22 @@ export class DiskMonitor {
     }
   }
 
+  /** By a reading that begins now: there is more than before. */
+  async readAnew(): Promise<void> {
+    this.#isOutdated = true
+    await this.#reading
+    await this.refresh()
+  }
+
   /**
    * By a reading that is fresh, so that neither a burst of creations nor a clone that writes fast goes past it.
    *
+   * @param comingBytes of what is being removed, for what needs no room before that is gone
    * @throws LabError NOT_ENOUGH_DISK_SPACE
    */
-  async requireSpace(): Promise<void> {
-    await this.#beFresh(0)
-    this.#requireFree(0)
+  async requireSpace(comingBytes = 0): Promise<void> {
+    await this.#beFresh(-comingBytes)
+    this.#requireFree(-comingBytes)
   }
 
   /**
@@ -122,9 +130,11 @@ export class DiskMonitor {
   #requireFree(bytes: number): void {
     const free = this.#freePercentBeyond(bytes)
     if (free === undefined || this.#isEnough(free)) return
+    const when =
+      bytes > 0 ? 'would be free once it is made' : bytes < 0 ? 'will be free once what is deleted is gone' : 'is free'
     throw new LabError(
       'NOT_ENOUGH_DISK_SPACE',
-      `${free.toFixed(1)} % of the pool ${bytes > 0 ? 'would be free once it is made' : 'is free'}, ${this.#thresholds.criticalFreePercent} % must be`,
+      `${free.toFixed(1)} % of the pool ${when}, ${this.#thresholds.criticalFreePercent} % must be`,
     )
   }
 

@@ -10,6 +10,7 @@ export interface StatusServiceOptions {
   clones: CloneService
   snapshots: SnapshotService
   disk: DiskMonitor
+  room: { readonly comingBytes: number }
   audit: { readonly problem: string | undefined }
   retrieval: { readonly isConfigured: boolean; warnings(): Warning[] }
   ports: PortPool
@@ -36,7 +37,7 @@ export class StatusService {
 
   /** @param tokenId whose clones it shows; undefined for all */
   status({ tokenId }: { tokenId?: string | undefined } = {}): Instance {
-    const { catalogue, clones, snapshots, disk, warm, version } = this.#options
+    const { catalogue, clones, snapshots, disk, room, warm, version } = this.#options
     const warnings = tokenId === undefined ? this.warnings() : withoutNames(this.warnings())
     const cloneList = clones.list({ tokenId })
     return {
@@ -45,7 +46,7 @@ export class StatusService {
           ? { code: 'OK', message: 'DB Lab is ready' }
           : { code: 'WARNING', message: warnings.map((warning) => warning.message).join('; ') },
       warnings,
-      disk: disk.view(),
+      disk: { ...disk.view(), freeing: room.comingBytes },
       pool: this.#pool(),
       expectedCloningTime: catalogue.clones.medianCreationSeconds(),
       numClones: cloneList.length,

@@ -30,7 +30,13 @@ export function instanceContract(api: () => Api): void {
       expect(body).toEqual({
         status: { code: 'OK', message: 'DB Lab is ready' },
         warnings: [],
-        disk: { size: expect.any(Number), free: expect.any(Number), used: expect.any(Number), updatedAt: utcTime },
+        disk: {
+          size: expect.any(Number),
+          free: expect.any(Number),
+          used: expect.any(Number),
+          freeing: 0,
+          updatedAt: utcTime,
+        },
         pool: expect.objectContaining({ driver: 'copy', health: 'OK', cloneSizeIsOwn: false }),
         expectedCloningTime: expect.any(Number),
         numClones: 1,

@@ -67,7 +67,10 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
   const requireSpace = () => disk.requireSpace()
   const takeSpace = () => disk.takeSpace(0)
   const common = { catalogue, provisioner, ports, log, collectGarbage, requireWritable, requireSpace, takeSpace }
-  const lifecycle = new CloneLifecycle({ ...common, bootId: 'now', isUnsafe: () => false, lull: new Lull() })
+  const lifecycle = new CloneLifecycle({
+    ...{ ...common, bootId: 'now', isUnsafe: () => false, lull: new Lull() },
+    ...{ collectSoon: () => {}, retired: () => {} },
+  })
   const jobs = new Jobs({ concurrency: 1, queue: 10_000 }, () => {})
   const clones = new CloneService({
     ...{ ...common, lifecycle, jobs, publicHost: 'lab.example.com', tls: false },
@@ -81,6 +84,7 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
   const status = new StatusService({
     ...{ catalogue, clones, snapshots, disk, ports, storage, retrieval, version, standing: [], audit: access.audit },
     warm: { size: 0, target: 0 },
+    room: { comingBytes: 0 },
     choice: { driver: 'zfs', embedded: false, passedOver: [], storage } as unknown as StorageChoice,
   })
   const hub = new EventHub()

@@ -24,7 +24,7 @@ export interface WarmPoolOptions {
   isBusy: () => boolean
   lull: Lull
   takeSpace: (cloneBytes: number) => Promise<Disposable>
-  collectGarbage: () => Promise<void>
+  collectSoon: () => void
 }
 
 /** A Postgres that runs ahead of who will have it. */
@@ -88,14 +88,14 @@ export class WarmPool implements AsyncDisposable {
 
   /** Never to be had again. */
   async discard({ prepared }: WarmInstance): Promise<void> {
-    const { catalogue, provisioner, ports, log, collectGarbage } = this.#options
+    const { catalogue, provisioner, ports, log, collectSoon } = this.#options
     const { volumeId, port } = prepared
     try {
       catalogue.evenIfFull(() => catalogue.volumes.setState(volumeId, 'retired'))
       await prepared[Symbol.asyncDispose]()
       await provisioner.runtime.remove(volumeId)
       ports.release(port, ownerOf(volumeId))
-      await collectGarbage()
+      collectSoon()
     } catch (error) {
       // Retired, it is removed with the next collection, or at the next start.
       log.warn('an instance that stood ready could not be removed yet', { volume: volumeId, error })
