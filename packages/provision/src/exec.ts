@@ -71,7 +71,7 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
       forceKillAfterDelay: KILL_AFTER_MS,
       ...(options.signal && { cancelSignal: options.signal }),
     })
-    const { stdout, stderr } = await orGiveUp(running, timeoutMs, () =>
+    const { stdout, stderr } = await orGiveUp(running, timeoutMs + KILL_AFTER_MS + GIVE_UP_AFTER_MS, () =>
       hung(argv, timeoutMs, 'is not gone, not even by SIGKILL'),
     )
     await commandPoint('after', argv)
@@ -99,9 +99,9 @@ export function withinCommandTimeout<T>(as: readonly string[], call: () => Promi
 }
 
 /** What the kernel holds (a disk that does not answer) does not end by any signal: it is left to itself. */
-async function orGiveUp<T>(running: Promise<T>, timeoutMs: number, error: () => ProvisionError): Promise<T> {
+async function orGiveUp<T>(running: Promise<T>, afterMs: number, error: () => ProvisionError): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(error()), timeoutMs + KILL_AFTER_MS + GIVE_UP_AFTER_MS)
+  const timer = setTimeout(() => reject(error()), afterMs)
   // Whoever asked is told once; how it ends after that is nobody's business.
   running.catch(() => undefined)
   try {

@@ -20,7 +20,7 @@ async function status(lab: TestLab): Promise<Instance> {
 function facts({ clones, snapshots }: Pick<Instance, 'clones' | 'snapshots'>) {
   const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1)
   return {
-    clones: clones.map(({ cloneSize: _, ...clone }: Clone) => clone).sort(byId),
+    clones: clones.map(({ cloneSize: _, steps: _steps, ...clone }: Clone) => clone).sort(byId),
     snapshots: snapshots.map(({ size: _, ...snapshot }: Snapshot) => snapshot).sort(byId),
   }
 }

@@ -71,6 +71,7 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
     untilFreed,
     poolUsage: (directory) => poolUsage(directory, image),
     freeBytes: async (directory) => {
+      await requireMounted(directory)
       const free = [directory, ...(image === undefined ? [] : [join(image, '..')])].map(freeBytesOf)
       return Math.min(...(await Promise.all(free)))
     },
@@ -170,12 +171,15 @@ async function untilFreed(directory: string, signal?: AbortSignal): Promise<void
   await commit()
 }
 
+async function requireMounted(directory: string): Promise<void> {
+  if (await isBtrfs(directory)) return
+  throw new ProvisionError('UNAVAILABLE', `the pool is not mounted at ${directory}`, {
+    hint: 'Stop the server (Ctrl-C leaves the clones) and start it again: that mounts it.',
+  })
+}
+
 async function poolUsage(directory: string, image: string | undefined): Promise<PoolUsage> {
-  if (!(await isBtrfs(directory))) {
-    throw new ProvisionError('UNAVAILABLE', `the pool is not mounted at ${directory}`, {
-      hint: 'Stop the server (Ctrl-C leaves the clones) and start it again: that mounts it.',
-    })
-  }
+  await requireMounted(directory)
   const usage = await fileSystemUsage(directory)
   // An image on a host that is full turns what is written to it into I/O errors.
   const freeBytes =

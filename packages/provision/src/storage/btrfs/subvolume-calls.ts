@@ -66,9 +66,11 @@ function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
 /** With the time that a program would have, and the faults that would strike it. */
 async function asProgram(program: readonly [string, ...string[]], call: () => Promise<void>): Promise<void> {
   try {
-    await commandPoint('before', program)
-    await withinCommandTimeout(program, call)
-    await commandPoint('after', program)
+    await withinCommandTimeout(program, async () => {
+      await commandPoint('before', program)
+      await call()
+      await commandPoint('after', program)
+    })
   } catch (error) {
     throw error instanceof InjectedFault ? systemError(system.errno.EIO, error) : error
   }
