@@ -82,6 +82,11 @@ export function warmLabels(of: Pick<SnapshotRecord, 'database' | 'timestamp'>, c
   return toLabels({ role: 'warm', 'made-at': createdAt, 'data-state-at': of.timestamp, database: of.database })
 }
 
+/** Of one that was handed to somebody, and not labelled for it any more: all that is known of the clone. */
+export function handedOverLabels(labels: Labels, volumeId: string, username: string): Labels {
+  return { ...labels, ...toLabels({ role: 'clone', state: 'pending', clone: volumeId, 'db-username': username }) }
+}
+
 /** Of a snapshot. */
 export function snapshotLabels(
   role: Role,

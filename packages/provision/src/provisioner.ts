@@ -12,7 +12,7 @@ import { withLabConnection } from './postgres/connect.ts'
 import { makeFirstCheckpoint } from './postgres/first-checkpoint.ts'
 import { LAB_DATABASE } from './postgres/names.ts'
 import type { Profile } from './postgres/profiles.ts'
-import { readVerifier } from './postgres/roles.ts'
+import { readUser, readVerifier } from './postgres/roles.ts'
 import type { Certificate, Instance, InstanceLimits, PostgresRuntime } from './postgres/runtime.ts'
 import type { PreparedClone } from './prepared-clone.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
@@ -180,11 +180,20 @@ export class Provisioner {
    * is started for the question, without a port, and stopped again.
    */
   async verifierOf(id: VolumeId, username: string, { signal }: CloneOptions = {}): Promise<string | undefined> {
+    return this.#asking(id, (instance) => readVerifier(instance, username, signal), signal)
+  }
+
+  /** The user that an instance which was started ahead has been handed to; undefined where it has not. Started for the question likewise. */
+  async userOf(id: VolumeId, { signal }: CloneOptions = {}): Promise<string | undefined> {
+    return this.#asking(id, (instance) => readUser(instance, signal), signal)
+  }
+
+  async #asking<T>(id: VolumeId, ask: (instance: Instance) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const running = await this.runtime.inspect(id)
-    if (running?.state === 'running') return readVerifier(running, username, signal)
+    if (running?.state === 'running') return ask(running)
     const instance = await this.#bases.startUnseen(id, signal)
     try {
-      return await readVerifier(instance, username, signal)
+      return await ask(instance)
     } finally {
       await this.runtime.stop(id, 'clean')
     }

@@ -1,7 +1,7 @@
 import { type Instance, isProvisionError, type Labels, type Provisioner, type SnapshotRef } from '@dblab/provision'
 import pLimit from 'p-limit'
 import { explainFailure } from '../cloning/explain.ts'
-import { readLabel } from '../labels.ts'
+import { handedOverLabels, readLabel } from '../labels.ts'
 
 /** What the data of a clone says of its login. */
 export type FoundLogin =
@@ -46,8 +46,9 @@ export async function find(provisioner: Provisioner, bootId: string | null): Pro
   const instances = new Map((await runtime.list()).map((instance) => [instance.id, instance]))
   const limit = pLimit(READ_AT_ONCE)
   const volumes = await Promise.all(
-    (await storage.listVolumes()).map(({ id, origin, labels }) =>
+    (await storage.listVolumes()).map(({ id, origin, labels: found }) =>
       limit(async (): Promise<FoundVolume> => {
+        const labels = found.role === 'warm' ? await labelsOfWarm(provisioner, id, found) : found
         const facts = { id, origin, labels, ...stateOf(instances.get(id)) }
         const postgresVersion = await majorOf(provisioner, id)
         // Before a Postgres is started for the next question, which would make a clean shutdown of it.
@@ -62,6 +63,19 @@ export async function find(provisioner: Provisioner, bootId: string | null): Pro
     snapshots.push({ volumeId, snapshotId, labels, size })
   }
   return { volumes, snapshots }
+}
+
+/** Somebody may have got it in the very moment before the catalogue was lost. */
+async function labelsOfWarm(provisioner: Provisioner, id: string, labels: Labels): Promise<Labels> {
+  try {
+    const username = await provisioner.userOf(id)
+    return username === undefined ? labels : handedOverLabels(labels, id, username)
+  } catch (error) {
+    if (!isProvisionError(error)) throw error
+    // Nobody's, or somebody's: without a role it is left alone.
+    const { role: _, ...rest } = labels
+    return rest
+  }
 }
 
 function stateOf(instance: Instance | undefined): { running: boolean; port: number | undefined } {

@@ -39,11 +39,13 @@ export function plan(found: Found, now: string): Plan {
   return whole
 }
 
-/** Of a base or a scratch volume: what has snapshots was made whole, and nobody has ever seen what has none and was not called live. */
+/** Of any but a clone's: what has snapshots was made whole, and nobody has ever seen what has none and was not called live. */
 function stateOf(volume: FoundVolume, snapshots: FoundSnapshot[]): VolumeState | undefined {
   const role = labelsRole(volume)
   const state = readLabel(volume.labels, 'state')
   const hasSnapshots = snapshots.some(({ volumeId }) => volumeId === volume.id)
+  // Nobody has had it.
+  if (role === 'warm') return 'retired'
   if (role === 'standby') return state === 'live' && standbyOf(volume) ? 'live' : 'retired'
   if (role !== 'base' && role !== 'scratch') return undefined
   if (state === 'retired') return 'retired'

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Clone } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
@@ -112,6 +114,32 @@ describe.skipIf(lacking !== '')(`instances that are started ahead${lacking}`, { 
     await lab.start()
     expect((await postmasterOf(urlOf(clone))).pid).toBe(pid)
     await untilReady(lab)
+  })
+
+  test('a lost catalogue is made anew without those that nobody had, and with the one that somebody has just got', async () => {
+    await using lab = await warmLab(2)
+    await untilReady(lab)
+    await lab.interrupt()
+    await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [{ point: 'warm.settled', action: 'kill' }] }) })
+    await eventually('both stand ready', async () => (await statusOf(lab)).warm.ready >= 1)
+    const json = { id: 'late', db: LOGIN }
+    await expect(lab.fetch('/clone?wait=60', { method: 'POST', json })).rejects.toThrow()
+    expect(await lab.ended()).toBe('SIGKILL')
+    const { servers } = await leftovers(lab.directory)
+    for (const name of ['catalogue.db', 'catalogue.db-wal', 'catalogue.db-shm', 'catalogue.db-seal']) {
+      await rm(join(lab.directory, '.dblab', name), { force: true })
+    }
+    expect(await lab.run(['rebuild', '--yes'])).toMatchObject({ code: 0 })
+    await lab.start()
+    const [clone, ...others] = await settled(lab)
+    if (!clone) throw new Error('the clone did not come back')
+    expect(others).toEqual([])
+    // Under the name of its volume, which is all that it has.
+    expect(servers.join()).toContain(`/volumes/${clone.id}/`)
+    expect(clone).toMatchObject({ protected: true, db: { username: 'alice' }, status: { code: 'OK' } })
+    expect(await query(urlOf(clone), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+    await untilReady(lab)
+    await expectOnlyWarmLeft(lab, [clone])
   })
 
   for (const point of ['warm.volume-noted', 'warm.prepared', 'clone.user-set-up', 'warm.handed-over', 'warm.settled']) {

@@ -2,7 +2,7 @@ import { type Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { BOOTSTRAP_OID } from './disarm.ts'
-import { assertUserName, LAB_DATABASE, LAB_ROLE } from './names.ts'
+import { assertUserName, LAB_DATABASE, LAB_ROLE, USERS_ROLE } from './names.ts'
 import { ASYNCHRONOUS, flushUser, membershipStatements, takeNextUser, USER_ATTRIBUTES } from './next-user.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
@@ -76,6 +76,22 @@ export async function readVerifier(
   )
   const verifier = rows[0]?.verifier ?? ''
   return isScramVerifier(verifier) ? verifier : undefined
+}
+
+/** Who may log in where the rules of access name the role of users alone; undefined where nobody has been made one yet. */
+export async function readUser(instance: LabAddress, signal?: AbortSignal): Promise<string | undefined> {
+  const { rows } = await withLabConnection(
+    instance,
+    LAB_DATABASE,
+    (client) =>
+      client.query<{ name: string }>(
+        `select r.rolname as name from pg_auth_members m join pg_authid r on r.oid = m.member
+         join pg_authid users on users.oid = m.roleid where users.rolname = $1 and r.rolcanlogin`,
+        [USERS_ROLE],
+      ),
+    { signal },
+  )
+  return rows[0]?.name
 }
 
 /**
