@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { sampleSize } from './lab/data.ts'
 import { BenchLab, type LabConfiguration } from './lab/lab.ts'
 import type { BenchDriver } from './pools/pool.ts'
@@ -39,7 +40,7 @@ export class BenchRun implements AsyncDisposable {
     try {
       return { ...report, rows: await run(context) }
     } catch (error) {
-      return { ...report, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+      return { ...report, failure: inspect(error) }
     }
   }
 

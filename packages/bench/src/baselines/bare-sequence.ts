@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { freePort } from '@dblab/provision/testbed/ports'
 import pg from 'pg'
 import { BareServer, CREATE_USER, prepareDataDir } from './bare-server.ts'
 import type { BareSide } from './bare-side.ts'
@@ -36,7 +35,7 @@ let number = 0
  */
 export async function bareClone({ pool, place }: BareSide, source: string, database: string): Promise<BareClone> {
   const volume = `clone-${++number}`
-  const port = await freePort()
+  const port = await place.ports.next()
   const parts = stopwatch()
   await using undo = new AsyncDisposableStack()
   await pool.snapshot(source, volume)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type Account, isSystemError, LAB_ROLE, type PostgresBinaries } from '@dblab/provision'
 import pg from 'pg'
 import { PASSWORD, USER } from '../lab/clones.ts'
+import type { BarePorts } from '../lab/ports.ts'
 
 /** Makes the user that clones have, as a plain role. The server derives the verifier of the password. */
 export const CREATE_USER = `create role ${USER} login password '${PASSWORD}'`
@@ -17,6 +18,7 @@ export interface ServerPlace {
   socketDir: string
   hbaFile: string
   settings: Record<string, string>
+  ports: BarePorts
   /** Those that run, for who has to end them all. */
   running: Set<BareServer>
 }

@@ -30,6 +30,7 @@ export async function bareSide(lab: BenchLab, settings: Record<string, string> =
       account,
       socketDir: directory,
       hbaFile,
+      ports: lab.barePorts,
       running: lab.bareServers,
       settings: { ...lab.settings, ...settings },
     },

@@ -1,7 +1,6 @@
 import { chown } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LAB_ROLE } from '@dblab/provision'
-import { freePort } from '@dblab/provision/testbed/ports'
 import { execa } from 'execa'
 import { firstRow } from '../lab/clones.ts'
 import { BareServer } from './bare-server.ts'
@@ -25,7 +24,7 @@ export async function baseBackup(
   database: string,
 ): Promise<number> {
   const volume = `backup-${++number}`
-  const port = await freePort()
+  const port = await place.ports.next()
   await using undo = new AsyncDisposableStack()
   await pool.create(volume)
   undo.defer(() => pool.remove(volume))

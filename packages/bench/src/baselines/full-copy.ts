@@ -1,6 +1,5 @@
 import { chown } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freePort } from '@dblab/provision/testbed/ports'
 import { execa } from 'execa'
 import { BareServer, prepareDataDir } from './bare-server.ts'
 import type { BareSide } from './bare-side.ts'
@@ -26,7 +25,7 @@ export async function fullCopy({ pool, place }: BareSide, files: string): Promis
   await execa('cp', ['-a', '--reflink=never', join(files, 'data'), path])
   const dataDir = join(path, 'data')
   await prepareDataDir(dataDir)
-  const server = await BareServer.start(dataDir, place, await freePort())
+  const server = await BareServer.start(dataDir, place, await place.ports.next())
   undo.defer(() => server.stop('immediate'))
   await server.setPassword('postgres')
   const made = undo.move()

@@ -54,14 +54,19 @@ export async function deleteClone({ client }: BenchLab, id: string): Promise<voi
  *
  * @param since a moment of `performance.now()`; left out: now
  * @returns milliseconds from then to the row
+ * @throws Error that says the port; its cause, why
  */
 export async function firstRow(url: string, since = performance.now()): Promise<number> {
   const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await client.query('select 1')
-  const ms = performance.now() - since
-  await client.end()
-  return ms
+  try {
+    await client.connect()
+    await client.query('select 1')
+    return performance.now() - since
+  } catch (error) {
+    throw new Error(`no first row from port ${new URL(url).port}`, { cause: error })
+  } finally {
+    await client.end()
+  }
 }
 
 /** The lab's own word on how long each step of a creation took, in milliseconds. */

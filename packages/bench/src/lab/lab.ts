@@ -21,14 +21,11 @@ import type { BareServer } from '../baselines/bare-server.ts'
 import { btrfsPool } from '../pools/btrfs.ts'
 import type { BenchDriver, Pool } from '../pools/pool.ts'
 import { zfsPool } from '../pools/zfs.ts'
+import { BarePorts, CLONE_PORTS } from './ports.ts'
 
 /** The built server, as users run it. */
 const MAIN = fileURLToPath(new URL('../../../../apps/server/dist/main.js', import.meta.url))
 export const TOKEN = 'a-token-for-the-benchmark'
-
-/** For the clones of a lab, by our own process: another run beside this one, or another lab, seldom has the same. */
-const PORTS = 1000
-const FIRST_PORT = 20_000 + (process.pid % 12) * PORTS
 
 export interface LabOptions {
   driver: BenchDriver
@@ -62,6 +59,7 @@ export class BenchLab implements AsyncDisposable {
   readonly binaries: PostgresBinaries
   /** Those that run on its pool: they end with it. */
   readonly bareServers = new Set<BareServer>()
+  readonly barePorts = new BarePorts()
   readonly #port: number
   readonly #options: LabOptions
   #configuration: LabConfiguration
@@ -176,7 +174,7 @@ export class BenchLab implements AsyncDisposable {
       storage: this.pool.storage,
       sample: { scale },
       postgres: { settings, ...(version && { version }), ...(binDir && { binDir }) },
-      clones: { portFrom: FIRST_PORT, portTo: FIRST_PORT + PORTS - 1, profile, warm },
+      clones: { portFrom: CLONE_PORTS.from, portTo: CLONE_PORTS.to, profile, warm },
     }
   }
 }
