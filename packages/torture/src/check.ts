@@ -1,4 +1,4 @@
-import { readdir, realpath } from 'node:fs/promises'
+import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -93,7 +93,7 @@ function readCatalogue(file: string): CatalogueRows {
   } as unknown as CatalogueRows
 }
 
-/** Every row is there for something that a user has, or for the newest data. */
+/** Every row is there for something that a user has or will have, or for the newest data. */
 function wantedRows({ clones, volumes, snapshots }: CatalogueRows): Comparison[] {
   const base = volumes.findLast(({ role, state }) => role === 'base' && state === 'live')
   const published = snapshots.filter(({ state, published }) => state === 'live' && published === 1)
@@ -111,6 +111,7 @@ function wantedRows({ clones, volumes, snapshots }: CatalogueRows): Comparison[]
     base?.id,
     ...published.map(({ volume_id }) => volume_id),
     ...clones.map(({ volume_id }) => volume_id),
+    ...warmOf(volumes),
   ])
     visit(id)
   return [
@@ -149,9 +150,28 @@ async function storage(lab: TorturedLab, { volumes, snapshots }: CatalogueRows):
   ]
 }
 
-async function runtime(lab: TorturedLab, { clones }: CatalogueRows): Promise<Comparison[]> {
-  const running = clones.filter(({ status }) => status === 'OK')
-  const volumes = new Set(running.flatMap(({ volume_id }) => volume_id ?? []))
+/** Instances that stand ready for clones to come. */
+function warmOf(volumes: CatalogueRows['volumes']): string[] {
+  return volumes.filter(({ role, state }) => role === 'warm' && state === 'live').map(({ id }) => id)
+}
+
+/** As the record of an instance says it. */
+async function portOf(lab: TorturedLab, id: string): Promise<string> {
+  try {
+    const record = await readFile(join(lab.dataDir, 'postgres/instances', id, 'record.json'), 'utf8')
+    return String(JSON.parse(record).port)
+  } catch (error) {
+    // It goes while it is looked at, or is what the comparison is to find.
+    if (isSystemError(error, 'ENOENT')) return `of ${id}`
+    throw error
+  }
+}
+
+async function runtime(lab: TorturedLab, catalogue: CatalogueRows): Promise<Comparison[]> {
+  const running = catalogue.clones.filter(({ status }) => status === 'OK')
+  const warm = warmOf(catalogue.volumes)
+  const volumes = new Set([...running.flatMap(({ volume_id }) => volume_id ?? []), ...warm])
+  const warmPorts = await Promise.all(warm.map((id) => portOf(lab, id)))
   const listening = await listeningPorts()
   const { from, to } = lab.ports
   const all = await ofLab(lab)
@@ -162,7 +182,7 @@ async function runtime(lab: TorturedLab, { clones }: CatalogueRows): Promise<Com
     {
       what: 'port',
       there: new Set([...listening].filter((port) => port >= from && port <= to).map(String)),
-      wanted: new Set(running.map(({ port }) => String(port))),
+      wanted: new Set([...running.map(({ port }) => String(port)), ...warmPorts]),
     },
     {
       what: 'Postgres on',
@@ -172,7 +192,7 @@ async function runtime(lab: TorturedLab, { clones }: CatalogueRows): Promise<Com
     {
       what: 'number of Postgres servers',
       there: new Set([String(postmasters.length)]),
-      wanted: new Set([String(running.length)]),
+      wanted: new Set([String(running.length + warm.length)]),
     },
     {
       what: 'process',
