@@ -25,14 +25,14 @@ withPool(
     expect(quick).toBe(true)
     expect(suites.map(({ name, failure }) => [name, failure])).toEqual([['cold', undefined]])
     const rows = suites[0]?.rows ?? []
-    expect(rows.filter(({ ratio }) => ratio)).toHaveLength(3)
+    expect(rows.filter(({ ratio }) => ratio)).toHaveLength(4)
     for (const { figures } of rows) {
       expect(figures.runs).toBe(10)
       expect(figures.min).toBeGreaterThan(0)
       expect(figures.p95).toBeGreaterThanOrEqual(figures.p50)
     }
     const { stdout } = await bench('compare', '--recorded', json, '--with', json)
-    expect(stdout.match(/\| same \|/g)).toHaveLength(3)
+    expect(stdout.match(/\| same \|/g)).toHaveLength(4)
     expect(await readdir(temporary)).toEqual(['figures.json'])
     await rm(temporary, { recursive: true })
   },
