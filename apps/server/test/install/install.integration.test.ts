@@ -71,7 +71,7 @@ describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped
     expect(imported.output).toContain('database=mine')
     await controlC(imported.process)
     // The benchmark's pool takes root.
-    if (uid === 0) expect(await ended(npm('run', 'bench', '--', '--quick'))).toContain('lab: create to first')
+    if (uid === 0) expect(await ended(npm('run', 'bench', '--', 'cold', '--quick'))).toContain('to first row')
     expect(await ended(npm('run', 'destroy', '--', '--yes'))).toContain('The lab is gone')
     expect(existsSync(ofTests)).toBe(uid === 0)
     expect(await leftovers(directory)).toMatchObject({ servers: [], mounts: [], loops: [], volumes: [] })

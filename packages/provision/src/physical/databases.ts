@@ -2,6 +2,7 @@ import { escapeIdentifier } from 'pg'
 import { isProvisionError, ProvisionError } from '../errors.ts'
 import { type LabAddress, withLabConnection } from '../postgres/connect.ts'
 import { LAB_DATABASE, LAB_ROLE } from '../postgres/names.ts'
+import { closeToNextUser } from '../postgres/next-user.ts'
 import { runEach } from '../postgres/statements.ts'
 
 export interface DatabaseOfData {
@@ -40,6 +41,9 @@ export async function restoreFlags(instance: LabAddress, databases: readonly Dat
     ])
   await withLabConnection(instance, LAB_DATABASE, async (client) => {
     for (const statement of statements) await client.query(statement)
+    for (const { name, isTemplate } of databases) {
+      if (isTemplate && there.includes(name)) await closeToNextUser(client, name)
+    }
   })
 }
 

@@ -28,6 +28,13 @@ export async function ensureNextUser(client: Client, database: string): Promise<
   await client.query(`grant ${users} to ${role} ${major >= 16 ? 'with inherit false, set false' : ''}`)
 }
 
+/** For a database that clones' users are to keep out of. */
+export async function closeToNextUser(client: Client, database: string): Promise<void> {
+  if ((await verbFor(client, NEXT_USER_ROLE)) === 'create') return
+  const role = escapeIdentifier(NEXT_USER_ROLE)
+  await client.query(`revoke all on database ${escapeIdentifier(database)} from ${role}`)
+}
+
 export async function dropNextUser(client: Client): Promise<void> {
   for (const name of [NEXT_USER_ROLE, USERS_ROLE]) {
     if ((await verbFor(client, name)) === 'create') continue
