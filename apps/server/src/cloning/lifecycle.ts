@@ -15,9 +15,9 @@ import { randomId } from '../ids.ts'
 import type { Lull } from '../lab/lull.ts'
 import { cloneLabels } from '../labels.ts'
 import type { Logger } from '../log.ts'
+import { CloneChores } from './chores.ts'
 import { databaseAfter } from './databases.ts'
 import { explainFailure, firstCause } from './explain.ts'
-import { FirstCheckpoints } from './first-checkpoints.ts'
 import { loginOf } from './login.ts'
 import { Restarts } from './restarts.ts'
 import { CloneSizes } from './sizes.ts'
@@ -69,7 +69,7 @@ const READY: Outcome = { status: 'OK', message: 'Database is ready' }
 export class CloneLifecycle {
   readonly restarts: Restarts
   readonly sizes: CloneSizes
-  readonly firstCheckpoints: FirstCheckpoints
+  readonly chores: CloneChores
   readonly #options: LifecycleOptions
   readonly #listeners: ((id: string) => void)[] = []
   readonly #changed = (id: string) => {
@@ -79,7 +79,7 @@ export class CloneLifecycle {
   constructor(options: LifecycleOptions) {
     this.#options = options
     this.sizes = new CloneSizes(options)
-    this.firstCheckpoints = new FirstCheckpoints(options)
+    this.chores = new CloneChores(options)
     this.restarts = new Restarts({
       ...options,
       unsafeBootIdOf: (clone) => this.#unsafeBootIdOf(clone),
@@ -106,7 +106,10 @@ export class CloneLifecycle {
       await failPoint('create.volume-noted')
       await provisioner.createClone(this.#spec(clone, snapshot, volumeId, options.password), {
         signal: options.signal,
-        onStep: (step) => trace.begin(step),
+        onStep: (step) => {
+          trace.begin(step)
+          log.debug('creating a clone', { clone: id, step })
+        },
       })
       await failPoint('create.done')
       options.signal?.throwIfAborted()
@@ -128,7 +131,7 @@ export class CloneLifecycle {
       return
     }
     await failPoint('create.settled')
-    this.firstCheckpoints.add(id)
+    this.chores.add(id)
     void this.sizes.measure(id)
   }
 
@@ -161,7 +164,7 @@ export class CloneLifecycle {
   noteHandedOut(id: string): void {
     this.#options.lull.disturb()
     this.#changed(id)
-    this.firstCheckpoints.add(id, { handedOver: true })
+    this.chores.add(id, { handedOver: true })
     void this.sizes.measure(id)
   }
 
@@ -207,7 +210,7 @@ export class CloneLifecycle {
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
     log.info('clone is reset', { clone: id, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
-    this.firstCheckpoints.add(id)
+    this.chores.add(id)
     void this.sizes.measure(id)
     collectSoon()
   }

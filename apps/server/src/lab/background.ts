@@ -25,20 +25,40 @@ export function repeat(what: string, pauseMs: number, work: () => Promise<void>,
   }
 }
 
-/** Work that nobody waits for, one after the other. Disposing it cuts off what is under way, and begins nothing that waits. */
+/** How long work in turn holds up what waits behind it: what is stuck with one must not keep all others waiting. */
+const TURN_MS = 2000
+
+/**
+ * Work that nobody waits for, one after the other; what takes long goes on beside the next. Disposing it cuts off what is under way, and
+ * begins nothing that waits.
+ */
 export class InTurn implements AsyncDisposable {
   readonly #closing = new AbortController()
+  readonly #turnMs: number
+  readonly #running = new Set<Promise<void>>()
   #last: Promise<void> = Promise.resolve()
 
-  /** Resolves once the work is done, behind all that was added before. The work must not reject. */
+  constructor(turnMs = TURN_MS) {
+    this.#turnMs = turnMs
+  }
+
+  /** Resolves once the work is done, or its turn is over, behind all that was added before. The work must not reject. */
   add(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const { signal } = this.#closing
-    this.#last = this.#last.then(() => (signal.aborted ? undefined : work(signal)))
+    this.#last = this.#last.then(() => (this.#closing.signal.aborted ? undefined : this.#turn(work)))
     return this.#last
+  }
+
+  async #turn(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const running = work(this.#closing.signal).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    const over = new AbortController()
+    const turn = delay(this.#turnMs, undefined, { signal: over.signal, ref: false }).catch(() => undefined)
+    await Promise.race([running, turn])
+    over.abort()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    await this.#last
+    await Promise.all([this.#last, ...this.#running])
   }
 }

@@ -128,7 +128,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
       clones,
       warm,
       sizes: lifecycle.sizes,
-      firstCheckpoints: lifecycle.firstCheckpoints,
+      chores: lifecycle.chores,
     },
     snapshots: new SnapshotService({ ...common, jobs }),
     labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),

@@ -83,7 +83,7 @@ export async function openLab({
   // For what the end of the jobs has changed.
   if (lost === undefined) stack.defer(() => core.labels.round())
   // These end after the jobs, which add to them.
-  stack.use(core.firstCheckpoints)
+  stack.use(core.chores)
   stack.use(core.room)
   stack.use(core.garbage)
   stack.defer(() => jobs.close())

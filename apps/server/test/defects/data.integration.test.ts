@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
-import { untilAtRest } from '../support/rest.ts'
+import { untilCheckpointed } from '../support/rest.ts'
 import { query } from '../support/sql.ts'
 import { statusOf } from '../support/whole.ts'
 
@@ -23,7 +23,7 @@ describe('the data of a lab', { timeout: 120_000 }, () => {
     await lab.start()
     const url = urlOf(await createClone(lab, { id: 'source' }))
     // Its first checkpoint would cover the table too, where it comes late.
-    await untilAtRest(url)
+    await untilCheckpointed(url)
     await query(url, 'CREATE TABLE kept AS SELECT n FROM generate_series(1, 10000) n')
     const [committed] = await query<{ lsn: string }>(url, 'SELECT pg_current_wal_lsn()::text AS lsn')
     const covered = `SELECT redo_lsn >= '${committed?.lsn}'::pg_lsn AS covered FROM pg_control_checkpoint()`

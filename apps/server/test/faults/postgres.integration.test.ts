@@ -12,7 +12,7 @@ import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, TestLab } from '../support/lab.ts'
 import { seesAllProcesses } from '../support/pid-namespace.ts'
 import { type Postmaster, postmasterOf } from '../support/postmaster.ts'
-import { untilAtRest } from '../support/rest.ts'
+import { untilCheckpointed } from '../support/rest.ts'
 import { openSession, query } from '../support/sql.ts'
 import { bystander } from './bystander.ts'
 
@@ -62,7 +62,7 @@ describe('a clone whose Postgres fails', { timeout: 180_000 }, () => {
   /** Written to by nobody: its first checkpoint is its last for minutes, and no process of it writes anything after that. */
   async function makeAtRest(id: string): Promise<Postmaster> {
     const url = urlOf(await createClone(lab, { id }))
-    await untilAtRest(url)
+    await untilCheckpointed(url)
     return postmasterOf(url)
   }
 

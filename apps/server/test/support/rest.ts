@@ -13,3 +13,15 @@ export async function isAtRest(url: string): Promise<boolean> {
 export async function untilAtRest(url: string): Promise<void> {
   await eventually('it is at rest', () => isAtRest(url))
 }
+
+/**
+ * Until it has made the checkpoint that follows its creation, and what was logged is on disk: others may log a little more, such as which
+ * rows they have found committed, but nothing that is of any size, or late.
+ */
+export async function untilCheckpointed(url: string): Promise<void> {
+  const sql = `SELECT checkpoint_time >= date_trunc('second', pg_postmaster_start_time())
+    AND pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() <= 64 AS checkpointed FROM pg_control_checkpoint()`
+  await eventually('it has made its first checkpoint', async () => {
+    return (await query<{ checkpointed: boolean }>(url, sql))[0]?.checkpointed ?? false
+  })
+}

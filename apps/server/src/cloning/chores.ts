@@ -4,7 +4,7 @@ import { InTurn } from '../lab/background.ts'
 import type { Lull } from '../lab/lull.ts'
 import type { Logger } from '../log.ts'
 
-export interface FirstCheckpointsOptions {
+export interface CloneChoresOptions {
   catalogue: Catalogue
   provisioner: Provisioner
   log: Logger
@@ -12,14 +12,14 @@ export interface FirstCheckpointsOptions {
 }
 
 /**
- * Brings new clones to rest, one after the other, once their users have them already. A checkpoint that is cut off is made when Postgres' own is
- * due; one that is to be thrown away needs none.
+ * What is left to do for a new clone once its user has it: it is brought to rest by a checkpoint, and its user let in by name. What is cut
+ * off has no consequence but a little work later: Postgres' own checkpoint is due at some time, and a role lets the user in until then.
  */
-export class FirstCheckpoints implements AsyncDisposable {
-  readonly #options: FirstCheckpointsOptions
+export class CloneChores implements AsyncDisposable {
+  readonly #options: CloneChoresOptions
   readonly #turns = new InTurn()
 
-  constructor(options: FirstCheckpointsOptions) {
+  constructor(options: CloneChoresOptions) {
     this.#options = options
   }
 
