@@ -6,8 +6,8 @@ import { openLabSession } from './postgres/connect.ts'
 import { USERS_ROLE } from './postgres/names.ts'
 import { flushUser } from './postgres/next-user.ts'
 import type { Profile } from './postgres/profiles.ts'
-import { knock, type LoginTarget, probeLogin } from './postgres/ready.ts'
-import { asUserOf, requireVerifier, setUpUserIn } from './postgres/roles.ts'
+import { knock, type LoginTarget, type ProbeOptions, probeLogin } from './postgres/ready.ts'
+import { asUserOf, setUpUserIn, type UserRole } from './postgres/roles.ts'
 import type { Certificate, InstanceLimits, InstanceSpec } from './postgres/runtime.ts'
 import { PreparedClone } from './prepared-clone.ts'
 import type { Volume } from './storage/driver.ts'
@@ -46,11 +46,18 @@ export interface CloneStartsOptions {
 
 /** Of what runs already, and waits for nothing but a login. */
 const HAND_OVER_MS = 5000
+/** Of snapshots that are long gone, most of them. */
+const MOST_PROVEN = 10_000
 
 /** How the Postgres of a new volume comes up, and gets its user. */
 export class CloneStarts {
   readonly #volumes: ClusterVolumes
   readonly #options: CloneStartsOptions
+  /**
+   * Logins that have worked, by what they depend on: all clones of one snapshot let into one database whom one of them let in. What is each
+   * clone's own, the challenge shows.
+   */
+  readonly #proven = new Set<string>()
 
   constructor(volumes: ClusterVolumes, options: CloneStartsOptions) {
     this.#volumes = volumes
@@ -71,11 +78,9 @@ export class CloneStarts {
       await failPoint('clone.postgres-started')
       onStep?.('user')
       const role = await setUpUserIn(client, user)
-      // In a new session a question to the catalog takes as long as the role itself.
-      if (role === 'made' && login.password === undefined) await requireVerifier(client, user)
       await failPoint('clone.user-set-up')
       onStep?.('login')
-      await allOf([probeLogin(target, { signal, timeoutMs, knocked }), flushUser(client)])
+      await allOf([this.#prove(volume, target, role, { signal, timeoutMs, knocked }), flushUser(client)])
     }
     await this.#volumes.noticingSpace(volume.id, async () => {
       onStep?.('postgres')
@@ -100,15 +105,30 @@ export class CloneStarts {
     })
     await failPoint('clone.postgres-started')
     const session = await openLabSession(running, database, { signal })
-    return new PreparedClone({ volumeId: volume.id, port, runtime, session })
+    return new PreparedClone({ volume, port, runtime, session })
   }
 
   async handOver(prepared: PreparedClone, login: Login, signal: AbortSignal | undefined): Promise<void> {
     const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
     const options = { signal, timeoutMs: HAND_OVER_MS }
+    const target = this.#target(prepared.port, login)
     await this.#volumes.noticingSpace(prepared.volumeId, () =>
-      prepared.handTo(user, this.#target(prepared.port, login), options),
+      prepared.handTo(user, target, {
+        prove: (role, knocked) => this.#prove(prepared.volume, target, role, { ...options, knocked }),
+      }),
     )
+  }
+
+  /** By a login, the first time; by the server's challenge, where such a login has worked already. */
+  async #prove({ origin }: Volume, target: LoginTarget, role: UserRole, options: ProbeOptions): Promise<void> {
+    const { database, username } = target
+    // A role that was made for the clone is like any other; one that the data has may be different in everything.
+    const key = JSON.stringify([origin, database, role === 'taken' ? null : username])
+    const isProven = this.#proven.has(key)
+    await probeLogin(isProven ? { ...target, password: undefined } : target, options)
+    if (isProven || target.password === undefined) return
+    if (this.#proven.size >= MOST_PROVEN) this.#proven.clear()
+    this.#proven.add(key)
   }
 
   async #instance(

@@ -8,8 +8,10 @@ export interface LoginTarget {
   port: number
   database: string
   username: string
-  /** Known at creation only. Without it the proof ends where the server asks for it. */
+  /** Known at creation only. Without it the proof ends where the server asks for it, with its challenge. */
   password?: string | undefined
+  /** What the server is to have of that password. */
+  verifier?: string | undefined
   /** The server refuses connections without TLS. */
   tls?: boolean | undefined
 }
@@ -29,11 +31,6 @@ const NOT_YET_ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'] as const
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: cannot_connect_now, too_many_connections */
 const NOT_YET_STATES = ['57P03', '53300']
 
-/** Stands for "the server asked for the password", which ends a probe that has none. */
-class PasswordAsked extends Error {
-  override readonly name = 'PasswordAsked'
-}
-
 /**
  * Opens a connection that nothing is said in yet. The server makes a process for it, which then is there once there is something to say. To be
  * destroyed by who called.
@@ -45,8 +42,9 @@ export function knock({ host, port }: Pick<LoginTarget, 'host' | 'port'>): Socke
 }
 
 /**
- * Proves that a clone's user can log in over TCP: with the password by a login; without it by the server's SCRAM challenge
- * for that user, which it sends only to those that its rules let in.
+ * Proves that a clone's user can log in over TCP: with the password by a login; without it by the server's SCRAM challenge, which it sends
+ * only to those that its rules let in, with the salt of the verifier that it has for that user (RFC 5802, section 5). That takes a quarter of
+ * the time, and shows no more than the port, the rules and the verifier.
  *
  * @throws ProvisionError FAILED when the server refuses the user, TIMEOUT, ABORTED
  */
@@ -75,19 +73,17 @@ export async function probeLogin(target: LoginTarget, options: ProbeOptions = {}
 }
 
 async function logIn(
-  { host, port, database, username, password, tls }: LoginTarget,
+  target: LoginTarget,
   { socket, timeoutMs, cut }: { socket: Socket; timeoutMs: number; cut: AbortSignal },
 ): Promise<void> {
+  const { host, port, database, username, password, tls } = target
   const client = new Client({
     host,
     port,
     database,
     user: username,
-    // Called when the server asks, and not before.
-    password: () => {
-      if (password === undefined) throw new PasswordAsked()
-      return password
-    },
+    // Without one, nothing is made of it: what it would be for comes after the challenge.
+    password: password ?? 'none',
     // It is the way in that is proved here, not whose certificate it is: this is the machine's own server.
     ssl: tls ? { rejectUnauthorized: false } : false,
     application_name: 'dblab',
@@ -99,16 +95,40 @@ async function logIn(
   const onCut = () => socket.destroy(new Error('the connection was cut', { cause: cut.reason }))
   cut.addEventListener('abort', onCut)
   try {
-    await client.connect()
-    if (password === undefined) throw new ProvisionError('FAILED', `${username} was let in without a password`)
+    const connected = client.connect()
+    if (password !== undefined) await connected
+    else requireSalt(await challengeOf(client, connected, target), target)
     // The server's end of it is its own to close, and nobody's to wait for.
-    client.end().catch(() => undefined)
-  } catch (error) {
-    if (!(error instanceof PasswordAsked)) throw error
+    if (password !== undefined) client.end().catch(() => undefined)
   } finally {
     cut.removeEventListener('abort', onCut)
     socket.destroy()
   }
+}
+
+/**
+ * The server's first message of SCRAM, in place of which the client would answer it.
+ *
+ * @param connected of a connection that was just begun
+ */
+async function challengeOf(client: Client, connected: Promise<unknown>, { username }: LoginTarget): Promise<string> {
+  const { promise: challenge, resolve } = Promise.withResolvers<string>()
+  client.connection.removeAllListeners('authenticationSASLContinue')
+  client.connection.once('authenticationSASLContinue', ({ data }) => resolve(data))
+  const letIn = connected.then(() => {
+    throw new ProvisionError('FAILED', `${username} was let in without a password`)
+  })
+  // It fails when the socket is destroyed, once nobody waits for it.
+  letIn.catch(() => undefined)
+  return Promise.race([challenge, letIn])
+}
+
+/** For a role that it does not know, the server makes a salt up (auth-scram.c, mock_scram_secret). */
+function requireSalt(challenge: string, { username, verifier }: LoginTarget): void {
+  if (verifier === undefined) return
+  const [, iterations, salt] = /^SCRAM-SHA-256\$(\d+):([^$]+)\$/.exec(verifier) ?? []
+  if (challenge.endsWith(`,s=${salt},i=${iterations}`)) return
+  throw new ProvisionError('FAILED', `the server does not have the password of ${username} as it was given`)
 }
 
 /** For a client that opens what it is given: it is told that this one is open, once it is. */

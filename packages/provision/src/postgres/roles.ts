@@ -9,6 +9,9 @@ import { isScramVerifier } from './scram.ts'
 
 const SUPERUSER_ATTRIBUTES = `inherit createdb connection limit -1 valid until 'infinity'`
 
+/** What a clone's user is: the role that stood ready, or one that was made, or taken over from the data. */
+export type UserRole = 'taken' | 'made'
+
 export interface UserSpec {
   /** The main database, as `prepareBase` left it. */
   database: string
@@ -100,14 +103,14 @@ export async function readUser(instance: LabAddress, signal?: AbortSignal): Prom
  *
  * @returns whether the role that stands ready was taken
  */
-export async function setUpUserIn(client: Client, spec: UserSpec): Promise<'taken' | 'made'> {
+export async function setUpUserIn(client: Client, spec: UserSpec): Promise<UserRole> {
   if (await takeNextUser(client, spec.username, spec.verifier)) return 'taken'
   await makeUser(client, spec)
   return 'made'
 }
 
-/** For where no login shows it. @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
-export async function requireVerifier(client: Client, spec: UserSpec): Promise<void> {
+/** For where nobody tries it. @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
+async function requireVerifier(client: Client, spec: UserSpec): Promise<void> {
   const { rows } = await client.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
     spec.username,
   ])

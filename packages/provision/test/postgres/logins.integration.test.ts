@@ -12,6 +12,7 @@ import {
   setUpUser,
   wasUsed,
 } from '../../src/postgres/index.ts'
+import { readVerifier } from '../../src/postgres/roles.ts'
 import { asUser, cloneWithUser, PASSWORD, preparedTemplate, type Template } from './cluster.ts'
 import { fillAsImport } from './production.ts'
 import { makeWorld } from './world.ts'
@@ -133,6 +134,11 @@ describe('a probe of the login', () => {
     const target = { host: '127.0.0.1', port: clone.instance.port, database: 'postgres', username: 'ann' }
     await probeLogin({ ...target, password: PASSWORD })
     await probeLogin(target)
+    const verifier = await readVerifier(clone.instance, 'ann')
+    await probeLogin({ ...target, verifier })
+    for (const other of [await scramVerifier(PASSWORD), verifier?.replace('$4096:', '$4097:')])
+      await expect(probeLogin({ ...target, verifier: other })).rejects.toMatchObject({ code: 'FAILED' })
+    await expect(probeLogin({ ...target, username: 'nobody', verifier })).rejects.toMatchObject({ code: 'FAILED' })
     await expect(probeLogin({ ...target, password: 'wrong' })).rejects.toMatchObject({
       code: 'FAILED',
       message: expect.not.stringContaining('wrong'),
