@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -147,4 +147,47 @@ test('the reserve is given up once, for work that must be done on a full disk, a
   expect(() => catalogue.evenIfFull(() => catalogue.volumes.add('a', 'base'))).toThrow('UNIQUE')
   expect(await reserve()).toBe(4 * 1024 * 1024)
   catalogue.close()
+})
+
+test('what is committed aside is there at once, sealed once it is flushed, and survives a kill', async () => {
+  await using place = await directory()
+  const file = join(place.path, 'catalogue.db')
+  const catalogue = Catalogue.create(file, 'lab')
+  const sealBefore = await readFile(`${file}-seal`)
+  catalogue.aside(() => catalogue.volumes.add('one', 'base'))
+  expect(catalogue.volumes.list().map(({ id }) => id)).toEqual(['one'])
+  expect(await readFile(`${file}-seal`)).toEqual(sealBefore)
+  const killed = join(place.path, 'killed.db')
+  for (const suffix of ['', '-wal', '-seal']) await copyFile(file + suffix, killed + suffix)
+  const again = Catalogue.open(killed, 'lab', 0)
+  expect(again.volumes.list().map(({ id }) => id)).toEqual(['one'])
+  again.close()
+
+  await Promise.all([catalogue.flushed(), catalogue.flushed()])
+  expect(await readFile(`${file}-seal`)).not.toEqual(sealBefore)
+  const flushed = await readFile(`${file}-seal`)
+  await catalogue.flushed()
+  expect(await readFile(`${file}-seal`)).toEqual(flushed)
+  catalogue.volumes.add('two', 'base')
+  expect(await readFile(`${file}-seal`)).not.toEqual(flushed)
+  catalogue.close()
+  // The log without what was sealed is one that lost something.
+  for (const suffix of ['', '-seal']) await copyFile(file + suffix, killed + suffix)
+  await rm(`${killed}-wal`, { force: true })
+  const closed = Catalogue.open(killed, 'lab', 0)
+  expect(closed.volumes.list()).toHaveLength(2)
+  closed.close()
+})
+
+test('a flush that is asked for while the catalogue is closed, or after, is done', async () => {
+  await using place = await directory()
+  const catalogue = Catalogue.create(join(place.path, 'catalogue.db'), 'lab')
+  catalogue.aside(() => catalogue.volumes.add('one', 'base'))
+  const flushed = catalogue.flushed()
+  catalogue.close()
+  await flushed
+  await catalogue.flushed()
+  const again = Catalogue.open(join(place.path, 'catalogue.db'), 'lab', 0)
+  expect(again.volumes.list()).toHaveLength(1)
+  again.close()
 })

@@ -6,6 +6,7 @@ import { IdempotencyStore } from './idempotency.ts'
 import { Reserve } from './reserve.ts'
 import { type RowListener, watchRows } from './row-changes.ts'
 import { RunStore } from './runs.ts'
+import { SealedDatabase } from './sealed-database.ts'
 import { SnapshotStore } from './snapshots.ts'
 import { TokenStore } from './tokens.ts'
 import { VolumeStore } from './volumes.ts'
@@ -67,6 +68,19 @@ export class Catalogue {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
+  }
+
+  /**
+   * A transaction, or several, that is there for all when this returns, and on disk once `flushed` has resolved. A process that is killed loses
+   * nothing of it; a power cut may.
+   */
+  aside<T>(work: () => T): T {
+    return this.#db instanceof SealedDatabase ? this.#db.aside(work) : work()
+  }
+
+  /** Once all that was committed until now is on disk. Who comes at the same time shares the disk's one flush. */
+  async flushed(): Promise<void> {
+    if (this.#db instanceof SealedDatabase) await this.#db.flush()
   }
 
   /** Work that makes room, or that nothing can go on without: on a full disk the reserve is given up for it. */

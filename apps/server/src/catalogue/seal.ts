@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fdatasync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { isSystemError } from '@dblab/provision'
 
 /** What a catalogue holds, in a few bytes: how often a row of it changed, and the sum of the digests of all its rows. */
@@ -72,13 +73,25 @@ export class Seal {
 
   /** On disk when it returns, unless the disk is full: then the next commit writes it, and until then an older one stands, which refuses nothing. */
   write(contents: Contents): void {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_DSYNC
+    const fd = this.#put(contents)
+    if (fd !== undefined) fdatasyncSync(fd)
+  }
+
+  /** As `write`, but that it is on disk only when this resolves. */
+  async writeAside(contents: Contents): Promise<void> {
+    const fd = this.#put(contents)
+    if (fd !== undefined) await promisify(fdatasync)(fd)
+  }
+
+  #put(contents: Contents): number | undefined {
     try {
-      this.#fd ??= openSync(this.#file, flags, 0o600)
+      this.#fd ??= openSync(this.#file, constants.O_WRONLY | constants.O_CREAT, 0o600)
       writeSync(this.#fd, formatSector(contents), 0, SECTOR, Number(contents.changes % 2n) * SECTOR)
+      return this.#fd
     } catch (error) {
       // The commit itself is on disk, and must not be taken for one that failed.
       if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error
+      return undefined
     }
   }
 

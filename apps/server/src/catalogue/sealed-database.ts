@@ -1,4 +1,6 @@
+import { closeSync, fdatasync, openSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import { failPointNow } from '@dblab/provision'
 import { type Contents, changed, digestOf, formatContents, NOTHING, parseContents, type Seal } from './seal.ts'
 
@@ -14,12 +16,21 @@ export class SealedDatabase extends DatabaseSync {
   readonly #seal: Seal
   /** Reads the row; there once it is kept. */
   #reading: StatementSync | undefined
-  /** What was written into the seal last. */
-  #sealed = ''
+  /** The number of changes that was written into the seal last. */
+  #sealed = -1n
+  /** https://www.sqlite.org/tempfiles.html#walfile: there from the first commit until the database is closed. */
+  readonly #logFile: string
+  #log: number | undefined
+  #isAside = false
+  #flushing: Promise<void> | undefined
+  /** What follows it, for all who came meanwhile. */
+  #nextFlush: Promise<void> | undefined
+  #sealing: Promise<void> = Promise.resolve()
 
   constructor(file: string, seal: Seal) {
     super(file, { enableForeignKeyConstraints: true, timeout: 5000 })
     this.#seal = seal
+    this.#logFile = `${file}-wal`
   }
 
   /** As SQLite's own, but that a write outside a transaction is sealed when it is done. */
@@ -42,6 +53,57 @@ export class SealedDatabase extends DatabaseSync {
   override close(): void {
     super.close()
     this.#seal.close()
+    if (this.#log !== undefined) closeSync(this.#log)
+    this.#log = undefined
+  }
+
+  /**
+   * What `work` commits is not on disk when this returns, but once `flush` has resolved, or another commit has returned. A process that is
+   * killed loses nothing of it; a power cut may.
+   */
+  aside<T>(work: () => T): T {
+    // https://www.sqlite.org/pragma.html#pragma_synchronous
+    super.exec('PRAGMA synchronous = NORMAL')
+    this.#isAside = true
+    try {
+      return work()
+    } finally {
+      this.#isAside = false
+      super.exec('PRAGMA synchronous = FULL')
+    }
+  }
+
+  /** Takes to disk what was committed until now, in one go for all who ask meanwhile. The seal follows, which nobody has to wait for. */
+  flush(): Promise<void> {
+    const before = this.#flushing
+    this.#nextFlush ??= (async () => {
+      // Who asked for that one is told of its failure.
+      await before?.catch(() => undefined)
+      this.#flushing = this.#nextFlush
+      this.#nextFlush = undefined
+      await this.#flush()
+    })()
+    return this.#nextFlush
+  }
+
+  async #flush(): Promise<void> {
+    await this.#sealing
+    // Closed, all of it is on disk.
+    if (!this.isOpen) return
+    const contents = this.#stored()?.contents
+    try {
+      this.#log ??= openSync(this.#logFile, 'r')
+      await promisify(fdatasync)(this.#log)
+    } catch (error) {
+      if (this.isOpen) throw error
+    }
+    if (!this.isOpen || contents === undefined || contents.changes <= this.#sealed) return
+    failPointNow('catalogue.committed')
+    this.#sealing = this.#seal.writeAside(contents)
+    // The next flush is told.
+    this.#sealing.catch(() => undefined)
+    failPointNow('catalogue.sealed')
+    this.#sealed = contents.changes
   }
 
   /**
@@ -127,14 +189,13 @@ export class SealedDatabase extends DatabaseSync {
   }
 
   #sealCommitted(): void {
-    if (this.#reading === undefined || this.isTransaction) return
-    const stored = this.#stored()
-    const text = stored && formatContents(stored.contents)
-    if (!stored || text === undefined || text === this.#sealed) return
+    if (this.#reading === undefined || this.isTransaction || this.#isAside) return
+    const contents = this.#stored()?.contents
+    if (contents === undefined || contents.changes === this.#sealed) return
     failPointNow('catalogue.committed')
-    this.#seal.write(stored.contents)
+    this.#seal.write(contents)
     failPointNow('catalogue.sealed')
-    this.#sealed = text
+    this.#sealed = contents.changes
   }
 
   /** The schema's: who changes that without us has changed the rows as well. */

@@ -78,19 +78,27 @@ export class CloneCreation {
       const volumeId = randomId()
       let isPromised = false
       try {
-        isPromised = this.#promise(record, request, key, () => {
-          catalogue.volumes.add(volumeId, 'clone', record.snapshotId)
-          catalogue.clones.add(record)
-        })
+        isPromised = catalogue.aside(() =>
+          this.#promise(record, request, key, () => {
+            catalogue.volumes.add(volumeId, 'clone', record.snapshotId)
+            catalogue.clones.add(record)
+          }),
+        )
       } finally {
         if (!isPromised) ports.release(port, id)
       }
       if (!isPromised) continue
       const trace = new Trace('queue')
-      await failPoint('create.promised')
+      const promised = catalogue.flushed()
       const { password } = request.db
-      const work = (signal: AbortSignal) => lifecycle.create(id, { password, volumeId, trace, signal })
+      // The storage is asked for nothing that a power cut could make the catalogue forget.
+      const work = async (signal: AbortSignal) => {
+        await promised
+        await lifecycle.create(id, { password, volumeId, trace, signal })
+      }
       void jobs.add(id, work, { asker: record })
+      await promised
+      await failPoint('create.promised')
       return this.#made(id)
     }
   }
@@ -120,11 +128,13 @@ export class CloneCreation {
       if (!(await lifecycle.handOver(taken.prepared, clone, request.db.password))) return false
       const cloningSeconds = (performance.now() - asked) / 1000
       const ready = { ...lifecycle.readyNow(clone), cloningSeconds, steps: trace.steps() }
-      isSettled = this.#promise(clone, request, key, () => {
-        catalogue.volumes.setRole(volumeId, 'clone')
-        catalogue.clones.add({ ...clone, ...ready })
-        catalogue.clones.recordCreation(cloningSeconds)
-      })
+      isSettled = lifecycle.committing(clone, () =>
+        this.#promise(clone, request, key, () => {
+          catalogue.volumes.setRole(volumeId, 'clone')
+          catalogue.clones.add({ ...clone, ...ready })
+          catalogue.clones.recordCreation(cloningSeconds)
+        }),
+      )
       if (!isSettled) return 'again'
     } finally {
       if (isUntouched) warm.giveBack(taken)

@@ -115,11 +115,13 @@ export class CloneLifecycle {
       options.signal?.throwIfAborted()
       const seconds = (Date.now() - Date.parse(clone.createdAt)) / 1000
       const steps = trace.steps()
-      this.#settle(id, READY, () => {
-        catalogue.volumes.setState(volumeId, 'live')
-        if (options.password !== undefined) catalogue.clones.recordCreation(seconds)
-        return { volumeId, cloningSeconds: seconds, steps, ...this.madeNow(clone) }
-      })
+      this.committing(clone, () =>
+        this.#settle(id, READY, () => {
+          catalogue.volumes.setState(volumeId, 'live')
+          if (options.password !== undefined) catalogue.clones.recordCreation(seconds)
+          return { volumeId, cloningSeconds: seconds, steps, ...this.madeNow(clone) }
+        }),
+      )
       log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id, steps: inWords(steps) })
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
@@ -191,12 +193,14 @@ export class CloneLifecycle {
       if (old === null) await provisioner.createClone(spec, { signal, onStep })
       else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
       await failPoint('reset.done')
-      this.#settle(id, READY, () => {
-        catalogue.volumes.setState(volumeId, 'live')
-        if (old !== null) catalogue.volumes.setState(old, 'retired')
-        // What the old volume held says nothing of the new one, which is measured next.
-        return { volumeId, snapshotId: snapshot.id, dbName, size: 0, steps: trace.steps(), ...this.madeNow(clone) }
-      })
+      this.committing(clone, () =>
+        this.#settle(id, READY, () => {
+          catalogue.volumes.setState(volumeId, 'live')
+          if (old !== null) catalogue.volumes.setState(old, 'retired')
+          // What the old volume held says nothing of the new one, which is measured next.
+          return { volumeId, snapshotId: snapshot.id, dbName, size: 0, steps: trace.steps(), ...this.madeNow(clone) }
+        }),
+      )
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
       await this.#drop(volumeId)
@@ -289,6 +293,18 @@ export class CloneLifecycle {
     const labels = cloneLabels(clone, snapshot, { state: 'pending', createdAt: new Date().toISOString() })
     const { port, profile } = clone
     return { volumeId, from: refOf(snapshot), port, login: { ...loginOf(clone), password }, profile, labels }
+  }
+
+  /**
+   * Commits that a clone is ready. Where a power cut loses the clone itself, nobody has to wait until the disk has that: what the catalogue said
+   * before will do, which is that it was never made, or is being made.
+   */
+  committing<T>({ profile }: Pick<CloneRecord, 'profile'>, commit: () => T): T {
+    const { catalogue, isUnsafe, log } = this.#options
+    if (!isUnsafe(profile)) return commit()
+    const result = catalogue.aside(commit)
+    catalogue.flushed().catch((error: unknown) => log.error('the catalogue could not be taken to disk', { error }))
+    return result
   }
 
   /** What is true of a clone whose Postgres was started on new data. */
