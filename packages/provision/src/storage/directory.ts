@@ -119,7 +119,7 @@ export class DirectoryDriver implements StorageDriver {
         await this.#trees.clone(this.#snapshots.files(source), files, 'volume')
         if (quotaBytes !== undefined) await this.#trees.limit?.(files, quotaBytes)
       }
-      await this.#volumes.publish(label, fill, this.#trees.clonesAtOnce)
+      await this.#volumes.publish(label, fill, this.#trees.settle)
     })
     return this.#volume(label)
   }
@@ -197,7 +197,7 @@ export class DirectoryDriver implements StorageDriver {
       using _claim = this.#claims.share(of)
       if (!(await this.#volumes.find(of))) throw notFound('volume', of)
       const fill = (files: string) => this.#trees.clone(this.#volumes.files(of), files, 'snapshot')
-      await this.#snapshots.publish(label, fill, this.#trees.clonesAtOnce)
+      await this.#snapshots.publish(label, fill, this.#trees.settle)
     })
     return { ...ref, labels }
   }

@@ -1,4 +1,4 @@
-import { open, readFile, rename } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError } from '../errors.ts'
 import { failPoint } from '../faults/faults.ts'
@@ -36,24 +36,32 @@ export function labelledName(label: Label): string {
   return label.kind === 'volume' ? label.id : snapshotName(label)
 }
 
-/** Writes it into the directory; on disk when this resolves, so that no crash leaves a published directory with half a label. */
-export async function writeLabel(directory: string, label: Label): Promise<void> {
-  await write(join(directory, FILE), 'wx', label)
+/**
+ * Writes it into the directory, so that no crash leaves a published directory with half a label.
+ *
+ * @param settle what sees to that; by default it is on disk when this resolves
+ */
+export async function writeLabel(directory: string, label: Label, settle = sync): Promise<void> {
+  await write(join(directory, FILE), 'wx', label, settle)
 }
 
 /** Puts it in the place of the one that is there, whole; on disk when this resolves. A crash may leave the new one beside the old one. */
 export async function replaceLabel(directory: string, label: Label): Promise<void> {
-  await write(join(directory, NEW_FILE), 'w', label)
+  await write(join(directory, NEW_FILE), 'w', label, sync)
   await failPoint('label.written')
   await rename(join(directory, NEW_FILE), join(directory, FILE))
   await failPoint('label.replaced')
   await syncPath(directory)
 }
 
-async function write(path: string, flags: 'w' | 'wx', label: Label): Promise<void> {
+async function write(path: string, flags: 'w' | 'wx', label: Label, settle: typeof sync): Promise<void> {
   await using file = await open(path, flags, 0o600)
   await file.writeFile(`${JSON.stringify(label, null, 2)}\n`)
-  await file.sync()
+  await settle(file)
+}
+
+function sync(file: FileHandle): Promise<void> {
+  return file.sync()
 }
 
 /** Undefined when there is no such directory, or its label is none that we write: it's someone else's then. */

@@ -26,7 +26,6 @@ export function plainTrees(name: string, options: PlainTreesOptions): Trees {
       ...{ atomicSnapshot: false, ownBytes: false, sharesBlocks: options.sharesBlocks, quota: false },
       foreignTrees: false,
     },
-    clonesAtOnce: false,
     check: options.check,
     remove: removeTree,
     poolUsage: fileSystemUsage,

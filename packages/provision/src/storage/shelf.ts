@@ -93,11 +93,11 @@ export class Shelf<K extends Kind> {
    * new volume need not bring the name along.
    *
    * @param fill makes the tree
-   * @param atOnce true when that makes the tree appear whole, and takes to disk what was done in the file system before it: two flushes
-   * fewer
+   * @param settle of the trees, if that makes the tree appear whole, and takes to disk what was done in the file system before it: no flush of
+   * our own then
    * @throws ProvisionError ALREADY_EXISTS
    */
-  async publish(label: LabelOf<K>, fill: (files: string) => Promise<void>, atOnce = false): Promise<void> {
+  async publish(label: LabelOf<K>, fill: (files: string) => Promise<void>, settle?: Trees['settle']): Promise<void> {
     const target = join(this.path, labelledName(label))
     if (await exists(target)) throw alreadyExists(label.kind, labelledName(label))
     // Made here, it would lie below the mount point, hidden as soon as the pool is back.
@@ -105,9 +105,9 @@ export class Shelf<K extends Kind> {
     const hidden = join(this.path, this.#hiddenName())
     await makeDirectory(hidden, PASSABLE)
     await this.#orDiscard(hidden, async () => {
-      await writeLabel(hidden, label)
+      await writeLabel(hidden, label, settle)
       await failPoint('shelf.labelled')
-      if (atOnce) return
+      if (settle) return
       await fill(join(hidden, 'files'))
       await failPoint('shelf.filled')
       await syncPath(hidden)
@@ -115,7 +115,7 @@ export class Shelf<K extends Kind> {
     await this.#orDiscard(hidden, () => this.#name(hidden, target, label))
     await this.#orDiscard(target, async () => {
       await failPoint('shelf.named')
-      if (atOnce) {
+      if (settle) {
         // It has no tree until now, and so it is not listed.
         await fill(join(target, 'files'))
         await failPoint('shelf.filled')

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import type { ProvisionError } from '../errors.ts'
 import type { CommandError } from '../exec.ts'
 import type { ForeignTree, PoolUsage, StorageDriver, VolumeUsage } from './driver.ts'
@@ -17,8 +18,11 @@ export interface Trees {
    * the directory that it is in has been flushed, at the latest.
    */
   clone(from: string, to: string, as: 'volume' | 'snapshot'): Promise<void>
-  /** True when `clone` makes the whole tree appear at once, on disk with all that was done in the file system before. */
-  readonly clonesAtOnce: boolean
+  /**
+   * Where `clone` makes the whole tree appear at once, on disk with all that was done in the file system before: makes what was just written to
+   * a file part of that. Else there is none.
+   */
+  settle?(file: FileHandle): Promise<void>
   /** Where `capabilities` say so: see `StorageDriver`. `root` is the pool's directory. */
   foreign?: {
     list(name: string, root: string): Promise<ForeignTree[]>

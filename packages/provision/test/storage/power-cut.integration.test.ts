@@ -30,6 +30,19 @@ for (const [driver, kind] of PAIRS) {
         expect(await contentOf(again.path)).toEqual(expected)
       })
 
+      test('what is said of a volume is there, whether it is short or long', async () => {
+        await using world = await openWorld(driver, kind)
+        const { driver: storage } = await openStorage(world.config)
+        // No file system keeps this one beside what it knows of the file.
+        const long = Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`l${n}`, randomBytes(500).toString('hex')]))
+        await storage.clone(BASE, 'short', { short: 'a' })
+        await storage.clone(BASE, 'long', long)
+        await world.cutPower()
+        const after = await openStorage(world.config)
+        expect(await after.driver.findVolume('short')).toMatchObject({ labels: { short: 'a' } })
+        expect(await after.driver.findVolume('long')).toMatchObject({ labels: long })
+      })
+
       test('what was flushed to a clone is in it, among all that it had before', async () => {
         await using world = await openWorld(driver, kind)
         await writeDurably(join(world.clonePath, 'data', '7'), 'r+')

@@ -37,7 +37,7 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
   return {
     name: 'btrfs',
     capabilities,
-    clonesAtOnce: true,
+    settle: calls.settle,
     check,
     remove: (path) => remove(path, calls),
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { constants as system } from 'node:os'
 import { basename, dirname } from 'node:path'
@@ -12,6 +12,8 @@ export interface SubvolumeCalls {
   /** Committed to disk when this resolves, with all that was done in the file system before. */
   snapshot(from: string, to: string, readOnly: boolean): Promise<void>
   delete(path: string): Promise<void>
+  /** Makes what was written to a file part of what the next snapshot takes to disk. */
+  settle(file: FileHandle): Promise<void>
 }
 
 /** `_IOW(BTRFS_IOCTL_MAGIC, number, 4096 bytes)`, as Linux encodes it on x86, ARM and RISC-V (ioctl(2), asm-generic/ioctl.h). */
@@ -22,6 +24,21 @@ const SNAP_CREATE_V2 = { request: request(23), nameAt: 56, nameBytes: 4039 }
 const ARGUMENT_BYTES = 4096
 const FLAGS_AT = 16
 const READ_ONLY = 1n << 1n
+/**
+ * FS_IOC_FIEMAP, `_IOWR('f', 11, struct fiemap)`, for one extent: 32 bytes of request, 56 of answer (linux/fiemap.h; Linux documentation,
+ * "Fiemap Ioctl").
+ */
+const FIEMAP = {
+  request: 0xc020660b,
+  bytes: 88,
+  lengthAt: 8,
+  flagsAt: 16,
+  mappedAt: 20,
+  countAt: 24,
+  extentFlagsAt: 72,
+}
+const FIEMAP_FLAG_SYNC = 1
+const FIEMAP_EXTENT_DATA_INLINE = 0x200
 
 /** What the same is called where a program does it: faults and messages name it so. */
 const SNAPSHOT = ['btrfs', 'subvolume', 'snapshot'] as const
@@ -42,6 +59,7 @@ export const CALLS_BY_PROGRAM: SubvolumeCalls = {
   async delete(path) {
     await run([...DELETE, path])
   },
+  settle: (file) => file.sync(),
 }
 
 function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
@@ -60,7 +78,22 @@ function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
         await using parent = await openDirectory(dirname(path))
         await ioctl(parent.fd, SNAP_DESTROY.request, argumentOf(basename(path), SNAP_DESTROY))
       }),
+    // A small file lies in the file system's own tree (btrfs(5), max_inline), once it is no longer in memory alone.
+    settle: async (file) => {
+      if (!(await isInline(ioctl, file))) await file.sync()
+    },
   }
+}
+
+/** Has the file system find a place for what was written to the file, and tells whether that is its own tree. */
+async function isInline(ioctl: Ioctl, file: FileHandle): Promise<boolean> {
+  const argument = Buffer.alloc(FIEMAP.bytes)
+  argument.fill(0xff, FIEMAP.lengthAt, FIEMAP.flagsAt)
+  argument.writeUInt32LE(FIEMAP_FLAG_SYNC, FIEMAP.flagsAt)
+  argument.writeUInt32LE(1, FIEMAP.countAt)
+  await ioctl(file.fd, FIEMAP.request, argument)
+  const isInline = (argument.readUInt32LE(FIEMAP.extentFlagsAt) & FIEMAP_EXTENT_DATA_INLINE) !== 0
+  return argument.readUInt32LE(FIEMAP.mappedAt) === 1 && isInline
 }
 
 /** With the time that a program would have, and the faults that would strike it. */
