@@ -28,14 +28,14 @@ export async function readCertificate({ certFile, keyFile }: Certificate): Promi
 }
 
 /** Copies it to where the server of that instance reads it; without one, takes away what an earlier start has copied. */
-export async function placeCertificate(
+export function placeCertificate(
   directory: InstanceDirectory,
   text: CertificateText | undefined,
   account: Account,
-): Promise<void> {
+): void {
   if (text === undefined) return directory.removeCertificate()
-  await directory.writeForServer('server.key', text.key, account)
-  await directory.writeForServer('server.crt', text.cert, account)
+  directory.writeForServer('server.key', text.key, account)
+  directory.writeForServer('server.crt', text.cert, account)
 }
 
 /** Puts it in the place of another one that the running server has, and lets it read that. False where there is nothing to do. */
@@ -47,7 +47,7 @@ export async function renewCertificate(
   account: Account,
 ): Promise<boolean> {
   if (!(await isOutdated(directory, text)) || !(await isRunning(table, server))) return false
-  await placeCertificate(directory, text, account)
+  placeCertificate(directory, text, account)
   return signalProcess(table, server, 'SIGHUP')
 }
 

@@ -11,7 +11,7 @@ export async function noteProcess(
   pid: number,
 ): Promise<ProcessIdentity | undefined> {
   const identity = await table.identify(pid)
-  if (identity !== undefined) await directory.writeProcess({ ...identity, sharedMemory: [] })
+  if (identity !== undefined) directory.writeProcess({ ...identity, sharedMemory: [] })
   return identity
 }
 
@@ -26,18 +26,17 @@ export async function noteMemory(
   const file = await readPostmasterFile(dataDir)
   const sentinel = file?.pid === pid ? file.sentinel : undefined
   // Asked for after its memory, so that what was read is not of another process that has its pid by now.
-  if (await isRunning(table, { pid, startedAt }))
-    await directory.writeProcess({ pid, startedAt, sharedMemory, sentinel })
+  if (await isRunning(table, { pid, startedAt })) directory.writeProcess({ pid, startedAt, sharedMemory, sentinel })
 }
 
 /** Writes down that it is being killed, and what memory it will leave. A full disk keeps nobody from ending a server. */
-export async function noteEnd(
+export function noteEnd(
   directory: InstanceDirectory,
   { pid, startedAt, sentinel }: Pick<ProcessRecord, 'pid' | 'startedAt' | 'sentinel'>,
   sharedMemory: string[],
-): Promise<void> {
+): void {
   try {
-    await directory.writeProcess({ pid, startedAt, sharedMemory, sentinel, isEnding: true })
+    directory.writeProcess({ pid, startedAt, sharedMemory, sentinel, isEnding: true })
   } catch (error) {
     if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS')) throw error
   }

@@ -49,16 +49,14 @@ export async function prepareStart(
   return {
     args,
     place: async () => {
-      await directory.make(account)
-      await Promise.all([
-        directory.writeForServer('hba.conf', hba, account),
-        directory.writeForServer('ident.conf', ident, account),
-        config !== undefined && directory.writeForServer('postgresql.conf', '', account),
-        placeCertificate(directory, certificate, account),
-        password !== undefined && directory.writeForServer('passfile', password, account),
-        makeSocketDir(socketDir, account),
-        directory.writeRecord({ version: 1, id, dataDir, port, socketDir }),
-      ])
+      directory.make(account)
+      directory.writeForServer('hba.conf', hba, account)
+      directory.writeForServer('ident.conf', ident, account)
+      if (config !== undefined) directory.writeForServer('postgresql.conf', '', account)
+      placeCertificate(directory, certificate, account)
+      if (password !== undefined) directory.writeForServer('passfile', password, account)
+      await makeSocketDir(socketDir, account)
+      directory.writeRecord({ version: 1, id, dataDir, port, socketDir })
     },
   }
 }

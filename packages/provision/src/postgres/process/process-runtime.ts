@@ -177,7 +177,7 @@ export class ProcessRuntime implements PostgresRuntime {
         const process = record && (await processOf(this.#processes, directory, record))
         if (text !== undefined && process !== undefined && (await isRunning(this.#processes, process)))
           return renewCertificate(this.#processes, process, directory, text, this.account)
-        await directory.removeCertificate()
+        directory.removeCertificate()
         return false
       })
     const renewed = await Promise.all((await instanceDirectories(this.#instancesDir)).map(renew))

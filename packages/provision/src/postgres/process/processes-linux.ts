@@ -1,4 +1,4 @@
-import type { BigIntStats } from 'node:fs'
+import { type BigIntStats, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { isSystemError } from '../../errors.ts'
@@ -30,13 +30,18 @@ interface Found {
   startedAt: string
 }
 
-/** Reads /proc (man 5 proc). Starts no program. */
+/**
+ * Reads /proc (man 5 proc). Starts no program.
+ *
+ * What the kernel tells of a process without asking anybody else is read at once, in a tenth of the time that threads take for it. Its command
+ * line, its maps and its directory are not: they wait for a process that is stuck in the memory it shares, or for its disk.
+ */
 export class LinuxProcesses implements ProcessTable {
   readonly #working = new WorkingDirectories({ allPids, directoryOf: (pid) => statOrGone(`/proc/${pid}/cwd`) })
-  #bootId: Promise<string> | undefined
+  #bootId: string | undefined
 
   async identify(pid: number): Promise<ProcessIdentity | undefined> {
-    const found = await this.#read(pid)
+    const found = this.#read(pid)
     return found && { pid, startedAt: found.startedAt }
   }
 
@@ -68,7 +73,7 @@ export class LinuxProcesses implements ProcessTable {
   async sharedMemory(pid: number): Promise<MappedMemory | undefined> {
     try {
       // In the order in which Postgres does it: what is open now is mapped next.
-      const open = await openFiles(pid)
+      const open = openFiles(pid)
       const lines = (await orEnded(readFile(`/proc/${pid}/maps`, 'utf8')))?.split('\n') ?? []
       const mapped = lines.map((line) => MAPPED_FILE.exec(line)?.[1] ?? '')
       return {
@@ -89,7 +94,7 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async hasHalted({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
-    const found = await this.#read(pid)
+    const found = this.#read(pid)
     return found?.startedAt !== startedAt || found.state === 'T' || found.state === 't'
   }
 
@@ -100,7 +105,7 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async #postgres(pid: number): Promise<PostgresProcess | undefined> {
-    const process = await this.#read(pid)
+    const process = this.#read(pid)
     if (process?.command !== 'postgres') return undefined
     // The children write what they are over their copy of the command line: `postgres: checkpointer`.
     const title = await readOrGone(`/proc/${pid}/cmdline`)
@@ -110,20 +115,20 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   /** /proc/<pid>/stat. The name of the command stands in parentheses and may hold any character, parentheses too. */
-  async #read(pid: number): Promise<Found | undefined> {
-    const line = await readOrGone(`/proc/${pid}/stat`)
+  #read(pid: number): Found | undefined {
+    const line = orNoneNow(() => readFileSync(`/proc/${pid}/stat`, 'utf8'), ENDED, HIDDEN)
     if (line === undefined) return undefined
     const end = line.lastIndexOf(')')
     const [state, parent, ...rest] = line.slice(end + 2).split(' ')
     // Field 22 of the line is the start in clock ticks since the boot; `rest` begins at field 5.
     const ticks = rest[17]
     if (state === undefined || state === 'Z' || state === 'X' || ticks === undefined) return undefined
-    this.#bootId ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((id) => id.trim())
+    this.#bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
     return {
       command: line.slice(line.indexOf('(') + 1, end),
       parent: Number(parent),
       state,
-      startedAt: `${await this.#bootId}/${ticks}`,
+      startedAt: `${this.#bootId}/${ticks}`,
     }
   }
 }
@@ -141,11 +146,10 @@ async function pidsNaming(dataDir: string): Promise<number[]> {
 }
 
 /** What the descriptors of a process lead to. @throws system error EACCES where it is hidden from us */
-async function openFiles(pid: number): Promise<string[]> {
+function openFiles(pid: number): string[] {
   const directory = `/proc/${pid}/fd`
-  const names = (await orEnded(readdir(directory))) ?? []
-  const found = await Promise.all(names.map((name) => orEnded(readlink(`${directory}/${name}`))))
-  return found.filter((path) => path !== undefined)
+  const names = orNoneNow(() => readdirSync(directory), ENDED) ?? []
+  return names.flatMap((name) => orNoneNow(() => readlinkSync(`${directory}/${name}`), ENDED) ?? [])
 }
 
 async function statOrGone(path: string): Promise<BigIntStats | undefined> {
@@ -172,6 +176,15 @@ async function orEnded<T>(reading: Promise<T>): Promise<T | undefined> {
 async function orNone<T>(reading: Promise<T>, ...codes: (readonly string[])[]): Promise<T | undefined> {
   try {
     return await reading
+  } catch (error) {
+    if (isSystemError(error, ...codes.flat())) return undefined
+    throw error
+  }
+}
+
+function orNoneNow<T>(read: () => T, ...codes: (readonly string[])[]): T | undefined {
+  try {
+    return read()
   } catch (error) {
     if (isSystemError(error, ...codes.flat())) return undefined
     throw error
