@@ -88,6 +88,7 @@ export class CloneCreation {
         if (!isPromised) ports.release(port, id)
       }
       if (!isPromised) continue
+      this.#options.warm?.note('miss')
       const trace = new Trace('queue')
       const promised = catalogue.flushed()
       const { password } = request.db
@@ -136,6 +137,9 @@ export class CloneCreation {
         }),
       )
       if (!isSettled) return 'again'
+      warm.note('hit')
+      const took = { start: 'warm', profile: clone.profile, seconds: cloningSeconds, steps: ready.steps } as const
+      lifecycle.ends.tell({ operation: 'creation', outcome: 'ok', took })
     } finally {
       if (isUntouched) warm.giveBack(taken)
       else if (!isSettled) void warm.discard(taken)

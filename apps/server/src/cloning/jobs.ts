@@ -124,6 +124,16 @@ export class Jobs {
     return this.#usual.positions()
   }
 
+  /** How many have a place. */
+  get running(): number {
+    return this.#usual.running + this.#urgent.running
+  }
+
+  /** How many wait for a place. */
+  get waiting(): number {
+    return this.#usual.waiting + this.#urgent.waiting
+  }
+
   /** True while nothing runs or waits that somebody may be waiting for. */
   get isIdle(): boolean {
     return this.#jobs.size === 0 && this.#heldInAll === 0

@@ -237,6 +237,45 @@ describe('a reset that fails', () => {
   })
 })
 
+test('each operation is told of once, when it ends, with what came of it', async () => {
+  const ends: string[] = []
+  lifecycle.ends.subscribe(({ operation, outcome, took }) => ends.push(`${operation} ${outcome} ${took?.profile}`))
+  const endsOf = async (id: string) => {
+    await settled(id)
+    return ends.splice(0)
+  }
+  const request = { db: { username: 'alice', password: 'a password' } }
+  await clones.create({ ...request, id: 'made', profile: 'test' })
+  expect(await endsOf('made')).toEqual(['creation ok test'])
+  machine.create = () => Promise.reject(failure)
+  await clones.create({ ...request, id: 'failed' })
+  expect(await endsOf('failed')).toEqual(['creation failed undefined'])
+  // Its deletion may come before this is called.
+  machine.create = async (signal) => {
+    while (!signal?.aborted) await new Promise((resolve) => setImmediate(resolve))
+    throw signal.reason
+  }
+  await clones.create({ ...request, id: 'given-up' })
+  clones.delete('given-up')
+  expect(await endsOf('given-up')).toEqual(['creation aborted undefined', 'deletion ok undefined'])
+  await clones.reset('made')
+  expect(await endsOf('made')).toEqual(['reset ok test'])
+  machine.reset = () => Promise.reject(failure)
+  await clones.reset('made')
+  expect(await endsOf('made')).toEqual(['reset failed undefined'])
+  machine.destroy = () => Promise.reject(new TypeError('a defect'))
+  await clones.reset('made')
+  expect(await endsOf('made')).toEqual(['reset failed undefined'])
+  machine.destroy = async () => {}
+  await clones.reset('made')
+  clones.delete('made')
+  expect(await endsOf('made')).toEqual(['reset aborted undefined', 'deletion ok undefined'])
+  machine.remove = () => Promise.reject(failure)
+  addClone('stays')
+  clones.delete('stays')
+  expect(await endsOf('stays')).toEqual(['deletion failed undefined'])
+})
+
 test('an operation without a job is done again by the next look, whatever ended it', async () => {
   addClone('c', { status: 'DELETING' })
   addClone('d', { status: 'RESETTING', port: 21_601, resetTo: 'snapshot' })

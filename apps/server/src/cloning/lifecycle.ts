@@ -19,6 +19,7 @@ import { CloneChores } from './chores.ts'
 import { databaseAfter } from './databases.ts'
 import { explainFailure, firstCause } from './explain.ts'
 import { loginOf } from './login.ts'
+import { OperationEnds } from './operation-ends.ts'
 import { Restarts } from './restarts.ts'
 import { CloneSizes } from './sizes.ts'
 import { Trace } from './trace.ts'
@@ -70,6 +71,7 @@ export class CloneLifecycle {
   readonly restarts: Restarts
   readonly sizes: CloneSizes
   readonly chores: CloneChores
+  readonly ends = new OperationEnds()
   readonly #options: LifecycleOptions
   readonly #listeners: ((id: string) => void)[] = []
   readonly #changed = (id: string) => {
@@ -95,7 +97,11 @@ export class CloneLifecycle {
   async create(id: string, options: CreateOptions = {}): Promise<void> {
     const { catalogue, provisioner, log } = this.#options
     const clone = this.#read(id, 'CREATING')
-    if (!clone) return this.#forgetVolume(options.volumeId)
+    if (!clone) {
+      this.#forgetVolume(options.volumeId)
+      this.ends.tell({ operation: 'creation', outcome: 'aborted' })
+      return
+    }
     const snapshot = this.#snapshot(clone.snapshotId)
     const volumeId = options.volumeId ?? randomId()
     const { trace = new Trace('queue') } = options
@@ -123,10 +129,13 @@ export class CloneLifecycle {
         }),
       )
       log.info('clone is ready', { clone: id, seconds, snapshot: snapshot.id, steps: inWords(steps) })
+      const asked = options.password === undefined ? undefined : seconds
+      const took = { start: 'cold', profile: clone.profile, seconds: asked, steps } as const
+      this.ends.tell({ operation: 'creation', outcome: 'ok', took })
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
       await this.#drop(volumeId)
-      if (options.signal?.aborted) return
+      if (options.signal?.aborted) return this.ends.tell({ operation: 'creation', outcome: 'aborted' })
       if (isProvisionError(firstCause(error), 'IN_USE') && (await this.#takeAnotherPort(clone)))
         return this.create(id, { ...options, volumeId: undefined })
       this.#fail(id, 'creation', error)
@@ -174,7 +183,7 @@ export class CloneLifecycle {
     const { signal } = options
     const { catalogue, provisioner, log, collectSoon } = this.#options
     const clone = this.#read(id, 'RESETTING')
-    if (!clone) return
+    if (!clone) return this.ends.tell({ operation: 'reset', outcome: 'aborted' })
     const before = this.#snapshot(clone.snapshotId)
     const snapshot = clone.resetTo === null ? before : this.#snapshot(clone.resetTo)
     const dbName = databaseAfter(clone, before, snapshot) ?? clone.dbName
@@ -193,18 +202,22 @@ export class CloneLifecycle {
       if (old === null) await provisioner.createClone(spec, { signal, onStep })
       else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
       await failPoint('reset.done')
+      const steps = trace.steps()
       this.committing(clone, () =>
         this.#settle(id, READY, () => {
           catalogue.volumes.setState(volumeId, 'live')
           if (old !== null) catalogue.volumes.setState(old, 'retired')
           // What the old volume held says nothing of the new one, which is measured next.
-          return { volumeId, snapshotId: snapshot.id, dbName, size: 0, steps: trace.steps(), ...this.madeNow(clone) }
+          return { volumeId, snapshotId: snapshot.id, dbName, size: 0, steps, ...this.madeNow(clone) }
         }),
       )
+      const asked = options.since === undefined ? undefined : (performance.now() - options.since) / 1000
+      const took = { start: 'cold', profile: clone.profile, seconds: asked, steps } as const
+      this.ends.tell({ operation: 'reset', outcome: 'ok', took })
     } catch (error) {
       if (this.#owns(id, volumeId)) throw error
       await this.#drop(volumeId)
-      if (signal?.aborted) return
+      if (signal?.aborted) return this.ends.tell({ operation: 'reset', outcome: 'aborted' })
       if (old === null || !keepOld) this.#fail(id, 'reset', error)
       else await this.#resetFailed(id, old, error)
       return
@@ -235,6 +248,7 @@ export class CloneLifecycle {
       )
     } catch (error) {
       log.error('deletion failed', { clone: id, error })
+      this.ends.tell({ operation: 'deletion', outcome: 'failed' })
       this.declareFatal(id, `Deletion failed. ${explainFailure(error)} Delete it again.`)
       return
     }
@@ -245,6 +259,7 @@ export class CloneLifecycle {
     ports.release(clone.port, id)
     this.#changed(id)
     log.info('clone is deleted', { clone: id })
+    this.ends.tell({ operation: 'deletion', outcome: 'ok' })
     collectSoon()
   }
 
@@ -252,6 +267,7 @@ export class CloneLifecycle {
   endedInDefect(id: string, error: unknown): void {
     const status = this.#options.catalogue.clones.get(id)?.status
     if (status !== 'CREATING' && status !== 'RESETTING') return
+    this.ends.tell({ operation: status === 'CREATING' ? 'creation' : 'reset', outcome: 'failed' })
     const why = isOutOfSpace(error) ? explainFailure(error) : "A defect of the server; the server's log says more."
     this.declareFatal(id, `The operation was cut off. ${why} Reset the clone, or delete it.`)
   }
@@ -381,6 +397,7 @@ export class CloneLifecycle {
     log.error('reset failed; the clone still has its data', { clone: id, runs, error })
     const message = `Database is ready, with the data from before: the reset failed. ${explainFailure(error)}`
     this.#settle(id, { status: 'OK', message }, () => ({ resetFailedAt: new Date().toISOString() }))
+    this.ends.tell({ operation: 'reset', outcome: 'failed' })
     if (!runs) this.restarts.noteDown(id, error)
   }
 
@@ -388,6 +405,7 @@ export class CloneLifecycle {
     this.#options.log.error(`${what} failed`, { clone: id, error })
     const first = what === 'creation' ? 'Creation failed.' : 'Reset failed.'
     this.#settle(id, { status: 'FATAL', message: `${first} ${explainFailure(error)} Reset the clone, or delete it.` })
+    this.ends.tell({ operation: what, outcome: 'failed' })
   }
 }
 

@@ -128,6 +128,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
       clones,
       warm,
       sizes: lifecycle.sizes,
+      ends: lifecycle.ends,
       chores: lifecycle.chores,
     },
     snapshots: new SnapshotService({ ...common, jobs }),

@@ -52,6 +52,8 @@ export class WarmPool implements AsyncDisposable {
   #filling: Promise<void> | undefined
   #failures = 0
   #retryAt = 0
+  #hits = 0
+  #misses = 0
 
   constructor(options: WarmPoolOptions) {
     this.#options = options
@@ -65,6 +67,23 @@ export class WarmPool implements AsyncDisposable {
   /** How many there are to be. */
   get target(): number {
     return [...this.#targets().values()].reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Creations that were handed one. */
+  get hits(): number {
+    return this.#hits
+  }
+
+  /** Creations that there was none for, in a lab that has any. */
+  get misses(): number {
+    return this.#misses
+  }
+
+  /** What came of it that one was looked for: known only once the clone is promised. */
+  note(result: 'hit' | 'miss'): void {
+    if (this.#options.max === 0) return
+    if (result === 'hit') this.#hits++
+    else this.#misses++
   }
 
   /** One of this snapshot and profile, the caller's from now on: to be handed to a user, or discarded. */
