@@ -4,6 +4,7 @@ import type { Catalogue } from './catalogue/catalogue.ts'
 import type { CloneService } from './cloning/clone-service.ts'
 import type { EventHub } from './events/event-hub.ts'
 import type { OpenStreams } from './events/open-streams.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import type { RetrievalService } from './retrieval/retrieval-service.ts'
 import type { SnapshotService } from './snapshots/snapshot-service.ts'
 import type { StatusService } from './status/status-service.ts'
@@ -14,6 +15,7 @@ export interface Services {
   snapshots: SnapshotService
   retrieval: RetrievalService
   status: StatusService
+  metrics: Metrics
   /** Where everything that happens is told, and who follows it. */
   events: { hub: EventHub; streams: OpenStreams }
   access: Access

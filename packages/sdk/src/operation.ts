@@ -8,11 +8,11 @@ type NamesAt<P extends keyof paths & string, M extends Method = Method> = M exte
     : `${Uppercase<M>} ${P}`
   : never
 
-/** Its answer does not end: `lab.events()` reads it. */
-type Streamed = 'GET /events'
+/** Their answers are no JSON: of the one, which does not end, `lab.events()` makes events; the other is Prometheus' to read. */
+type Uncallable = 'GET /events' | 'GET /metrics'
 
 /** Every operation of the API by its name, such as `'GET /clone/{id}'`: straight from the server's document. */
-export type OperationName = Exclude<{ [P in keyof paths & string]: NamesAt<P> }[keyof paths & string], Streamed>
+export type OperationName = Exclude<{ [P in keyof paths & string]: NamesAt<P> }[keyof paths & string], Uncallable>
 
 type OperationOf<N extends OperationName> = N extends `${infer M} ${infer P extends keyof paths & string}`
   ? Exclude<paths[P][Lowercase<M> & Method], undefined>

@@ -18,11 +18,12 @@ export interface CallerServices {
   events: CallerEvents
   audit: { list(query: AuditQuery): AuditEntry[] }
   status: { status(): Instance; health(): Health }
+  metrics: { text(): Promise<string> }
 }
 
 /** @param act undefined for what takes no token */
 export function callerServices(services: Services, act: Act | undefined): CallerServices {
-  const { clones, snapshots, retrieval, status, events, access, catalogue } = services
+  const { clones, snapshots, retrieval, status, metrics, events, access, catalogue } = services
   const caller = act?.caller ?? NOBODY
   return {
     clones: new CallerClones(clones, catalogue, caller, act),
@@ -35,5 +36,6 @@ export function callerServices(services: Services, act: Act | undefined): Caller
       status: () => status.status({ tokenId: scopeOf(caller) }),
       health: () => status.health(),
     },
+    metrics,
   }
 }

@@ -8,6 +8,7 @@ const RANK: Readonly<Record<Role, number>> = { viewer: 0, member: 1, admin: 2 }
  */
 const leastRoles: Readonly<Record<string, Role>> = {
   StatusStatus: 'viewer',
+  MetricsRead: 'viewer',
   CloneList: 'viewer',
   CloneGet: 'viewer',
   SnapshotList: 'viewer',

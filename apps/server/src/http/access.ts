@@ -19,6 +19,8 @@ export function requireAccess({ access, catalogue }: Services, openApi: JsonObje
   const operationOf = operationFinder(openApi)
   return async (request, response, next) => {
     const operation = operationOf(request.method, request.path)
+    // For the metrics.
+    response.locals.template = operation?.template
     if (!operation?.secured) {
       next()
       return

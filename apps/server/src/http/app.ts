@@ -49,7 +49,7 @@ export function createApp({
   // One path, one name: what looks at paths before the routes do must see the same as they.
   app.enable('case sensitive routing')
   app.set('trust proxy', [...trustedProxies])
-  app.use(requestLog(log))
+  app.use(requestLog(log), services.metrics.requests.measure)
   // Without TLS, `upgrade-insecure-requests` would send Swagger UI's own calls to a port that does not speak it.
   const upgradeInsecureRequests = tls ? [] : null
   app.use(helmet({ strictTransportSecurity: tls, contentSecurityPolicy: { directives: { upgradeInsecureRequests } } }))

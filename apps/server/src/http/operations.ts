@@ -5,6 +5,8 @@ import { pathPattern } from './paths.ts'
 export interface Operation {
   /** Its id in the document. */
   id: string
+  /** Its path there, such as `/clone/{id}`. */
+  template: string
   /** True where it takes a token. */
   secured: boolean
   /** True where it may change something. */
@@ -31,11 +33,12 @@ function decoded(segment: string | undefined): string | undefined {
 export function operationFinder(openApi: JsonObject): (method: string, path: string) => Operation | undefined {
   const paths = Object.entries((openApi.paths ?? {}) as Record<string, Documented>).map(([template, operations]) => ({
     pattern: pathPattern(template),
+    template,
     noun: template.split('/')[1] ?? '',
     operations,
   }))
   return (method, path) => {
-    for (const { pattern, noun, operations } of paths) {
+    for (const { pattern, template, noun, operations } of paths) {
       const match = pattern.exec(path)
       // Express answers HEAD with what answers GET.
       const found = match && operations[method === 'HEAD' ? 'get' : method.toLowerCase()]
@@ -43,6 +46,7 @@ export function operationFinder(openApi: JsonObject): (method: string, path: str
       const changes = method !== 'GET' && method !== 'HEAD'
       return {
         id: found.operationId,
+        template,
         secured: (found.security ?? []).length > 0,
         changes,
         noun,

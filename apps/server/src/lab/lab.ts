@@ -5,6 +5,7 @@ import type { Environment } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { OpenStreams } from '../events/open-streams.ts'
 import type { Logger } from '../log.ts'
+import { Metrics } from '../metrics/metrics.ts'
 import type { GenerationOptions } from '../retrieval/make-base.ts'
 import type { Services } from '../services.ts'
 import { standingWarnings } from '../status/standing-warnings.ts'
@@ -134,9 +135,11 @@ export async function openLab({
     ...storage,
     storage: storage.driver,
   })
+  const metrics = stack.use(new Metrics({ ...core, catalogue, retrieval, status, version }))
+  const events = { hub, streams: new OpenStreams() }
   const whole = stack.move()
   return {
-    services: { clones, snapshots, retrieval, status, events: { hub, streams: new OpenStreams() }, access, catalogue },
+    services: { clones, snapshots, retrieval, status, metrics, events, access, catalogue },
     firstToken: kept.token,
     ...{ foundations, catalogue, provisioner },
     generationOptions: () => generationOptions(world),

@@ -33,6 +33,7 @@ const steps: Step[] = [
   { operation: 'CloneGet', least: 'viewer', status: 200, request: ({ clone }) => ['GET', `/clone/${clone}`] },
   { operation: 'CloneList', least: 'viewer', status: 200, request: () => ['GET', '/clones'] },
   { operation: 'StatusStatus', least: 'viewer', status: 200, request: () => ['GET', '/status'] },
+  { operation: 'MetricsRead', least: 'viewer', status: 200, request: () => ['GET', '/metrics'] },
   { operation: 'SnapshotList', least: 'viewer', status: 200, request: () => ['GET', '/snapshots'] },
   { operation: 'RetrievalGet', least: 'viewer', status: 200, request: () => ['GET', '/retrieval'] },
   { operation: 'EventWatch', least: 'viewer', status: 200, request: () => ['GET', '/events'] },

@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { query } from '../support/sql.ts'
-import { Document, EVENT_STREAM } from './document.ts'
+import { Document, EVENT_STREAM, PLAIN_TEXT } from './document.ts'
 
 /** The one password of these tests, so that it can be looked for where it must not be. */
 export const PASSWORD = 'canary-pässword-7d1e'
@@ -50,7 +50,7 @@ export class Api {
       status: response.status,
       headers: response.headers,
       text,
-      body: text === '' || isStream(response) ? undefined : JSON.parse(text),
+      body: text === '' || !isJson(response) ? undefined : JSON.parse(text),
     }
   }
 
@@ -107,6 +107,12 @@ export class Api {
 
 function isStream({ headers }: Response): boolean {
   return headers.get('Content-Type')?.startsWith(EVENT_STREAM) ?? false
+}
+
+/** What else there is, the document names. */
+function isJson({ headers }: Response): boolean {
+  const type = headers.get('Content-Type') ?? ''
+  return !type.startsWith(EVENT_STREAM) && !type.startsWith(PLAIN_TEXT)
 }
 
 /** Of a stream, which does not end, what comes until the first event is whole. */

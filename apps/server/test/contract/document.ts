@@ -3,6 +3,7 @@ import addFormats from 'ajv-formats'
 import { expect } from 'vitest'
 
 export const EVENT_STREAM = 'text/event-stream'
+export const PLAIN_TEXT = 'text/plain'
 
 interface Operation {
   operationId: string
@@ -51,10 +52,10 @@ export class Document {
       expect(text, 'an answer without a body').toBe('')
       return
     }
-    const media = responses[name].content[EVENT_STREAM] ? EVENT_STREAM : 'application/json'
+    const [media = ''] = Object.keys(responses[name].content)
     const at = ['paths', template ?? '', key, 'responses', name, 'content', media, 'schema']
     const schema = `#/${at.map(pointer).join('/')}`
-    const parts = media === EVENT_STREAM ? dataOf(text) : [text]
+    const parts = media === EVENT_STREAM ? dataOf(text) : [media === PLAIN_TEXT ? JSON.stringify(text) : text]
     expect(parts, `${method} ${path} had nothing to say`).not.toEqual([])
     for (const part of parts) this.#expectValid(schema, part, `${method} ${path}`)
   }

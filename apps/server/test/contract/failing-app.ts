@@ -4,11 +4,13 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { Registry } from '@prometheus-io/client'
 import { createLogger, format, transports } from 'winston'
 import { openAccess } from '../../src/access/access.ts'
 import { Catalogue } from '../../src/catalogue/catalogue.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { createApp } from '../../src/http/app.ts'
+import { RequestMetrics } from '../../src/metrics/request-metrics.ts'
 import type { Services } from '../../src/services.ts'
 import { openApi } from '../../src/version.ts'
 
@@ -36,7 +38,8 @@ export async function failingApp(): Promise<FailingApp> {
   const catalogue = Catalogue.empty('lab')
   const config = configSchema.parse({ dataDir: directory })
   const access = openAccess({ config, catalogue, lost: undefined, firstToken: 'token', log })
-  const services = { status: { status: fail, health: fail }, access, catalogue } as unknown as Services
+  const metrics = { requests: new RequestMetrics(new Registry()), text: fail }
+  const services = { status: { status: fail, health: fail }, metrics, access, catalogue } as unknown as Services
   const stopping = new AbortController()
   const app = createApp({ services, log, openApi, bodyLimit: 1000, tls: false, stopping: stopping.signal })
   const server = createServer(app).listen(0, '127.0.0.1')

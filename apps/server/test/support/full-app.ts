@@ -18,6 +18,7 @@ import { OpenStreams } from '../../src/events/open-streams.ts'
 import { createApp } from '../../src/http/app.ts'
 import { Lull } from '../../src/lab/lull.ts'
 import type { Logger } from '../../src/log.ts'
+import { Metrics } from '../../src/metrics/metrics.ts'
 import { RetrievalService } from '../../src/retrieval/retrieval-service.ts'
 import { SnapshotService } from '../../src/snapshots/snapshot-service.ts'
 import { DiskMonitor } from '../../src/status/disk.ts'
@@ -81,16 +82,20 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
     ...{ ...common, sources: [], attempts: { max: 1, firstPauseMs: 0 }, requireMasked: false, maxAgeMs: undefined },
     generate: () => Promise.reject(new Error('there is no storage')),
   })
+  const warm = { size: 0, target: 0, hits: 0, misses: 0 }
+  const room = { comingBytes: 0 }
   const status = new StatusService({
     ...{ catalogue, clones, snapshots, disk, ports, storage, retrieval, version, standing: [], audit: access.audit },
-    warm: { size: 0, target: 0 },
-    room: { comingBytes: 0 },
+    warm,
+    room,
     choice: { driver: 'zfs', embedded: false, passedOver: [], storage } as unknown as StorageChoice,
   })
   const hub = new EventHub()
   const changes = new CatalogueEvents({ catalogue, viewOf: (id) => clones.get(id), hub, log })
   const events = { hub, streams: new OpenStreams() }
-  const services = { clones, snapshots, retrieval, status, events, access, catalogue }
+  const { ends } = lifecycle
+  const metrics = new Metrics({ catalogue, clones, disk, room, jobs, warm, retrieval, status, version, ends })
+  const services = { clones, snapshots, retrieval, status, metrics, events, access, catalogue }
   const app = createApp({ services, log, openApi, bodyLimit: 100_000, tls: false })
   const server = createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -109,6 +114,7 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
       await retrieval[Symbol.asyncDispose]()
       await access[Symbol.asyncDispose]()
       changes[Symbol.dispose]()
+      metrics[Symbol.dispose]()
       catalogue.close()
       await rm(directory, { recursive: true })
     },
