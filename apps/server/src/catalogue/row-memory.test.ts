@@ -114,7 +114,9 @@ const step = fc.oneof(
   fc.constantFrom('look', 'look at a', 'look at b'),
 )
 
-test('whatever is written, refused, committed and rolled back, and whenever it is looked at, it is what is there', () => {
+test('whatever is written, refused, committed and rolled back, and whenever it is looked at, it is what is there', {
+  timeout: 60_000,
+}, () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 40 }), (steps) => {
       const table = new Table()
