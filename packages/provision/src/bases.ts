@@ -1,4 +1,5 @@
 import { lchown, mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import {
   BULK_LOAD_SETTINGS,
   type ClusterFacts,
@@ -10,10 +11,14 @@ import {
 import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
 import { failPoint } from './faults/faults.ts'
+import { AccountFiles } from './physical/account-files.ts'
+import { writePlanSettings } from './plan-settings-file.ts'
 import { prepareBase, superusersOf } from './postgres/base.ts'
-import { isShutDownCleanly } from './postgres/cluster.ts'
+import { clusterMajor, isShutDownCleanly } from './postgres/cluster.ts'
+import { planSettingsOf } from './postgres/plan-settings.ts'
 import type { Instance, PostgresRuntime } from './postgres/runtime.ts'
 import { vacuumSystemCatalogs } from './postgres/system-catalogs.ts'
+import { takenSettings } from './postgres/taken-settings.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 export interface BaseSpec {
@@ -24,6 +29,8 @@ export interface BaseSpec {
   port: number
   /** Who may come over TCP on `port` while it is filled. */
   loginRoles?: readonly string[]
+  /** Of it while it is filled; the configured ones win over these. */
+  settings?: Readonly<Record<string, string>> | undefined
   labels?: Labels
 }
 
@@ -90,7 +97,7 @@ export class Bases {
         port: spec.port,
         users: spec.loginRoles ?? [],
         // The clones' own, so that one that Postgres refuses is seen now, and not at every clone.
-        settings: { ...this.#volumes.settings, ...BULK_LOAD_SETTINGS },
+        settings: { ...spec.settings, ...this.#volumes.settings, ...BULK_LOAD_SETTINGS },
       },
       { signal, timeoutMs: this.#volumes.deadlines.startMs },
     )
@@ -120,6 +127,19 @@ export class Bases {
     }
     await this.#storage.snapshot(volumeId, snapshotId, labels)
     return { sizeBytes: (await this.#storage.volumeUsage(volumeId)).logicalBytes }
+  }
+
+  /**
+   * Keeps with the data of a base what of its source's settings decides plans, for clones that are to be like the source.
+   *
+   * @returns the names of those that its Postgres does not know, or whose values it does not take
+   */
+  async keepPlanSettings(volumeId: VolumeId, settings: Readonly<Record<string, string>>): Promise<string[]> {
+    const dataDir = await this.#volumes.dataDir(volumeId)
+    const { found, strange } = planSettingsOf(settings)
+    const { kept, notKept } = await takenSettings(this.#runtime, found, await clusterMajor(dataDir))
+    await writePlanSettings(dirname(dataDir), kept, new AccountFiles(this.#runtime.account))
+    return [...strange, ...notKept]
   }
 
   /**

@@ -1,5 +1,6 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ProvisionError } from './errors.ts'
+import { readPlanSettings } from './plan-settings-file.ts'
 import { clusterMajor } from './postgres/cluster.ts'
 import { type Profile, profileSettings } from './postgres/profiles.ts'
 import type { PostgresRuntime } from './postgres/runtime.ts'
@@ -46,9 +47,15 @@ export class ClusterVolumes {
     return dataDirOf(volume)
   }
 
-  /** What the Postgres of this cluster is started with. */
+  /**
+   * What the Postgres of this cluster is started with.
+   *
+   * @throws ProvisionError FAILED for `like-source` where the source's settings are not with the data
+   */
   async settingsOf(dataDir: string, profile: Profile = 'dev'): Promise<Record<string, string>> {
-    return { ...profileSettings(profile, await clusterMajor(dataDir)), ...this.settings }
+    const own = profileSettings(profile, await clusterMajor(dataDir))
+    const plan = profile === 'like-source' ? await readPlanSettings(dirname(dataDir)) : {}
+    return { ...own, ...plan, ...this.settings }
   }
 
   /** Work with the Postgres of this volume; where a lack of space ended it, the failure says so. */

@@ -280,6 +280,11 @@ export class Provisioner {
     return this.#adoptions.adoptSnapshot(from, spec, steps)
   }
 
+  /** See `Bases.keepPlanSettings`. */
+  keepPlanSettings(volumeId: VolumeId, settings: Readonly<Record<string, string>>): Promise<string[]> {
+    return this.#bases.keepPlanSettings(volumeId, settings)
+  }
+
   /** See `Bases.snapshot`. */
   snapshotStopped(volumeId: VolumeId, snapshotId: string, labels?: Labels): Promise<{ sizeBytes: number }> {
     return this.#bases.snapshot(volumeId, snapshotId, labels)

@@ -35,6 +35,11 @@ export class AccountFiles {
     await this.#run(['tee', '--', path], text)
   }
 
+  /** To the disk. */
+  async flush(path: string): Promise<void> {
+    await this.#run(['sync', '--', path])
+  }
+
   async read(path: string): Promise<string> {
     return this.#run(['cat', '--', path])
   }

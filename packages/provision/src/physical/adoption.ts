@@ -16,7 +16,14 @@ import type { Instance, RecoveryProgress } from '../postgres/runtime.ts'
 import { vacuumSystemCatalogs } from '../postgres/system-catalogs.ts'
 import type { Labels, SnapshotRef, Volume, VolumeId } from '../storage/driver.ts'
 import { AccountFiles } from './account-files.ts'
-import { type ArrivedCluster, type Bringing, bringInto, type SourceKnowledge, takeIn } from './arrival.ts'
+import {
+  type ArrivedCluster,
+  type Bringing,
+  bringInto,
+  type FileKnowledge,
+  type SourceKnowledge,
+  takeIn,
+} from './arrival.ts'
 import { type CollationMismatch, collationMismatches, noticingLocales } from './collations.ts'
 import { databasesOf, noticingNames, resetPreloads, restoreFlags } from './databases.ts'
 import type { KeptSettings } from './kept-settings.ts'
@@ -71,7 +78,7 @@ export interface AdoptedDatabases {
 }
 
 /** What was adopted, as far as a caller may have to tell somebody. */
-export interface AdoptedFacts extends ClusterFacts, MovedIn, KeptSettings {
+export interface AdoptedFacts extends ClusterFacts, MovedIn, KeptSettings, FileKnowledge {
   /** How it came to be consistent, and what it stands at. */
   recovery: RecoveryOutcome & { kind: RecoveryKind }
   /** Names at the top of the data directory that went: settings, logs, what is not known. */
@@ -162,7 +169,7 @@ export class Adoptions {
     const { runtime, settings } = this.#volumes
     const places = placesIn(volume)
     const arrived = await takeIn(places, this.#volumes, this.#files, spec.settingsOfSource)
-    const { removed, kept, notKept, ...cluster } = arrived
+    const { removed, kept, notKept, settingsOfFiles, ...cluster } = arrived
     await failPoint('adopt.quarantined')
     const recovery = await this.#recover(volume.id, places, cluster, spec, steps)
     await failPoint('adopt.recovered')
@@ -174,7 +181,7 @@ export class Adoptions {
     const moved = await noticingLocales(() => moveIn(runtime, places.dataDir, needed, steps.signal))
     await failPoint('adopt.moved-in')
     const ready = await noticingLocales(() => this.#makeReady(volume.id, places.dataDir, spec, steps))
-    return { ...ready, ...moved, recovery, removed, kept, notKept }
+    return { ...ready, ...moved, recovery, removed, kept, notKept, settingsOfFiles }
   }
 
   async #recover(

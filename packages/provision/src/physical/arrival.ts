@@ -8,7 +8,7 @@ import { clusterControl, clusterMajor } from '../postgres/cluster.ts'
 import type { ControlData } from '../postgres/control-file.ts'
 import type { Account, PostgresRuntime } from '../postgres/runtime.ts'
 import type { AccountFiles } from './account-files.ts'
-import { type KeptSettings, settingsToKeep } from './kept-settings.ts'
+import { findSettings, type KeptSettings, settingsToKeep } from './kept-settings.ts'
 import { gatherLinked } from './links.ts'
 import type { Places } from './places.ts'
 import { quarantine } from './quarantine.ts'
@@ -34,6 +34,12 @@ export interface SourceKnowledge {
   settingsOfSource?: Readonly<Record<string, string>> | undefined
 }
 
+/** What is known of a cluster's own settings. */
+export interface FileKnowledge {
+  /** Of its files, where they say all of it: those that decide plans are among them. */
+  settingsOfFiles: Readonly<Record<string, string>> | undefined
+}
+
 export interface Bringing {
   /** Puts the cluster where `places` say: files of the account's own, on which no server runs. */
   bring: (places: Places, signal: AbortSignal | undefined) => Promise<unknown>
@@ -56,15 +62,17 @@ export async function takeIn(
   { runtime, settings }: ClusterVolumes,
   files: AccountFiles,
   given: SourceKnowledge['settingsOfSource'],
-): Promise<ArrivedCluster & KeptSettings & { removed: string[] }> {
+): Promise<ArrivedCluster & KeptSettings & FileKnowledge & { removed: string[] }> {
   const cluster = await findCluster(places, runtime, settings, files)
   const { dataDir } = places
   await gatherLinked(places, files)
-  const { kept, notKept } = await settingsToKeep(dataDir, cluster.major, { runtime, files, given })
+  const found = await findSettings(dataDir, files)
+  const { kept, notKept } = await settingsToKeep(found, cluster.major, { runtime, given })
+  const settingsOfFiles = found.isWhole ? Object.fromEntries(found.values) : undefined
   const { walSegmentBytes } = cluster.control
   const removed = await quarantine(dataDir, { walSegmentBytes, kept }, files)
   await checkTree(places.volumePath, runtime.account)
-  return { ...cluster, kept, notKept, removed }
+  return { ...cluster, kept, notKept, settingsOfFiles, removed }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isProvisionError } from '../errors.ts'
 import type { PostgresRuntime } from '../postgres/runtime.ts'
+import { type TakenSettings, takenSettings } from '../postgres/taken-settings.ts'
 import { orGone } from '../storage/tree.ts'
 import type { AccountFiles } from './account-files.ts'
 
@@ -31,59 +31,51 @@ const MEANING: readonly string[] = [
   'xmloption',
 ]
 
-export interface KeptSettings {
-  /** What clones have of the source's settings. */
-  kept: Record<string, string>
-  /** Names of those that this machine does not take, such as locales that it lacks. */
-  notKept: string[]
+/** What clones have of the source's settings, and what this machine does not take, such as locales that it lacks. */
+export type KeptSettings = TakenSettings
+
+/** What the files of a data directory say of how its server is set. */
+export interface FoundSettings {
+  /** By name, in small letters; the later file first. */
+  values: ReadonlyMap<string, string>
+  /** True where what is not in them has its default: there is a postgresql.conf, and it includes no other file. */
+  isWhole: boolean
 }
 
-/**
- * What of a source's settings clones are to have: of the files that its data directory has, the later one first, and of what the caller
- * knows besides. Files that those include are not looked for.
- *
- * @param given such as all of the source's pg_settings
- */
-export async function settingsToKeep(
-  dataDir: string,
-  major: number,
-  { runtime, files, given = {} }: { runtime: PostgresRuntime; files: AccountFiles; given?: Settings | undefined },
-): Promise<KeptSettings> {
-  const found = new Map<string, string>()
+/** Files that those include are not looked for. */
+export async function findSettings(dataDir: string, files: AccountFiles): Promise<FoundSettings> {
+  const values = new Map<string, string>()
+  let isWhole = false
   for (const name of ['postgresql.conf', 'postgresql.auto.conf']) {
     const path = join(dataDir, name)
     // A FIFO would never end.
     if (!(await orGone(lstat(path)))?.isFile()) continue
-    for (const [key, value] of parseSettings(await files.read(path))) found.set(key, value)
+    for (const [key, value] of parseSettings(await files.read(path))) values.set(key, value)
+    if (name === 'postgresql.conf') isWhole = !INCLUDES.some((directive) => values.has(directive))
   }
-  for (const [key, value] of Object.entries(given)) found.set(key.toLowerCase(), value)
-  const wanted = MEANING.flatMap((name) => {
-    const value = found.get(name)
-    return value === undefined ? [] : [[name, value] as const]
-  })
-  const are = (some: Settings) => areTaken(runtime, some, major)
-  // Which of them is not, only one by one would tell.
-  if (await are(Object.fromEntries(wanted))) return { kept: Object.fromEntries(wanted), notKept: [] }
-  const result: KeptSettings = { kept: {}, notKept: [] }
-  for (const [name, value] of wanted) {
-    if (await are({ [name]: value })) result.kept[name] = value
-    else result.notKept.push(name)
-  }
-  return result
+  return { values, isWhole }
 }
 
-type Settings = Readonly<Record<string, string>>
+/** https://www.postgresql.org/docs/current/config-setting.html#CONFIG-INCLUDES */
+const INCLUDES = ['include', 'include_if_exists', 'include_dir'] as const
 
-async function areTaken(runtime: PostgresRuntime, settings: Settings, major: number): Promise<boolean> {
-  // A file has a line for each.
-  if (Object.values(settings).some((value) => /[\n\r\0]/.test(value))) return false
-  try {
-    await runtime.checkSettings(settings, major)
-    return true
-  } catch (error) {
-    if (isProvisionError(error, 'INVALID')) return false
-    throw error
-  }
+/**
+ * What of a source's settings clones are to have: of those of its files, and of what the caller knows besides.
+ *
+ * @param given such as all of the source's pg_settings
+ */
+export async function settingsToKeep(
+  found: FoundSettings,
+  major: number,
+  { runtime, given = {} }: { runtime: PostgresRuntime; given?: Readonly<Record<string, string>> | undefined },
+): Promise<KeptSettings> {
+  const values = new Map(found.values)
+  for (const [key, value] of Object.entries(given)) values.set(key.toLowerCase(), value)
+  const wanted = MEANING.flatMap((name) => {
+    const value = values.get(name)
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return takenSettings(runtime, Object.fromEntries(wanted), major)
 }
 
 /** A line of a configuration file (manual, "Parameter Names and Values"): a value in quotes, in which they are doubled or escaped, or a word. */

@@ -27,6 +27,7 @@ export {
   LAB_ROLE,
   OWNER_ROLE,
 } from './names.ts'
+export { PLAN_SETTINGS } from './plan-settings.ts'
 export type { PrimaryConnection, SslMode } from './primary.ts'
 export { checkSettings } from './process/arguments.ts'
 export { Cgroups, type Controller } from './process/cgroup.ts'

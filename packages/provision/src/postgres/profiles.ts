@@ -1,17 +1,26 @@
+import { isPlanSetting } from './plan-settings.ts'
+
 /**
  * What a clone's Postgres is tuned for.
  *
  * - `dev`: as safe as Postgres is, with little memory and few processes.
  * - `test`: to be thrown away. Nothing is flushed to disk, so that a crash of the machine loses the clone; nothing is vacuumed or analyzed
  *   behind a test's back; no query has help of parallel workers.
+ * - `like-source`: as `dev`, but for what decides plans. That is as the data's source has it, so that a query gets the plan that it has there.
  */
-export type Profile = 'dev' | 'test'
+export type Profile = 'dev' | 'test' | 'like-source'
 
-export const PROFILES: readonly Profile[] = ['dev', 'test']
+export const PROFILES: readonly Profile[] = ['dev', 'test', 'like-source']
 
-/** What the profile is started with. Whoever configures the lab may override each of these. */
+/**
+ * What the profile is started with; for `like-source`, beside the settings that are kept with the data. Whoever configures the lab may override each
+ * of these.
+ */
 export function profileSettings(profile: Profile, major: number): Record<string, string> {
-  return profile === 'test' ? { ...labSettings(major), ...TEST } : labSettings(major)
+  const settings = labSettings(major)
+  if (profile === 'test') return { ...settings, ...TEST }
+  if (profile === 'dev') return settings
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !isPlanSetting(name)))
 }
 
 /** Of bases and scratch clusters as well: one of many on its machine. */
