@@ -13,6 +13,8 @@ async function source(): Promise<LiveSource> {
     `ALTER DATABASE shop SET app.jwt_secret = 'of production'`,
     `ALTER DATABASE shop SET work_mem = '8MB'`,
     `ALTER ROLE bob IN DATABASE shop SET app.token = 'of production'`,
+    'ALTER ROLE bob IN DATABASE shop SET random_page_cost = 2',
+    'ALTER ROLE bob SET cpu_tuple_cost = 0.02',
   )
   return live
 }
@@ -39,6 +41,22 @@ describe.skipIf(lacking !== '')(`settings of the data's databases and roles${lac
       )
       expect(rows).toEqual([{ secret: null, memory: '8MB', others: 0 }])
     })
+  })
+
+  test.each([
+    ['logical', logical, []],
+    ['physical', physical, ['cpu_tuple_cost=0.02']],
+  ])('come with the database, and those of a role everywhere with all of its cluster: %s', async (_kind, kind, own) => {
+    await using live = await source()
+    await using lab = await labOf({ sources: [kind(live.url('shop'))] })
+    await lab.start()
+    await done(lab)
+    const { rows } = await inClone(lab, 'shop', (client) =>
+      client.query<{ setting: string }>(
+        `SELECT unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setrole = 'bob'::regrole ORDER BY setdatabase = 0, 1`,
+      ),
+    )
+    expect(rows.map(({ setting }) => setting)).toEqual(['random_page_cost=2', ...own])
   })
 
   test('stay where the configuration says so', async () => {
