@@ -21,6 +21,7 @@ type Key =
   | 'sample'
   | 'mask-version'
   | 'superuser'
+  | 'plan-settings'
   | 'source'
   | 'message'
   | 'size'
@@ -122,6 +123,7 @@ function dataTexts({
   sample,
   maskVersion,
   superuser,
+  hasPlanSettings,
 }: BaseData): Texts {
   const names = databases.map(encodeURIComponent).join(' ')
   return {
@@ -133,6 +135,7 @@ function dataTexts({
     sample,
     'mask-version': maskVersion || undefined,
     superuser: superuser || undefined,
+    'plan-settings': hasPlanSettings || undefined,
   }
 }
 

@@ -1,8 +1,9 @@
 /**
  * What a clone's Postgres is tuned for. `dev`: as safe as Postgres is, with little memory. `test`: to be thrown away; a crash of the machine
- * loses it, and nothing is vacuumed or analyzed by itself.
+ * loses it, and nothing is vacuumed or analyzed by itself. `like-source`: as `dev`, with the source's settings of all that decides plans, so that a query
+ * gets the plan that it has there.
  */
-export type CloneProfile = 'dev' | 'test'
+export type CloneProfile = 'dev' | 'test' | 'like-source'
 
 /**
  * `queue`: waiting for its turn. `volume`: the snapshot's data under a new name. `postgres`: its start. `user`: the role. `login`: that it works.
@@ -137,7 +138,7 @@ export interface CreateCloneRequest {
    */
   name?: string
   protected?: boolean
-  /** Left out: the lab's default. */
+  /** Left out: the lab's default, or `dev` where that is `like-source` and the snapshot lacks the settings of its source. */
   profile?: CloneProfile
   /**
    * When it deletes itself: ISO 8601, in the future. Empty or left out: never.

@@ -24,6 +24,7 @@ export type WarningCode =
   | 'RETRIEVAL_FAILED'
   | 'UNMASKED_DATA'
   | 'STANDBY_NOT_FOLLOWING'
+  | 'SOURCE_SETTINGS_UNKNOWN'
 
 /** One reason for an instance's WARNING. */
 export interface Warning {

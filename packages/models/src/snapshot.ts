@@ -22,6 +22,8 @@ export interface Snapshot {
   protected: boolean
   /** Says by which masking rules its data was masked, for comparing; empty for data that was not. */
   maskVersion: string
+  /** Whether the settings of its source that decide plans are known, so that a clone of it can have the profile `like-source`. */
+  hasPlanSettings: boolean
 }
 
 /**

@@ -380,7 +380,7 @@ export interface components {
          * @description Every way in which a request can fail. Closed: a new code is a new minor version.
          * @enum {string}
          */
-        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "CLONE_LIMIT_REACHED" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "SNAPSHOT_PROTECTED" | "SNAPSHOT_UNMASKED" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "NO_SOURCE" | "REFRESH_RUNNING" | "REFRESH_NOT_RUNNING" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
+        ErrorCode: "INVALID_REQUEST" | "INVALID_JSON" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "UNAUTHORIZED" | "FORBIDDEN" | "TOO_MANY_ATTEMPTS" | "PATH_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CLONE_NOT_FOUND" | "CLONE_ALREADY_EXISTS" | "CLONE_PROTECTED" | "CLONE_NOT_READY" | "CLONE_LIMIT_REACHED" | "SNAPSHOT_NOT_FOUND" | "SNAPSHOT_ALREADY_EXISTS" | "SNAPSHOT_IN_USE" | "SNAPSHOT_PROTECTED" | "SNAPSHOT_UNMASKED" | "SOURCE_SETTINGS_UNKNOWN" | "DATABASE_NOT_FOUND" | "USERNAME_NOT_ALLOWED" | "IDEMPOTENCY_KEY_REUSED" | "NO_SOURCE" | "REFRESH_RUNNING" | "REFRESH_NOT_RUNNING" | "TOKEN_NOT_FOUND" | "TOKEN_ALREADY_EXISTS" | "NOT_ENOUGH_DISK_SPACE" | "TOO_BUSY" | "NO_FREE_PORT" | "CATALOGUE_UNREADABLE" | "STORAGE_UNAVAILABLE" | "SHUTTING_DOWN" | "INTERNAL_ERROR";
         /** @description The one form of every error answer. */
         Error: {
             /** @description For programs. */
@@ -456,7 +456,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED" | "UNMASKED_DATA" | "STANDBY_NOT_FOLLOWING";
+        WarningCode: "DISK_SPACE_LOW" | "DISK_SPACE_CRITICAL" | "INSECURE_CONNECTION" | "CATALOGUE_LOST" | "POOL_DEGRADED" | "NO_SNAPSHOT" | "NO_FREE_PORT" | "LIMIT_NOT_ENFORCED" | "RECONCILE_FAILED" | "AUDIT_LOG_FAILED" | "DATA_OLD" | "RETRIEVAL_FAILED" | "UNMASKED_DATA" | "STANDBY_NOT_FOLLOWING" | "SOURCE_SETTINGS_UNKNOWN";
         /** @description One reason for an instance's WARNING. */
         Warning: {
             code: components["schemas"]["WarningCode"];
@@ -546,10 +546,11 @@ export interface components {
         };
         /**
          * @description What a clone's Postgres is tuned for. `dev`: as safe as Postgres is, with little memory. `test`: to be thrown away; a crash of the machine
-         *     loses it, and nothing is vacuumed or analyzed by itself.
+         *     loses it, and nothing is vacuumed or analyzed by itself. `like-source`: as `dev`, with the source's settings of all that decides plans, so that a query
+         *     gets the plan that it has there.
          * @enum {string}
          */
-        CloneProfile: "dev" | "test";
+        CloneProfile: "dev" | "test" | "like-source";
         /**
          * @description `queue`: waiting for its turn. `volume`: the snapshot's data under a new name. `postgres`: its start. `user`: the role. `login`: that it works.
          *     `handover`: all but the volume and the start, of an instance that stood ready.
@@ -641,6 +642,8 @@ export interface components {
             protected: boolean;
             /** @description Says by which masking rules its data was masked, for comparing; empty for data that was not. */
             maskVersion: string;
+            /** @description Whether the settings of its source that decide plans are known, so that a clone of it can have the profile `like-source`. */
+            hasPlanSettings: boolean;
         };
         /** @description Everything about the lab at a glance. */
         Instance: {
@@ -886,7 +889,7 @@ export interface components {
             username?: string;
             name?: string;
             protected?: boolean;
-            /** @description Left out: the lab's default. */
+            /** @description Left out: the lab's default, or `dev` where that is `like-source` and the snapshot lacks the settings of its source. */
             profile?: components["schemas"]["CloneProfile"];
             /** @description When it deletes itself: ISO 8601, in the future. Empty or left out: never. */
             deleteAt?: string;
@@ -2298,14 +2301,14 @@ type ReadonlyArray<T> = [
 ] extends [
     unknown[]
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
-export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "CLONE_LIMIT_REACHED", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "SNAPSHOT_PROTECTED", "SNAPSHOT_UNMASKED", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NO_SOURCE", "REFRESH_RUNNING", "REFRESH_NOT_RUNNING", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
+export const errorCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ErrorCode"]> = ["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_ATTEMPTS", "PATH_NOT_FOUND", "METHOD_NOT_ALLOWED", "CLONE_NOT_FOUND", "CLONE_ALREADY_EXISTS", "CLONE_PROTECTED", "CLONE_NOT_READY", "CLONE_LIMIT_REACHED", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_ALREADY_EXISTS", "SNAPSHOT_IN_USE", "SNAPSHOT_PROTECTED", "SNAPSHOT_UNMASKED", "SOURCE_SETTINGS_UNKNOWN", "DATABASE_NOT_FOUND", "USERNAME_NOT_ALLOWED", "IDEMPOTENCY_KEY_REUSED", "NO_SOURCE", "REFRESH_RUNNING", "REFRESH_NOT_RUNNING", "TOKEN_NOT_FOUND", "TOKEN_ALREADY_EXISTS", "NOT_ENOUGH_DISK_SPACE", "TOO_BUSY", "NO_FREE_PORT", "CATALOGUE_UNREADABLE", "STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"];
 export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["admin", "member", "viewer"];
 export const tokenStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenStatusCode"]> = ["ACTIVE", "EXPIRED", "REVOKED"];
 export const instanceStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["InstanceStatusCode"]> = ["OK", "WARNING"];
-export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED", "UNMASKED_DATA", "STANDBY_NOT_FOLLOWING"];
+export const warningCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WarningCode"]> = ["DISK_SPACE_LOW", "DISK_SPACE_CRITICAL", "INSECURE_CONNECTION", "CATALOGUE_LOST", "POOL_DEGRADED", "NO_SNAPSHOT", "NO_FREE_PORT", "LIMIT_NOT_ENFORCED", "RECONCILE_FAILED", "AUDIT_LOG_FAILED", "DATA_OLD", "RETRIEVAL_FAILED", "UNMASKED_DATA", "STANDBY_NOT_FOLLOWING", "SOURCE_SETTINGS_UNKNOWN"];
 export const poolHealthValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Pool"]["health"]> = ["OK", "DEGRADED", "FAULTED"];
 export const cloneStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStatusCode"]> = ["OK", "CREATING", "RESETTING", "DELETING", "FATAL"];
-export const cloneProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneProfile"]> = ["dev", "test"];
+export const cloneProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneProfile"]> = ["dev", "test", "like-source"];
 export const cloneStepNameValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["CloneStepName"]> = ["queue", "volume", "postgres", "user", "login", "handover"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["OK"];
 export const retrievalStatusCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RetrievalStatusCode"]> = ["OK", "RUNNING", "FAILED", "NOT_CONFIGURED"];

@@ -19,6 +19,7 @@ const TO_THIRD = `
   ALTER TABLE snapshots DROP COLUMN protected;
   ALTER TABLE snapshots DROP COLUMN mask_version;
   ALTER TABLE snapshots DROP COLUMN superuser;
+  ALTER TABLE snapshots DROP COLUMN has_plan_settings;
   CREATE TABLE old_volumes (
     id TEXT PRIMARY KEY,
     role TEXT NOT NULL CHECK (role IN ('base', 'clone', 'scratch')),
@@ -86,7 +87,12 @@ test('a catalogue of the third schema keeps what stands on its volumes, and take
   await rm(`${file}-seal`)
   db.close()
   const catalogue = Catalogue.open(file, 'lab', 0)
-  expect(catalogue.snapshots.get('s')).toMatchObject({ volumeId: 'base', protected: false, maskVersion: '' })
+  expect(catalogue.snapshots.get('s')).toMatchObject({
+    volumeId: 'base',
+    protected: false,
+    maskVersion: '',
+    hasPlanSettings: false,
+  })
   catalogue.volumes.add('standby', 'standby')
   expect(catalogue.runs.list()).toEqual([])
   // The reference still holds.

@@ -5,7 +5,7 @@ import { type Contents, NOTHING, Seal } from './seal.ts'
 import { SealedDatabase } from './sealed-database.ts'
 
 /** Raised when the schema below changes; a catalogue of a newer one is refused, an older one migrated. */
-const SCHEMA_VERSION = 5
+const SCHEMA_VERSION = 6
 
 // Schema 3 brought these two; once they change, migration 2 needs a copy of what they were.
 const TOKENS = `
@@ -91,6 +91,9 @@ const MIGRATIONS: Readonly<Record<number, string>> = {
     ALTER TABLE clones ADD COLUMN profile TEXT NOT NULL DEFAULT 'dev';
     ALTER TABLE clones ADD COLUMN steps TEXT NOT NULL DEFAULT '[]';
     ${volumesAnew(ROLES)}`,
+  // What was brought in before came without.
+  5: `
+    ALTER TABLE snapshots ADD COLUMN has_plan_settings INTEGER NOT NULL DEFAULT 0 CHECK (has_plan_settings IN (0, 1))`,
 }
 
 const SCHEMA = `
@@ -126,7 +129,9 @@ CREATE TABLE snapshots (
   -- Empty for data that was not masked.
   mask_version TEXT NOT NULL DEFAULT '',
   -- Of a cluster that came from elsewhere, its bootstrap superuser; empty for one that the lab made.
-  superuser TEXT NOT NULL DEFAULT ''
+  superuser TEXT NOT NULL DEFAULT '',
+  -- Whether what of its source's settings decides plans is in its volume.
+  has_plan_settings INTEGER NOT NULL DEFAULT 0 CHECK (has_plan_settings IN (0, 1))
 ) STRICT;
 
 CREATE TABLE clones (

@@ -29,6 +29,8 @@ export interface SnapshotRecord {
   maskVersion: string
   /** Of a cluster that came from elsewhere, its bootstrap superuser, which no clone's user is to be; empty for one that the lab made. */
   superuser: string
+  /** The settings of its source that decide plans are in its volume. */
+  hasPlanSettings: boolean
 }
 
 /** Where the storage has it. */
@@ -49,9 +51,9 @@ export class SnapshotStore {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(`
       INSERT INTO snapshots (id, volume_id, state, published, timestamp, created_at, database, databases, postgres_version, size,
-        clone_id, sample, message, token_id, protected, mask_version, superuser)
+        clone_id, sample, message, token_id, protected, mask_version, superuser, has_plan_settings)
       VALUES (:id, :volumeId, :state, :published, :timestamp, :createdAt, :database, :databases, :postgresVersion, :size,
-        :cloneId, :sample, :message, :tokenId, :protected, :maskVersion, :superuser)`)
+        :cloneId, :sample, :message, :tokenId, :protected, :maskVersion, :superuser, :hasPlanSettings)`)
     this.#publish = db.prepare(
       "UPDATE snapshots SET state = 'live', database = ?, databases = ?, size = ? WHERE id = ?",
     )
@@ -86,6 +88,7 @@ export class SnapshotStore {
       published: snapshot.published ? 1 : 0,
       sample: snapshot.sample ? 1 : 0,
       protected: snapshot.protected ? 1 : 0,
+      hasPlanSettings: snapshot.hasPlanSettings ? 1 : 0,
       databases: JSON.stringify(snapshot.databases),
     } satisfies Record<string, SQLInputValue>)
   }
@@ -164,5 +167,6 @@ function toRecord(row: Record<string, unknown>): SnapshotRecord {
     protected: row.protected === 1,
     maskVersion: String(row.mask_version),
     superuser: String(row.superuser),
+    hasPlanSettings: row.has_plan_settings === 1,
   }
 }

@@ -41,6 +41,7 @@ async function killedCatalogue(directory: string) {
       protected: false,
       maskVersion: '',
       superuser: '',
+      hasPlanSettings: false,
     })
     catalogue.snapshots.setLive('first', { database: 'shop', databases: ['shop'], size: 1 })
   })

@@ -16,6 +16,8 @@ export interface BaseData {
   maskVersion?: string | undefined
   /** Its bootstrap superuser, where it is not the lab's own role. */
   superuser?: string | undefined
+  /** The settings of its source that decide plans are kept with it; left out for none. */
+  hasPlanSettings?: boolean | undefined
 }
 
 /** What a standby follows: what is to be known of it to start it again. */

@@ -10,6 +10,7 @@ import { requireFuture } from '../time.ts'
 import type { Jobs } from './jobs.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
 import { type CloneLimits, requireRoomFor } from './limits.ts'
+import { defaultProfileFor, requireSuits } from './profile.ts'
 import { cloneNotFound, idTaken, requireAllowedUsername, requireDatabase, requireNoSuperuser } from './refusals.ts'
 import { requestHash } from './request-hash.ts'
 import { Trace } from './trace.ts'
@@ -161,6 +162,8 @@ export class CloneCreation {
     requireAllowedUsername(username)
     requireDatabase(snapshot, dbName)
     requireNoSuperuser(snapshot, username, this.#options.allowSuperusers)
+    const profile = request.profile ?? defaultProfileFor(this.#options.defaultProfile, snapshot)
+    requireSuits(profile, snapshot)
     const deleteAt = request.deleteAt ? requireFuture(request.deleteAt, 'deleteAt') : null
     const verifier = await scramVerifier(password)
     const now = new Date().toISOString()
@@ -185,7 +188,7 @@ export class CloneCreation {
       lastUsedAt: now,
       unsafeBootId: null,
       resetFailedAt: null,
-      profile: request.profile ?? this.#options.defaultProfile,
+      profile,
       steps: [],
     }
   }

@@ -8,6 +8,7 @@ import { chooseSnapshot } from '../snapshots/choose.ts'
 import { CloneCreation, type CloneCreationOptions, type CreateOptions } from './clone-creation.ts'
 import { databaseAfter } from './databases.ts'
 import { requireRoomFor } from './limits.ts'
+import { requireSuits } from './profile.ts'
 import {
   cloneNotFound,
   databaseNotFound,
@@ -107,6 +108,7 @@ export class CloneService {
     if (clone.verifier === '') throw loginUnknown()
     const snapshot = this.#choose(to || clone.snapshotId)
     requireNoSuperuser(snapshot, clone.dbUsername, this.#options.allowSuperusers)
+    requireSuits(clone.profile, snapshot)
     if (databaseAfter(clone, catalogue.snapshots.get(clone.snapshotId), snapshot) === undefined) {
       throw databaseNotFound(snapshot)
     }

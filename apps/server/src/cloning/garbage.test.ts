@@ -114,7 +114,7 @@ test('what stands for others, or could not be removed, is not due; what is gone 
   catalogue.snapshots.add({
     ...{ id: 's', volumeId: 'kept', published: true, timestamp: '', createdAt: '', database: '', databases: [] },
     ...{ postgresVersion: 18, size: 0, cloneId: '', sample: false, message: '', tokenId: null, protected: false },
-    ...{ maskVersion: '', superuser: '' },
+    ...{ maskVersion: '', superuser: '', hasPlanSettings: false },
   })
   catalogue.snapshots.setLive('s', { database: 'shop', databases: ['shop'], size: 0 })
   const destroyVolume = vi.fn(async (id: string) => {

@@ -119,6 +119,7 @@ beforeEach(() => {
     protected: false,
     maskVersion: '',
     superuser: '',
+    hasPlanSettings: false,
   })
   catalogue.snapshots.setLive('snapshot', { database: 'shop', databases: ['shop'], size: 1 })
 })
@@ -315,6 +316,7 @@ test('a reset goes to the main database of the other snapshot, unless the clone 
     protected: false,
     maskVersion: '',
     superuser: '',
+    hasPlanSettings: false,
   })
   catalogue.snapshots.setLive('next', { database: 'shop-2', databases: ['shop-2', 'postgres'], size: 1 })
   addClone('main')
@@ -339,6 +341,7 @@ test('snapshots of clones are for those who name them', async () => {
     protected: false,
     maskVersion: '',
     superuser: '',
+    hasPlanSettings: false,
   })
   catalogue.snapshots.setLive('of-eve', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('').id).toBe('snapshot')
@@ -354,6 +357,7 @@ test('snapshots of clones are for those who name them', async () => {
     protected: false,
     maskVersion: '',
     superuser: '',
+    hasPlanSettings: false,
   })
   catalogue.snapshots.setLive('2027-01-01', { database: 'shop', databases: ['shop'], size: 1 })
   expect(choose('2027-01-01').id).toBe('snapshot')
@@ -363,7 +367,7 @@ test('data that was not masked is nobody’s once it is to be masked, but for wh
   const next = {
     ...{ volumeId: 'base', published: true, timestamp: '2020-01-01T00:00:00.000Z', createdAt: time, database: 'shop' },
     ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: '', message: '', tokenId: null },
-    ...{ protected: false, superuser: '' },
+    ...{ protected: false, superuser: '', hasPlanSettings: false },
   }
   expect(choose('').id).toBe('snapshot')
   expect(() => choose('', true)).toThrow(expect.objectContaining({ code: 'SNAPSHOT_UNMASKED' }))

@@ -79,7 +79,7 @@ test('a clone counts from the moment in which it is asked to be deleted, unless 
   const snapshot = {
     ...{ published: true, timestamp: time, createdAt: time, database: 'shop', databases: ['shop'], size: 1 },
     ...{ postgresVersion: 18, cloneId: '', tokenId: null, sample: false, message: '', protected: false },
-    ...{ maskVersion: '', superuser: '' },
+    ...{ maskVersion: '', superuser: '', hasPlanSettings: false },
   }
   catalogue.snapshots.add({ ...snapshot, id: 'of-base', volumeId: 'base' })
   for (const [n, id] of ['going', 'kept', 'staying'].entries()) {

@@ -179,7 +179,7 @@ const clones = z
       .enum(PROFILES)
       .default('dev')
       .describe(
-        'What the Postgres of a clone is tuned for that asks for nothing else: `dev` (as safe as Postgres is), or `test` (to be thrown away: nothing is flushed, nothing is vacuumed by itself)',
+        'What the Postgres of a clone is tuned for that asks for nothing else: `dev` (as safe as Postgres is), `test` (to be thrown away: nothing is flushed, nothing is vacuumed by itself), or `like-source` (as `dev`, with the plans of the source)',
       ),
     warm: z
       .int()

@@ -43,7 +43,7 @@ function begin(there: CloneRecord[] = []): void {
 function addSnapshot(id: string, published: boolean, cloneId = ''): void {
   const facts = { database: 'shop', databases: ['shop'], postgresVersion: 18, size: 1, sample: false, message: '' }
   const times = { timestamp: NOW, createdAt: NOW }
-  const unmarked = { protected: false, maskVersion: '', superuser: '' }
+  const unmarked = { protected: false, maskVersion: '', superuser: '', hasPlanSettings: false }
   catalogue.snapshots.add({ ...facts, ...times, id, volumeId: 'base', published, cloneId, tokenId: null, ...unmarked })
   catalogue.snapshots.setLive(id, facts)
 }

@@ -95,6 +95,11 @@ export const errorTable: Record<ErrorCode, { status: number; name: string; hint:
     name: 'Snapshot is not masked',
     hint: 'Take one that was masked (maskVersion in GET /snapshots), or bring the data in anew (POST /refresh)',
   },
+  SOURCE_SETTINGS_UNKNOWN: {
+    status: 409,
+    name: "Source's settings are not known",
+    hint: 'Ask for another profile (dev), or take a snapshot that has them (hasPlanSettings in GET /snapshots): of a live source, or of files with their postgresql.conf, brought in anew (POST /refresh)',
+  },
   IDEMPOTENCY_KEY_REUSED: {
     status: 409,
     name: 'Idempotency key reused',

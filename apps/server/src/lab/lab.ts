@@ -132,6 +132,7 @@ export async function openLab({
     retrieval,
     version,
     standing,
+    defaultProfile: config.clones.profile,
     ...storage,
     storage: storage.driver,
   })

@@ -12,6 +12,7 @@ const DATA = {
   postgresVersion: 18,
   timestamp: '2026-01-01T00:00:00.000Z',
   sample: true,
+  hasPlanSettings: true,
 }
 const THERE: FoundLogin = { kind: 'there', verifier: 'the verifier' }
 const ORIGIN = { volumeId: 'base', snapshotId: 'first' }

@@ -83,6 +83,7 @@ function dataOf({ postgresVersion }: FoundVolume, labels: FoundVolume['labels'])
     ...{ database, databases, postgresVersion: version, timestamp, sample: labels.sample === 'true' },
     ...(maskVersion && { maskVersion }),
     ...(superuser && { superuser }),
+    ...(readLabel(labels, 'plan-settings') === 'true' && { hasPlanSettings: true }),
   }
 }
 
@@ -111,6 +112,7 @@ function planSnapshots({ snapshots, volumes }: Found, notes: string[], now: stri
       protected: readLabel(labels, 'protected') === 'true',
       maskVersion: data.maskVersion ?? '',
       superuser: data.superuser ?? '',
+      hasPlanSettings: data.hasPlanSettings ?? false,
     })
   }
   return [...planned.values()]
@@ -135,6 +137,7 @@ function withMissing({ volumes, snapshots, clones, notes }: Plan, now: string): 
       protected: false,
       maskVersion: '',
       superuser: '',
+      hasPlanSettings: false,
     } as const
     known.set(snapshotId, { ...missing, ...nobodys, id: snapshotId, createdAt: now })
   }

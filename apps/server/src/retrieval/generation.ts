@@ -50,7 +50,7 @@ function missingBefore({ catalogue, masking }: GenerationOptions, source: Checke
 async function publish(
   { catalogue, provisioner, log }: GenerationOptions,
   volumeId: string,
-  { facts, database, superuser, maskVersion, dataStateAt }: MadeBase,
+  { facts, database, superuser, maskVersion, hasPlanSettings, dataStateAt }: MadeBase,
   { sample, message }: CheckedSource,
   onPublished: (snapshotId: string) => void,
 ): Promise<string> {
@@ -64,6 +64,7 @@ async function publish(
     sample,
     timestamp: dataStateAt.toISOString(),
     maskVersion,
+    hasPlanSettings,
   }
   const own = { published: true, size: 0, cloneId: '', tokenId: null, protected: false }
   const record = { ...data, ...own, id, volumeId, message, createdAt: new Date().toISOString() }

@@ -15,6 +15,7 @@ import { resetCustomSettings } from './custom-settings.ts'
 import { eventTriggers, quarantine } from './dump/import-finish.ts'
 import { type MaskingProgress, maskCluster } from './masking/masking.ts'
 import type { Masking } from './masking/prepare.ts'
+import { keepPlanSettings, statisticsSettings } from './plan-settings.ts'
 import type { CheckedCluster, CheckedRows, CheckedSource, CheckedStandby, Reporter } from './source.ts'
 
 export interface GenerationOptions {
@@ -43,6 +44,8 @@ export interface MadeBase {
   superuser: string
   /** Which rules it was masked by; empty for none. */
   maskVersion: string
+  /** The settings of its source that decide plans are kept with it. */
+  hasPlanSettings: boolean
   dataStateAt: Date
 }
 
@@ -64,8 +67,10 @@ export async function makeBase(
       volumes.add(volumeId, 'base', ref.snapshotId)
       await failPoint('import.volume-noted')
       const { steps, masked } = adoptionSteps(options, source, reporter)
-      const facts = await options.provisioner.adoptSnapshot(ref, { volumeId, labels: LABELS }, steps)
-      return { ...adoptedBase(facts, source, reporter, caughtUpAt), maskVersion: masked() }
+      const spec = { volumeId, labels: LABELS, settings: statisticsSettings(source) }
+      const facts = await options.provisioner.adoptSnapshot(ref, spec, steps)
+      const base = adoptedBase(facts, source, reporter, caughtUpAt)
+      return { ...base, maskVersion: masked(), ...(await planFacts(options, volumeId, source, facts, reporter)) }
     } finally {
       source.release(ref)
     }
@@ -82,16 +87,17 @@ const LABELS = { role: 'base', state: 'pending' }
 async function fillBase(
   options: GenerationOptions,
   volumeId: string,
-  { databases, loginRoles, sample, fill }: CheckedRows,
+  source: CheckedRows,
   reporter: Reporter,
 ): Promise<MadeBase> {
   const { provisioner, ports, embedded } = options
+  const { databases, loginRoles, sample, fill } = source
   const port = await ports.lend({ owner: volumeId })
   try {
     let dataStateAt = new Date()
     let maskVersion = ''
     const facts = await provisioner.createBase(
-      { volumeId, databases, port, loginRoles, labels: LABELS },
+      { volumeId, databases, port, loginRoles, settings: statisticsSettings(source), labels: LABELS },
       async (instance) => {
         dataStateAt = await fill({ instance, volumePath: dirname(instance.dataDir), embedded }, reporter)
         // Made up data is nobody's.
@@ -101,7 +107,8 @@ async function fillBase(
       },
       reporter.signal,
     )
-    return { facts, database: databases[0], superuser: '', maskVersion, dataStateAt }
+    const { hasPlanSettings } = await planFacts(options, volumeId, source, undefined, reporter)
+    return { facts, database: databases[0], superuser: '', maskVersion, hasPlanSettings, dataStateAt }
   } finally {
     ports.release(port, volumeId)
   }
@@ -118,7 +125,7 @@ async function adoptBase(
   const { recovery, settingsOfSource, foreign, takenAt } = source
   const { steps, masked } = adoptionSteps(options, source, reporter)
   const facts = await options.provisioner.adoptBase(
-    { volumeId, labels: LABELS, recovery, settingsOfSource, foreign },
+    { volumeId, labels: LABELS, recovery, settingsOfSource, foreign, settings: statisticsSettings(source) },
     {
       ...steps,
       bring: async (places) => {
@@ -128,7 +135,21 @@ async function adoptBase(
       },
     },
   )
-  return { ...adoptedBase(facts, source, reporter, takenAt), maskVersion: masked() }
+  const base = adoptedBase(facts, source, reporter, takenAt)
+  return { ...base, maskVersion: masked(), ...(await planFacts(options, volumeId, source, facts, reporter)) }
+}
+
+/** The server's own word counts for more than its files, which don't tell how it was started. */
+async function planFacts(
+  { provisioner }: GenerationOptions,
+  volumeId: string,
+  { planSettings, sample }: CheckedSource,
+  adopted: AdoptedFacts | undefined,
+  reporter: Reporter,
+): Promise<Pick<MadeBase, 'hasPlanSettings'>> {
+  if (sample) return { hasPlanSettings: false }
+  const settings = planSettings ?? adopted?.settingsOfFiles
+  return { hasPlanSettings: await keepPlanSettings(provisioner, volumeId, settings, reporter) }
 }
 
 /** What is done with a cluster that comes from elsewhere once it is in the lab, and by which rules it was masked then. */
@@ -209,7 +230,7 @@ function adoptedBase(
   source: Adopted,
   reporter: Reporter,
   knownAt?: Date,
-): Omit<MadeBase, 'maskVersion'> {
+): Omit<MadeBase, 'maskVersion' | 'hasPlanSettings'> {
   tellAdopted(facts, source, reporter)
   const database = mainDatabase(source, facts.databases)
   const { at } = facts.recovery

@@ -14,7 +14,16 @@ function generations(...ages: { days: number; masked?: boolean; cloneId?: string
     catalogue.volumes.add(volumeId, 'base')
     catalogue.snapshots.add({
       ...{ id, volumeId, published: true, timestamp, createdAt: timestamp, database: 'shop', databases: ['shop'] },
-      ...{ postgresVersion: 18, size: 1, cloneId, sample: false, message: '', tokenId: null, superuser: '' },
+      ...{
+        postgresVersion: 18,
+        size: 1,
+        cloneId,
+        sample: false,
+        message: '',
+        tokenId: null,
+        superuser: '',
+        hasPlanSettings: false,
+      },
       ...{ protected: kept, maskVersion: masked ? 'abc' : '' },
     })
     catalogue.snapshots.setLive(id, { database: 'shop', databases: ['shop'], size: 1 })
@@ -39,7 +48,7 @@ test('the generation that was made last stays, though its data is older', () => 
   catalogue.snapshots.add({
     ...{ id: 's1', volumeId: 'v1', published: true, timestamp: '2026-06-08T00:00:00.000Z', createdAt: older },
     ...{ database: 'shop', databases: ['shop'], postgresVersion: 18, size: 1, cloneId: '', sample: false, message: '' },
-    ...{ tokenId: null, superuser: '', protected: false, maskVersion: '' },
+    ...{ tokenId: null, superuser: '', protected: false, maskVersion: '', hasPlanSettings: false },
   })
   catalogue.snapshots.setLive('s1', { database: 'shop', databases: ['shop'], size: 1 })
   expect(applyRetention(catalogue, { ...all, count: 1 }, now)).toEqual([])

@@ -42,6 +42,8 @@ interface Checked {
   message: string
   /** Bytes that the pool must have free for it; 0 where nobody knows. */
   neededBytes: number
+  /** What of its settings decides plans, as the server itself says. Left out where none was asked: the files of a cluster may tell then. */
+  planSettings?: Readonly<Record<string, string>>
 }
 
 /** One that fills a new cluster of the lab's own. Several can, one after the other. */

@@ -24,6 +24,8 @@ function requireRows(checked: CheckedSource): CheckedRows {
 
 function together(checked: readonly CheckedRows[]): CheckedRows {
   const [main, ...others] = checked.flatMap(({ databases }) => databases)
+  // A clone is one server, and so like one of them.
+  const planSettings = checked[0]?.planSettings
   if (main === undefined) throw new Error('each source has a database')
   const twice = others.find((name, index) => name === main || others.indexOf(name) !== index)
   if (twice !== undefined) {
@@ -35,6 +37,7 @@ function together(checked: readonly CheckedRows[]): CheckedRows {
     brings: 'rows',
     databases: [main, ...others],
     sample: false,
+    ...(planSettings && { planSettings }),
     message: checked.map(({ message }) => message).join('; '),
     neededBytes: checked.reduce((sum, one) => sum + one.neededBytes, 0),
     loginRoles: [...new Set(checked.flatMap(({ loginRoles }) => loginRoles))],

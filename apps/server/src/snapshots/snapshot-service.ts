@@ -114,8 +114,9 @@ export class SnapshotService {
     // One that was filled before that was written down has it on its snapshots alone.
     const data = base?.data ?? catalogue.snapshots.list().find((snapshot) => snapshot.volumeId === base?.id)
     if (!base || !data) throw new LabError('SNAPSHOT_NOT_FOUND', 'the lab has no data of its own to take a snapshot of')
-    const { database, databases, postgresVersion, timestamp, sample, maskVersion = '', superuser = '' } = data
-    const facts = { database, databases, postgresVersion, timestamp, sample, maskVersion, superuser }
+    const { database, databases, postgresVersion, timestamp, sample } = data
+    const { maskVersion = '', superuser = '', hasPlanSettings = false } = data
+    const facts = { database, databases, postgresVersion, timestamp, sample, maskVersion, superuser, hasPlanSettings }
     const own = { published: true, cloneId: '', size: 0, tokenId: null, protected: false }
     const record = { ...facts, ...own, id, volumeId: base.id, message }
     const dated = { ...record, createdAt: new Date().toISOString() }
@@ -286,6 +287,7 @@ export function toSnapshot(record: SnapshotRecord, numClones: number): Snapshot 
     message: record.message,
     protected: record.protected,
     maskVersion: record.maskVersion,
+    hasPlanSettings: record.hasPlanSettings,
   }
 }
 

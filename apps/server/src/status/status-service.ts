@@ -1,7 +1,9 @@
-import type { Health, Instance, Pool, Warning } from '@dblab/models'
+import type { CloneProfile, Health, Instance, Pool, Warning } from '@dblab/models'
 import type { PortPool, StorageChoice, StorageDriver } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneService } from '../cloning/clone-service.ts'
+import { suits } from '../cloning/profile.ts'
+import { newestSnapshot } from '../snapshots/choose.ts'
 import type { SnapshotService } from '../snapshots/snapshot-service.ts'
 import type { DiskMonitor } from './disk.ts'
 
@@ -14,6 +16,8 @@ export interface StatusServiceOptions {
   audit: { readonly problem: string | undefined }
   retrieval: { readonly isConfigured: boolean; warnings(): Warning[] }
   ports: PortPool
+  /** Of clones that ask for none. */
+  defaultProfile: CloneProfile
   warm: { readonly size: number; readonly target: number }
   storage: StorageDriver
   choice: StorageChoice
@@ -59,7 +63,7 @@ export class StatusService {
   }
 
   warnings(): Warning[] {
-    const { catalogue, disk, ports, audit, retrieval, standing } = this.#options
+    const { catalogue, disk, ports, audit, retrieval, standing, defaultProfile } = this.#options
     const warnings = [...standing, ...disk.warnings(), ...retrieval.warnings()]
     if (catalogue.snapshots.listPublished().length === 0 && !warnings.some(({ code }) => code === 'CATALOGUE_LOST')) {
       warnings.push({
@@ -68,6 +72,14 @@ export class StatusService {
         hint: retrieval.isConfigured
           ? 'GET /retrieval says how far the data is that is being brought in; POST /refresh begins'
           : 'Import data (npm start -- --import FILE), or take a snapshot of what there is (POST /snapshot)',
+      })
+    }
+    const newest = newestSnapshot(catalogue.snapshots.listPublished(), { masked: false })
+    if (newest && !suits(defaultProfile, newest)) {
+      warnings.push({
+        code: 'SOURCE_SETTINGS_UNKNOWN',
+        message: `clones.profile is ${defaultProfile}, and the settings of the source of the newest data are not known: clones that ask for no profile get dev`,
+        hint: 'Bring the data in from a live source, or of files with their postgresql.conf (POST /refresh); or let clones.profile be dev',
       })
     }
     if (audit.problem !== undefined) {

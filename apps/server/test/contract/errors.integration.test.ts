@@ -65,6 +65,7 @@ describe('the errors of a running lab', () => {
       json: { db: { ...json.db, dbName: 'nope' } },
     })
     expect(database.detail).toBe('the snapshot has these databases: postgres, shop')
+    await refused('SOURCE_SETTINGS_UNKNOWN', 409, 'POST', '/clone', { json: { ...json, profile: 'like-source' } })
     await refused('USERNAME_NOT_ALLOWED', 400, 'POST', '/clone', { json: { db: { ...json.db, username: 'dblab' } } })
   })
 

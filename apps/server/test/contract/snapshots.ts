@@ -20,6 +20,7 @@ export function snapshotContract(api: () => Api): void {
       message: 'Of the base',
       protected: false,
       maskVersion: '',
+      hasPlanSettings: false,
     })
     const times = body.map(({ timestamp }) => timestamp)
     expect(times).toEqual(times.toSorted().reverse())

@@ -88,6 +88,7 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
     ...{ catalogue, clones, snapshots, disk, ports, storage, retrieval, version, standing: [], audit: access.audit },
     warm,
     room,
+    defaultProfile: 'dev',
     choice: { driver: 'zfs', embedded: false, passedOver: [], storage } as unknown as StorageChoice,
   })
   const hub = new EventHub()

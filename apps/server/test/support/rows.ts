@@ -22,7 +22,7 @@ export function snapshotRow(id: string, fields: Partial<SnapshotRecord> = {}): S
   return {
     ...{ id, volumeId: 'base', state: 'live', published: true, timestamp: time, createdAt: time, database: 'shop' },
     ...{ databases: ['shop'], postgresVersion: 18, size: 1, cloneId: '', sample: false, message: '', tokenId: null },
-    ...{ protected: false, maskVersion: '', superuser: '' },
+    ...{ protected: false, maskVersion: '', superuser: '', hasPlanSettings: false },
     ...fields,
   }
 }

@@ -7,6 +7,7 @@ import { randomId } from '../../ids.ts'
 import type { Lull } from '../../lab/lull.ts'
 import { warmLabels } from '../../labels.ts'
 import type { Logger } from '../../log.ts'
+import { defaultProfileFor, suits } from '../profile.ts'
 import { Demand } from './demand.ts'
 
 export interface WarmPoolOptions {
@@ -16,7 +17,7 @@ export interface WarmPoolOptions {
   log: Logger
   /** What a clone that names no snapshot would be made of now. */
   newest: () => SnapshotRecord | undefined
-  /** Of clones that ask for none: there is always one of it, as far as `max` lets it. */
+  /** Of clones that ask for none: there is always one of what they get of the newest snapshot, as far as `max` lets it. */
   profile: CloneProfile
   /** Instances at most; 0 for no pool. */
   max: number
@@ -163,11 +164,15 @@ export class WarmPool implements AsyncDisposable {
   }
 
   #targets(): Map<CloneProfile, number> {
-    const { max, profile: usual } = this.#options
+    const { max, newest, profile: wanted } = this.#options
+    const snapshot = newest()
+    const usual = snapshot ? defaultProfileFor(wanted, snapshot) : wanted
+    // Asked for while there was other data.
+    const asked = [...this.#demands.keys()].filter((profile) => !snapshot || suits(profile, snapshot))
     return shareOut(
       max,
       new Map(
-        [usual, ...this.#demands.keys()].map((profile) => {
+        [usual, ...asked].map((profile) => {
           const peak = this.#demandOf(profile).peak()
           return [profile, peak === 0 && profile !== usual ? 0 : peak + 1]
         }),

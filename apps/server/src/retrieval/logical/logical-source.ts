@@ -1,5 +1,6 @@
 import { type Account, IMPORT_ROLE, LAB_DATABASE, ProvisionError } from '@dblab/provision'
 import { describeAddress } from '../live/address.ts'
+import { mergePlanSettings, tellHidden } from '../live/plan-settings.ts'
 import type { SourceLogin } from '../live/session.ts'
 import type { CheckedSource, Reporter, Source } from '../source.ts'
 import { needDumpTools } from './client-tools.ts'
@@ -62,6 +63,8 @@ export class LogicalSource implements Source {
       const size = `${tables.size} tables, ${Math.ceil(sizeBytes / 1e6)} MB`
       reporter.info(`${this.description} has ${JSON.stringify(name)}: ${size}`)
     }
+    const plan = mergePlanSettings(facts.map(({ planSettings }) => planSettings))
+    tellHidden(plan, reporter)
     const sizeBytes = facts.reduce((sum, one) => sum + one.sizeBytes, 0)
     return {
       brings: 'rows',
@@ -69,6 +72,7 @@ export class LogicalSource implements Source {
       sample: false,
       message: `From ${login.address.host.startsWith('/') ? 'a server of this machine' : login.address.host}`,
       neededBytes: Math.round(SPACE_FACTOR * sizeBytes),
+      planSettings: plan.values,
       loginRoles: [IMPORT_ROLE],
       fill: (staging, told) => new LogicalFill(this.#options, { facts, tools, staging, reporter: told }).run(),
     }

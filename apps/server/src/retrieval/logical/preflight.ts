@@ -1,6 +1,7 @@
 import { ProvisionError, run, sqlState } from '@dblab/provision'
 import { type Client, escapeIdentifier } from 'pg'
 import type { ForeignKey } from '../dump/archive-listing.ts'
+import { type PlanSettings, readPlanSettings } from '../live/plan-settings.ts'
 import { type SourceLogin, withSource } from '../live/session.ts'
 import type { TableSizes } from '../runs/table-progress.ts'
 import { type Condition, chosen, OWN, USER_SCHEMAS } from './patterns.ts'
@@ -23,6 +24,8 @@ export interface DatabaseFacts {
   /** That something in it belongs to, or is granted to. */
   roles: string[]
   superusers: string[]
+  /** Of its server. */
+  planSettings: PlanSettings
 }
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
@@ -65,6 +68,7 @@ export async function examine(
       roles: await texts(client, ROLES),
       superusers: await texts(client, 'SELECT rolname FROM pg_roles WHERE rolsuper'),
       extensions,
+      planSettings: await readPlanSettings(client),
     }
   })
 }

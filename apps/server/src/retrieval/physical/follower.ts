@@ -205,7 +205,16 @@ export class Follower {
   async #take(spec: StandbySpec): Promise<SnapshotRef> {
     const { catalogue, provisioner } = this.#options
     const id = `standby-${randomId()}`
-    const none = { size: 0, cloneId: '', tokenId: null, sample: false, message: '', protected: false, maskVersion: '' }
+    const none = {
+      size: 0,
+      cloneId: '',
+      tokenId: null,
+      sample: false,
+      message: '',
+      protected: false,
+      maskVersion: '',
+      hasPlanSettings: false,
+    }
     const now = new Date().toISOString()
     const data = { database: 'template1', databases: [], postgresVersion: 0, superuser: spec.superuser }
     const record = { ...none, ...data, id, volumeId: spec.volumeId, published: false, timestamp: now, createdAt: now }

@@ -1,5 +1,6 @@
 import { type Account, failPoint, type Places } from '@dblab/provision'
 import { describeAddress } from '../live/address.ts'
+import { tellHidden } from '../live/plan-settings.ts'
 import type { SourceLogin } from '../live/session.ts'
 import type { CheckedSource, Reporter, Source } from '../source.ts'
 import { writePassFile } from '../tools/pass-file.ts'
@@ -44,12 +45,14 @@ export class PhysicalSource implements Source {
     reporter.info(
       `${this.description} is ${what} of PostgreSQL ${facts.serverMajor}, ${Math.ceil(facts.sizeBytes / 1e6)} MB`,
     )
+    tellHidden(facts.planSettings, reporter)
     const copy = (places: Places, told: Reporter) => this.#copy(places, tool.path, facts.tablespaces, told)
     const common = {
       database: login.address.database,
       sample: false,
       message: `From ${login.address.host.startsWith('/') ? 'a server of this machine' : login.address.host}`,
       anyLocale,
+      planSettings: facts.planSettings.values,
     }
     const { bootstrapRole: superuser, settings: settingsOfSource } = facts
     if (!follower) return { ...common, brings: 'cluster', neededBytes: facts.sizeBytes, settingsOfSource, copy }

@@ -12,6 +12,7 @@ import {
   run,
 } from '@dblab/provision'
 import { type Client, escapeIdentifier } from 'pg'
+import { type PlanSettings, readPlanSettings } from '../live/plan-settings.ts'
 import { connectSource, explainQuery, type SourceLogin, withSource } from '../live/session.ts'
 
 /** What is known of a server before its files are copied. */
@@ -26,6 +27,7 @@ export interface SourceFacts {
   bootstrapRole: string
   /** All that it is set to, by name, but for what it is set to for this database, this role or this session. */
   settings: Record<string, string>
+  planSettings: PlanSettings
 }
 
 /**
@@ -47,7 +49,7 @@ export async function examineCluster(
     await requireNoLabNames(client)
     if (slot !== undefined) await requireSlot(client, slot)
     if (!anyLocale) await requireSameLibc(client, serverMajor)
-    const { rows } = await client.query<SourceFacts>(`
+    const { rows } = await client.query<Omit<SourceFacts, 'serverMajor' | 'planSettings'>>(`
       SELECT pg_is_in_recovery() AS "isStandby",
         (SELECT sum(pg_database_size(oid))::float8 FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')) AS "sizeBytes",
         (SELECT coalesce(json_agg(json_build_object('oid', oid::bigint, 'location', pg_tablespace_location(oid))), '[]')
@@ -57,7 +59,7 @@ export async function examineCluster(
           WHERE reset_val IS NOT NULL AND source <> ALL ('{database,user,database user,client,session}')) AS settings`)
     const [row] = rows
     if (!row) throw new Error('the source answered without a row')
-    return { ...row, serverMajor }
+    return { ...row, serverMajor, planSettings: await readPlanSettings(client) }
   })
   await requireReplicationLine(login)
   return facts
