@@ -20,6 +20,6 @@ export function requireSuits(profile: CloneProfile, snapshot: Data): void {
   if (suits(profile, snapshot)) return
   throw new LabError(
     'SOURCE_SETTINGS_UNKNOWN',
-    'the settings of its source are not known: it came from a dump or as files without them, or before the lab kept them',
+    'the settings of its source are not known: it is the sample, came from a dump or as files that do not say them, or is from before the lab kept them',
   )
 }

@@ -1,4 +1,4 @@
-import type { Provisioner } from '@dblab/provision'
+import { failPoint, type Provisioner } from '@dblab/provision'
 import type { CheckedSource, Reporter } from './source.ts'
 
 type Settings = Readonly<Record<string, string>>
@@ -19,6 +19,7 @@ export async function keepPlanSettings(
     return false
   }
   const leftOut = await provisioner.keepPlanSettings(volumeId, settings)
+  await failPoint('retrieval.settings-kept')
   if (leftOut.length > 0) {
     reporter.warn(
       `settings of the source that clones like it go without, since their server does not take them: ${leftOut.join(', ')}`,

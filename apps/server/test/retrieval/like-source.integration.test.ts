@@ -61,6 +61,13 @@ async function settingsIn(ask: Ask, names: readonly string[] = PLAN_SETTINGS): P
   return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
 }
 
+/** Of statistics. */
+function finenessIn(ask: Ask): Promise<object[]> {
+  return ask(
+    `SELECT array_length(histogram_bounds, 1) AS bounds FROM pg_stats WHERE tablename = 'goods' AND attname = 'id'`,
+  )
+}
+
 /** Of all that decides plans and both versions know. */
 async function expectLike(live: LiveSource, clone: Clone): Promise<void> {
   expect(clone).toMatchObject({ status: { code: 'OK' }, profile: 'like-source' })
@@ -93,6 +100,7 @@ describe.skipIf(lacking !== '')(`clones that are like their source${lacking}`, {
     expect(await planIn(ofClone(dev))).not.toBe(await planIn(ofSource(live)))
     const like = await createClone(lab, { id: 'like', profile: 'like-source' })
     await expectLike(live, like)
+    expect(await finenessIn(ofClone(like))).toEqual(await finenessIn(ofSource(live)))
     expect(await settingsIn(ofClone(like), ['fsync', 'shared_buffers', 'max_worker_processes'])).toEqual({
       ...{ fsync: 'on', shared_buffers: '4096', max_worker_processes: '8' },
     })

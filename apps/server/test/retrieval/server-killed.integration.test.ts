@@ -26,6 +26,7 @@ const POINTS: Record<'logical' | 'physical', { short: FailPoint[]; long: FailPoi
       'import.filled',
       'import.prepared',
       'import.shut-down',
+      'retrieval.settings-kept',
       'import.snapshot-noted',
       'import.snapshot-taken',
     ],

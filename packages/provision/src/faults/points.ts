@@ -73,6 +73,7 @@ export const RETRIEVAL_POINTS = [
   'retrieval.snapshots-held',
   'retrieval.dumped',
   'retrieval.copied',
+  'retrieval.settings-kept',
   'retrieval.standby-made',
   'retrieval.standby-snapshot-noted',
 ] as const
