@@ -24,6 +24,20 @@ export async function forEachBounded<T>(
   if (failures.length > 0) throw failures[0]
 }
 
+/** What the work makes of each item, in their order, `width` at once; fails as `forEachBounded` does. */
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  width = FILE_CALLS,
+): Promise<R[]> {
+  const made: R[] = []
+  const keep = async ([at, item]: [number, T]) => {
+    made[at] = await work(item)
+  }
+  await forEachBounded(items.entries(), keep, width)
+  return made
+}
+
 /** Both, ended, before the failure of one is thrown. */
 export async function bothOf<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await allOf([first, second])

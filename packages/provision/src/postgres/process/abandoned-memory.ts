@@ -1,5 +1,6 @@
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mapBounded } from '../../bounded.ts'
 import { isSystemError } from '../../errors.ts'
 import type { Account } from '../runtime.ts'
 import type { ProcessTable } from './processes.ts'
@@ -48,7 +49,7 @@ export class AbandonedMemory {
   async #ofAccount(): Promise<string[]> {
     const names = (await orNone(() => readdir(DIRECTORY))) ?? []
     const paths = names.filter((name) => /^PostgreSQL\.\d+$/.test(name)).map((name) => join(DIRECTORY, name))
-    const owners = await Promise.all(paths.map((path) => orNone(() => lstat(path))))
+    const owners = await mapBounded(paths, (path) => orNone(() => lstat(path)))
     return paths.filter((_, index) => owners[index]?.isFile() && owners[index].uid === this.#account.uid)
   }
 
@@ -61,13 +62,12 @@ export class AbandonedMemory {
 
   /** Undefined where there is a process that could have some of it in use, and can't be looked at. */
   async #inUse(): Promise<string[] | undefined> {
-    const found = await Promise.all(
-      (await allPids()).map(async (pid) => {
-        const memory = await this.#table.sharedMemory(pid)
-        if (memory !== undefined) return memory.posix
-        return (await this.#table.mayBelongTo(this.#account.uid, pid)) ? undefined : []
-      }),
-    )
+    // Hundreds of clones are thousands of processes, each with its list of memory and files: not all of them at once.
+    const found = await mapBounded(await allPids(), async (pid) => {
+      const memory = await this.#table.sharedMemory(pid)
+      if (memory !== undefined) return memory.posix
+      return (await this.#table.mayBelongTo(this.#account.uid, pid)) ? undefined : []
+    })
     return found.includes(undefined) ? undefined : found.flatMap((posix) => posix ?? [])
   }
 }

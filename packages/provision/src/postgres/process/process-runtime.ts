@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { allOf } from '../../bounded.ts'
+import { allOf, forEachBounded, mapBounded } from '../../bounded.ts'
 import { ProvisionError } from '../../errors.ts'
 import { CommandError } from '../../exec.ts'
 import { failPoint } from '../../faults/faults.ts'
@@ -160,8 +160,8 @@ export class ProcessRuntime implements PostgresRuntime {
 
   async list(): Promise<Instance[]> {
     const directories = await instanceDirectories(this.#instancesDir)
-    await Promise.all(directories.map((directory) => this.#finishWhatWasCutOff(directory)))
-    const instances = await Promise.all(directories.map((directory) => this.#inspect(directory)))
+    await forEachBounded(directories, (directory) => this.#finishWhatWasCutOff(directory))
+    const instances = await mapBounded(directories, (directory) => this.#inspect(directory))
     return instances.filter((instance) => instance !== undefined)
   }
 
@@ -189,8 +189,9 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   async freeAbandonedMemory(): Promise<string[]> {
-    const notes = (await instanceDirectories(this.#instancesDir)).map((directory) => directory.readProcess())
-    return this.#abandoned.free((await Promise.all(notes)).flatMap((note) => note?.sharedMemory ?? []))
+    const directories = await instanceDirectories(this.#instancesDir)
+    const notes = await mapBounded(directories, (directory) => directory.readProcess())
+    return this.#abandoned.free(notes.flatMap((note) => note?.sharedMemory ?? []))
   }
 
   async #start(directory: InstanceDirectory, spec: InstanceSpec, options: StartOptions): Promise<Instance> {
