@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto'
 import type { RequestHandler } from 'express'
+import { LongAnswers } from './long-answers.ts'
 
 /** Of what can't change any more, so that it is digested once. */
 const digests = new WeakMap<object, string>()
+const longAnswers = new LongAnswers()
 
 /**
  * For answers that are asked for again and again: they get an ETag, and whoever names it in `If-None-Match` is answered 304, without a body. It comes of what
@@ -18,9 +20,8 @@ export const conditional: RequestHandler = (request, response, next) => {
     const tag = etagOf({ body, link: response.get('Link') ?? '' })
     response.setHeader('ETag', tag)
     response.setHeader('Cache-Control', 'private, no-cache')
-    if (!names(request.get('If-None-Match'), tag)) return json(body)
-    response.status(304).end()
-    return response
+    if (names(request.get('If-None-Match'), tag)) return response.status(304).end()
+    return response.type('json').send(longAnswers.bytesOf(body, tag))
   }
   next()
 }
