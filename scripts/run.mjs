@@ -79,7 +79,8 @@ async function server(args) {
   await build()
   // npm runs scripts in the root, and says where it was called.
   const cwd = process.env.INIT_CWD ?? process.cwd()
-  const argv = ['--enable-source-maps', join(root, 'apps/server/dist/main.js'), ...args]
+  const flags = JSON.parse(readFileSync(join(root, 'apps/server/node-flags.json'), 'utf8'))
+  const argv = [...flags, join(root, 'apps/server/dist/main.js'), ...args]
   const child = spawn(node24(), argv, { cwd, env, stdio: 'inherit' })
   // A terminal signals the server too; it takes what comes within a second for one.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Fault } from '@dblab/provision'
 import { freePort, freePortRange, type PortRange } from '@dblab/provision/testbed/ports'
 import { stringify } from 'yaml'
+import NODE_FLAGS from '../../../apps/server/node-flags.json' with { type: 'json' }
 import { unmountBelow } from './machine.ts'
 import { Violation } from './violation.ts'
 
@@ -207,7 +208,7 @@ export class TorturedLab {
 
   #spawn(args: readonly string[], faults: readonly Fault[] | 'none'): ChildProcess {
     const plan = faults === 'none' ? undefined : JSON.stringify({ log: this.faultLog, faults })
-    const child = spawn(process.execPath, ['--enable-source-maps', MAIN, ...args], {
+    const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
       cwd: this.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, DBLAB_TOKEN: this.token, ...(plan !== undefined && { DBLAB_FAULTS: plan }) },

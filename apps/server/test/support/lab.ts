@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { freePort, freePortRange, type PortRange } from '@dblab/provision/testbed'
 import { type Lab as Client, openLab } from '@dblab/sdk'
 import { stringify } from 'yaml'
+import NODE_FLAGS from '../../node-flags.json' with { type: 'json' }
 
 /** The built server, as users run it. */
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
@@ -180,7 +181,7 @@ export class TestLab implements AsyncDisposable {
   }
 
   #spawn(args: string[], env: Record<string, string> = {}): ChildProcess {
-    const [program = '', ...rest] = [...this.through, process.execPath, '--enable-source-maps', this.main, ...args]
+    const [program = '', ...rest] = [...this.through, process.execPath, ...NODE_FLAGS, this.main, ...args]
     return spawn(program, rest, {
       cwd: this.directory,
       stdio: ['ignore', 'pipe', 'pipe'],

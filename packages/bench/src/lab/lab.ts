@@ -17,6 +17,7 @@ import { freePort } from '@dblab/provision/testbed/ports'
 import { type Lab, openLab } from '@dblab/sdk'
 import { execa } from 'execa'
 import { stringify } from 'yaml'
+import NODE_FLAGS from '../../../../apps/server/node-flags.json' with { type: 'json' }
 import type { BareServer } from '../baselines/bare-server.ts'
 import { btrfsPool } from '../pools/btrfs.ts'
 import type { BenchDriver, Pool } from '../pools/pool.ts'
@@ -125,7 +126,7 @@ export class BenchLab implements AsyncDisposable {
   async start(): Promise<void> {
     await writeFile(join(this.directory, 'dblab.yaml'), stringify(this.#file()))
     // Of a session of its own: an interrupt is for us, who then stop it.
-    const server = spawn(process.execPath, [MAIN, 'start'], {
+    const server = spawn(process.execPath, [...NODE_FLAGS, MAIN, 'start'], {
       cwd: this.directory,
       env: environment(),
       stdio: ['ignore', 'pipe', 'inherit'],
