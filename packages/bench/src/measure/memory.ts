@@ -8,14 +8,39 @@ import { readFile } from 'node:fs/promises'
  * @throws Error of a system call for a process that has ended
  */
 export async function proportionalBytes(pid: number): Promise<number> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(/\s+/).filter(Boolean)
-  const texts = await Promise.all([pid, ...children].map((each) => readFile(`/proc/${each}/smaps_rollup`, 'utf8')))
-  return texts.reduce((sum, text) => sum + kilobytesOf('Pss', text), 0) * 1024
+  const each = await Promise.all([pid, ...(await childrenOf(pid))].map(ownProportionalBytes))
+  return each.reduce((sum, bytes) => sum + bytes, 0)
 }
 
-/** Memory that is resident for a process, in bytes. */
-export async function residentBytes(pid: number): Promise<number> {
-  return kilobytesOf('VmRSS', await readFile(`/proc/${pid}/status`, 'utf8')) * 1024
+/**
+ * The same of the processes alone that this one has started and that go on, without those that they have started in turn.
+ *
+ * @returns bytes; of a program that ends meanwhile, nothing
+ */
+export async function helperBytes(pid: number): Promise<number> {
+  const each = await Promise.allSettled((await childrenOf(pid)).map(ownProportionalBytes))
+  return each.reduce((sum, bytes) => sum + (bytes.status === 'fulfilled' ? bytes.value : 0), 0)
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const listed = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return (listed.match(/\d+/g) ?? []).map(Number)
+}
+
+async function ownProportionalBytes(pid: number): Promise<number> {
+  return kilobytesOf('Pss', await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')) * 1024
+}
+
+export interface Resident {
+  nowBytes: number
+  /** The most that there ever was. */
+  peakBytes: number
+}
+
+/** Memory that is resident for a process (VmRSS and VmHWM of man 5 proc_pid_status). */
+export async function resident(pid: number): Promise<Resident> {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8')
+  return { nowBytes: kilobytesOf('VmRSS', text) * 1024, peakBytes: kilobytesOf('VmHWM', text) * 1024 }
 }
 
 /** Of a line such as `Pss:      1234 kB`. */

@@ -8,7 +8,7 @@ import { runningInstances } from '../lab/instances.ts'
 import { type BenchLab, TOKEN } from '../lab/lab.ts'
 import { findVersion, type Version } from '../lab/versions.ts'
 import { inTurns } from '../measure/in-turns.ts'
-import { proportionalBytes, residentBytes } from '../measure/memory.ts'
+import { helperBytes, proportionalBytes, resident } from '../measure/memory.ts'
 import { atSteadyRate, type SteadyRate } from '../measure/steady-rate.ts'
 import { type Row, row, rowBeside, type Suite, type SuiteContext } from './contract.ts'
 
@@ -40,18 +40,26 @@ export const idle: Suite = {
 async function idleRows({ quick, ownLab, say }: SuiteContext, version: Version): Promise<Row[]> {
   const number = quick ? 20 : 500
   await using lab = await ownLab({ scale: SCALE, ...version, configuration: { profile: 'test' } })
-  const rssBefore = await residentBytes(lab.serverPid)
+  const before = await resident(lab.serverPid)
   say(`idle: making ${number} clones of PostgreSQL ${version.version}`)
   const clones = await makeClones(lab, number)
   const name = `PostgreSQL ${version.version}, ${number} clones`
   const memory = await memoryRows(lab, name)
-  const rss = await residentBytes(lab.serverPid)
+  const made = await resident(lab.serverPid)
   say('idle: asking for them')
+  const answers = await answerRows(lab, clones, name, { perSecond: 50, seconds: quick ? 2 : 10 })
+  const asked = await resident(lab.serverPid)
+  const helpers = await helperBytes(lab.serverPid)
+  const bytes = (what: string, sample: number) => row({ name: `${name}: ${what}`, unit: 'bytes', samples: [sample] })
   return [
     ...memory,
-    row({ name: `${name}: resident memory of the lab's server`, unit: 'bytes', samples: [rss] }),
-    row({ name: `${name}: the same before the first clone`, unit: 'bytes', samples: [rssBefore] }),
-    ...(await answerRows(lab, clones, name, { perSecond: 50, seconds: quick ? 2 : 10 })),
+    bytes("resident memory of the lab's server before the first clone", before.nowBytes),
+    bytes("resident memory of the lab's server", made.nowBytes),
+    bytes('the most that it was until then', made.peakBytes),
+    bytes('the same after 50 requests a second', asked.nowBytes),
+    bytes('the most that it ever was', asked.peakBytes),
+    bytes('what starts servers for it (PSS)', helpers),
+    ...answers,
   ]
 }
 
@@ -98,8 +106,10 @@ async function answerRows(
 ): Promise<Row[]> {
   const paths = clones.map(({ id }) => `/clone/${id}`)
   const { url } = lab.client
-  const answers = await Promise.all([...paths, '/clones'].map(async (path) => [path, await get(url + path)]))
-  await using plain = await plainHttp(Object.fromEntries(answers))
+  const answers: Record<string, string> = {}
+  // One by one: hundreds of connections at once are not what is measured here.
+  for (const path of [...paths, '/clones']) answers[path] = await get(url + path)
+  await using plain = await plainHttp(answers)
   const one = (base: string) => atSteadyRate(rate, (number) => get(base + paths[number % paths.length]))
   const all = (base: string) => atSteadyRate(rate, () => get(`${base}/clones`))
   const given = await inTurns(
