@@ -3,13 +3,14 @@ import { allOf } from './bounded.ts'
 import { type ClusterVolumes, dataDirOf } from './cluster-volumes.ts'
 import { failPoint } from './faults/faults.ts'
 import { openLabSession } from './postgres/connect.ts'
-import { USERS_ROLE } from './postgres/names.ts'
+import { NEXT_USER_ROLE, USERS_ROLE } from './postgres/names.ts'
 import { flushUser } from './postgres/next-user.ts'
 import type { Profile } from './postgres/profiles.ts'
 import { knock, type LoginTarget, type ProbeOptions, probeLogin } from './postgres/ready.ts'
 import { asUserOf, setUpUserIn, type UserRole } from './postgres/roles.ts'
 import type { Certificate, InstanceLimits, InstanceSpec } from './postgres/runtime.ts'
 import { PreparedClone } from './prepared-clone.ts'
+import { type LoginCase, ProvenLogins } from './proven-logins.ts'
 import type { Volume } from './storage/driver.ts'
 
 /** Who may log in to a clone, and where. */
@@ -46,18 +47,12 @@ export interface CloneStartsOptions {
 
 /** Of what runs already, and waits for nothing but a login. */
 const HAND_OVER_MS = 5000
-/** Of snapshots that are long gone, most of them. */
-const MOST_PROVEN = 10_000
 
 /** How the Postgres of a new volume comes up, and gets its user. */
 export class CloneStarts {
   readonly #volumes: ClusterVolumes
   readonly #options: CloneStartsOptions
-  /**
-   * Logins that have worked, by what they depend on: all clones of one snapshot let into one database whom one of them let in. What is each
-   * clone's own, the challenge shows.
-   */
-  readonly #proven = new Set<string>()
+  readonly #proven = new ProvenLogins()
 
   constructor(volumes: ClusterVolumes, options: CloneStartsOptions) {
     this.#volumes = volumes
@@ -73,14 +68,16 @@ export class CloneStarts {
     using door = new DisposableStack()
     const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
     const target = this.#target(port, login)
+    const of = (role: UserRole) => ({ ...login, origin: volume.origin, role, byName: true })
     const firstSession = async (client: Client) => {
-      const knocked = door.adopt(knock(target), (socket) => void socket.destroy())
+      const knocks = this.#proven.missing(of('taken')) !== 'none'
+      const knocked = knocks ? door.adopt(knock(target), (socket) => void socket.destroy()) : undefined
       await failPoint('clone.postgres-started')
       onStep?.('user')
       const role = await setUpUserIn(client, user)
       await failPoint('clone.user-set-up')
       onStep?.('login')
-      await allOf([this.#prove(volume, target, role, { signal, timeoutMs, knocked }), flushUser(client)])
+      await allOf([this.#prove(of(role), target, { signal, timeoutMs, knocked }), flushUser(client)])
     }
     await this.#volumes.noticingSpace(volume.id, async () => {
       onStep?.('postgres')
@@ -105,30 +102,37 @@ export class CloneStarts {
     })
     await failPoint('clone.postgres-started')
     const session = await openLabSession(running, database, { signal })
-    return new PreparedClone({ volume, port, runtime, session })
+    const prepared = new PreparedClone({ volume, port, runtime, session })
+    await using undo = new AsyncDisposableStack()
+    undo.use(prepared)
+    // The rules let in whom they will let in, whatever the name is by then.
+    await probeLogin(this.#target(port, { database, username: NEXT_USER_ROLE }), { signal })
+    await prepared.rehearse()
+    undo.move()
+    return prepared
   }
 
   async handOver(prepared: PreparedClone, login: Login, signal: AbortSignal | undefined): Promise<void> {
     const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
     const options = { signal, timeoutMs: HAND_OVER_MS }
     const target = this.#target(prepared.port, login)
+    const { origin } = prepared.volume
+    const of = (role: UserRole) => ({ ...login, origin, role, byName: role === 'made' })
     await this.#volumes.noticingSpace(prepared.volumeId, () =>
       prepared.handTo(user, target, {
-        prove: (role, knocked) => this.#prove(prepared.volume, target, role, { ...options, knocked }),
+        knocks: this.#proven.missing(of('taken')) !== 'none',
+        prove: (role, knocked) => this.#prove(of(role), target, { ...options, knocked }),
       }),
     )
   }
 
-  /** By a login, the first time; by the server's challenge, where such a login has worked already. */
-  async #prove({ origin }: Volume, target: LoginTarget, role: UserRole, options: ProbeOptions): Promise<void> {
-    const { database, username } = target
-    // A role that was made for the clone is like any other; one that the data has may be different in everything.
-    const key = JSON.stringify([origin, database, role === 'taken' ? null : username])
-    const isProven = this.#proven.has(key)
-    await probeLogin(isProven ? { ...target, password: undefined } : target, options)
-    if (isProven || target.password === undefined) return
-    if (this.#proven.size >= MOST_PROVEN) this.#proven.clear()
-    this.#proven.add(key)
+  /** By what others have not shown. Without the password, the most that there can be is the challenge. */
+  async #prove(of: LoginCase, target: LoginTarget, options: ProbeOptions): Promise<void> {
+    const missing = this.#proven.missing(of)
+    if (missing === 'none') return
+    const proof = target.password === undefined ? 'challenge' : missing
+    await probeLogin(proof === 'challenge' ? { ...target, password: undefined } : target, options)
+    this.#proven.note(of, proof)
   }
 
   async #instance(
@@ -143,7 +147,7 @@ export class CloneStarts {
     return { id: volume.id, dataDir, host, tls, port, database, users, settings, limits }
   }
 
-  #target(port: number, login: Login): LoginTarget {
+  #target(port: number, login: Pick<LoginTarget, 'database' | 'username'>): LoginTarget {
     const { host, tls } = this.#options
     return { host: reachableAddress(host), port, tls: tls !== undefined, ...login }
   }

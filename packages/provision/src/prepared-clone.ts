@@ -52,26 +52,27 @@ export class PreparedClone implements AsyncDisposable {
   /**
    * Makes it a user's. The login works when this resolves. Once: after a failure too, nobody else may have it.
    *
-   * @param prove sees that it does; told of a connection that was opened for it: see `knock`
+   * @param knocks whether it will have to be seen by a connection: see `knock`
+   * @param prove sees that it does, by that connection if there is one
    * @throws ProvisionError as `Provisioner.createClone`
    */
   async handTo(
     user: UserSpec,
     target: LoginTarget,
-    { prove }: { prove: (role: UserRole, knocked: Socket) => Promise<void> },
+    { knocks, prove }: { knocks: boolean; prove: (role: UserRole, knocked: Socket | undefined) => Promise<void> },
   ): Promise<void> {
     const { session, runtime } = this.#options
     if (this.#isTaken) throw new ProvisionError('FAILED', 'it was handed to somebody already')
     this.#isTaken = true
     using door = new DisposableStack()
     const atTheDoor = () => door.adopt(knock(target), (socket) => void socket.destroy())
-    let knocked = atTheDoor()
+    let knocked = knocks ? atTheDoor() : undefined
     const role = await asUserOf(user, () =>
       inLabSession(session, async () => {
         if (await takeNextUser(session.client, user.username, user.verifier)) return 'taken'
         const made = await setUpUserIn(session.client, user)
         await runtime.admit(this.volumeId, [user.username])
-        // Again: a process that the server has made for a connection keeps the rules of that moment.
+        // Only now: a process that the server has made for a connection keeps the rules of that moment.
         knocked = atTheDoor()
         return made
       }),

@@ -99,8 +99,6 @@ export class Provisioner {
     await failPoint('clone.volume-made')
     signal?.throwIfAborted()
     const prepared = await this.#starts.ahead(volume, spec, signal)
-    undo.use(prepared)
-    await prepared.rehearse()
     undo.move()
     return prepared
   }

@@ -1,4 +1,5 @@
-import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
+import { type Client, DatabaseError, escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
+import { ProvisionError } from '../errors.ts'
 import { NEXT_USER_ROLE, OWNER_ROLE, USERS_ROLE } from './names.ts'
 import { quietStatements } from './quiet.ts'
 import { runAll, runEach } from './statements.ts'
@@ -82,15 +83,33 @@ const NOT_THIS_WAY = ['42704', '42710']
  */
 export async function takeNextUser(client: Client, username: string, verifier: string): Promise<boolean> {
   const user = escapeIdentifier(username)
+  const statements = [
+    ASYNCHRONOUS,
+    `alter role ${escapeIdentifier(NEXT_USER_ROLE)} rename to ${user}`,
+    `alter role ${user} login password ${escapeLiteral(verifier)}`,
+    verifierStatement(username),
+  ]
   try {
-    await client.query(
-      `${ASYNCHRONOUS}; alter role ${escapeIdentifier(NEXT_USER_ROLE)} rename to ${user}; alter role ${user} login password ${escapeLiteral(verifier)}`,
-    )
+    requireKept(await client.query(statements.join(';\n')), verifier)
     return true
   } catch (error) {
     if (error instanceof DatabaseError && NOT_THIS_WAY.includes(error.code ?? '')) return false
     throw error
   }
+}
+
+/** What the server keeps of the password of a role that may log in; of several statements, the last. */
+export function verifierStatement(username: string): string {
+  return `select rolpassword as verifier from pg_authid where rolname = ${escapeLiteral(username)} and rolcanlogin`
+}
+
+/** @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
+export function requireKept(answers: unknown, verifier: string): void {
+  // An answer for each statement, where there were several.
+  const answer: unknown = Array.isArray(answers) ? answers.at(-1) : answers
+  const { rows } = answer as QueryResult<{ verifier: string | null }>
+  if (rows[0]?.verifier !== verifier)
+    throw new ProvisionError('FAILED', 'the server did not keep the verifier of the password as it was given')
 }
 
 /** The same, undone: what a session must look up for it, it knows from then on. */

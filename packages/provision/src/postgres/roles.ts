@@ -3,7 +3,15 @@ import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { BOOTSTRAP_OID } from './disarm.ts'
 import { assertUserName, LAB_DATABASE, LAB_ROLE, USERS_ROLE } from './names.ts'
-import { ASYNCHRONOUS, flushUser, membershipStatements, takeNextUser, USER_ATTRIBUTES } from './next-user.ts'
+import {
+  ASYNCHRONOUS,
+  flushUser,
+  membershipStatements,
+  requireKept,
+  takeNextUser,
+  USER_ATTRIBUTES,
+  verifierStatement,
+} from './next-user.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
 
@@ -36,7 +44,6 @@ export async function setUpUser(instance: LabAddress, spec: UserSpec, signal?: A
       spec.database,
       async (client) => {
         await setUpUserIn(client, spec)
-        await requireVerifier(client, spec)
         await flushUser(client)
       },
       { signal },
@@ -109,16 +116,6 @@ export async function setUpUserIn(client: Client, spec: UserSpec): Promise<UserR
   return 'made'
 }
 
-/** For where nobody tries it. @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
-async function requireVerifier(client: Client, spec: UserSpec): Promise<void> {
-  const { rows } = await client.query<{ rolpassword: string }>('select rolpassword from pg_authid where rolname = $1', [
-    spec.username,
-  ])
-  if (rows[0]?.rolpassword !== spec.verifier) {
-    throw new ProvisionError('FAILED', 'the server did not keep the verifier of the password as it was given')
-  }
-}
-
 async function makeUser(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
   const { rows } = await client.query<{ superuser: boolean | null; superusers: string[]; major: number }>(
     `select (select rolsuper from pg_authid where rolname = $1) as superuser,
@@ -147,5 +144,5 @@ async function makeUser(client: Client, { username, verifier, database, allowSup
     ...quietStatements(username),
   ]
   // Of one query: all of it or nothing.
-  await client.query([ASYNCHRONOUS, ...statements].join(';\n'))
+  requireKept(await client.query([ASYNCHRONOUS, ...statements, verifierStatement(username)].join(';\n')), verifier)
 }
