@@ -167,20 +167,51 @@ export function clonesAreCopiesOfTheirOwn(open: OpenHarness): void {
       // Whether of data or of metadata: file systems may take seconds to count what was written.
       const waiting = { timeout: 60_000, interval: 500 }
       await vi.waitFor(async () => {
-        const { ownBytes, logicalBytes } = await world.driver.volumeUsage('child')
+        const { ownBytes } = await world.driver.volumeUsage('child')
+        const logicalBytes = await world.driver.logicalBytes('child')
         expect(logicalBytes).toBeGreaterThanOrEqual(8 * MIB)
         if (world.driver.capabilities.ownBytes) expect(ownBytes).toBeLessThan(MIB)
         else expect(ownBytes).toBe(logicalBytes)
       }, waiting)
       await writeRandom(join(clone.path, 'own'), 4 * MIB)
       await vi.waitFor(async () => {
-        const { ownBytes, logicalBytes } = await world.driver.volumeUsage('child')
-        expect(logicalBytes).toBeGreaterThanOrEqual(12 * MIB)
+        const { ownBytes } = await world.driver.volumeUsage('child')
+        expect(await world.driver.logicalBytes('child')).toBeGreaterThanOrEqual(12 * MIB)
         expect(ownBytes).toBeGreaterThanOrEqual(4 * MIB)
         if (world.driver.capabilities.ownBytes) expect(ownBytes).toBeLessThan(6 * MIB)
       }, waiting)
     })
+
+    test('what a clone has written over counts as its own, until a snapshot of it has it too', async () => {
+      await using world = await open()
+      if (!world.driver.capabilities.ownBytes) return
+      const source = await world.driver.createVolume('source')
+      await writeRandom(join(source.path, 'big'), 8 * MIB)
+      await world.driver.snapshot('source', 'base')
+      const clone = await world.driver.clone(SOURCE, 'child')
+      await writeOver(join(clone.path, 'big'), 2 * MIB)
+      await writeOver(join(clone.path, 'big'), 2 * MIB)
+      const waiting = { timeout: 60_000, interval: 500 }
+      const holds = async (from: number, below: number) => {
+        const { ownBytes } = await world.driver.volumeUsage('child')
+        expect(ownBytes).toBeGreaterThanOrEqual(from * MIB)
+        expect(ownBytes).toBeLessThan(below * MIB)
+      }
+      await vi.waitFor(() => holds(2, 4), waiting)
+      await world.driver.snapshot('child', 'kept')
+      await vi.waitFor(() => holds(0, 1), waiting)
+      await writeRandom(join(clone.path, 'own'), 3 * MIB)
+      await vi.waitFor(() => holds(3, 5), waiting)
+      await world.driver.destroySnapshot({ volumeId: 'child', snapshotId: 'kept' })
+      await vi.waitFor(() => holds(3, 7), waiting)
+    })
   })
+}
+
+async function writeOver(path: string, bytes: number): Promise<void> {
+  await using file = await openFile(path, 'r+')
+  for (let at = 0; at < bytes; at += MIB) await file.write(randomBytes(MIB), 0, MIB, at)
+  await file.sync()
 }
 
 async function writeRandom(path: string, bytes: number): Promise<void> {

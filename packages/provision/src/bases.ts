@@ -126,7 +126,7 @@ export class Bases {
       throw new ProvisionError('FAILED', `the Postgres of volume ${volumeId} was not shut down cleanly`)
     }
     await this.#storage.snapshot(volumeId, snapshotId, labels)
-    return { sizeBytes: (await this.#storage.volumeUsage(volumeId)).logicalBytes }
+    return { sizeBytes: await this.#storage.logicalBytes(volumeId) }
   }
 
   /**

@@ -44,7 +44,7 @@ class Machine {
         },
         remove: () => this.remove(),
       },
-      storage: { volumeUsage: async () => ({ ownBytes: 1, logicalBytes: 1 }) },
+      storage: { volumeUsage: async () => ({ ownBytes: 1 }) },
     }
     return parts as unknown as Provisioner
   }

@@ -103,7 +103,7 @@ async function hasLostWrites(
 
 async function sizeOf(provisioner: Provisioner, volumeId: string): Promise<number> {
   try {
-    return (await provisioner.storage.volumeUsage(volumeId)).logicalBytes
+    return await provisioner.storage.logicalBytes(volumeId)
   } catch (error) {
     if (isProvisionError(error, 'NOT_FOUND')) return 0
     throw error

@@ -160,9 +160,9 @@ export class Adoptions {
       await storage.snapshot(volume.id, snapshotId, spec.labels)
       undo.defer(() => storage.destroySnapshot({ volumeId: volume.id, snapshotId }))
     }
-    const { logicalBytes } = await storage.volumeUsage(volume.id)
+    const sizeBytes = await storage.logicalBytes(volume.id)
     undo.move()
-    return { ...facts, sizeBytes: logicalBytes }
+    return { ...facts, sizeBytes }
   }
 
   async #takeOver(volume: Volume, spec: AdoptSpec, steps: Omit<AdoptSteps, 'bring'>): Promise<AdoptedFacts> {

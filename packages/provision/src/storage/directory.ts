@@ -21,6 +21,7 @@ import { checkLabels, checkName, checkSnapshotRef, checkVolumeId, snapshotName }
 import type { SnapshotLabel, VolumeLabel } from './label.ts'
 import { inUse, noForeignTrees, noQuotas, notFound, reporting } from './report.ts'
 import { PASSABLE, Shelf } from './shelf.ts'
+import { logicalBytes } from './tree.ts'
 import type { Trees } from './trees.ts'
 
 export interface DirectoryConfig {
@@ -173,6 +174,14 @@ export class DirectoryDriver implements StorageDriver {
     return this.#reporting(`reading the usage of the volume ${id}`, async () => {
       if (!(await this.#volumes.find(id))) throw notFound('volume', id)
       return this.#trees.usage(this.#volumes.files(id), signal)
+    })
+  }
+
+  async logicalBytes(id: VolumeId): Promise<number> {
+    checkVolumeId(id)
+    return this.#reporting(`reading the size of the volume ${id}`, async () => {
+      if (!(await this.#volumes.find(id))) throw notFound('volume', id)
+      return logicalBytes(this.#volumes.files(id))
     })
   }
 

@@ -55,8 +55,6 @@ export interface VolumeUsage {
    * not be counted yet. The logical size where `capabilities.ownBytes` is false.
    */
   ownBytes: number
-  /** Bytes that its files show. */
-  logicalBytes: number
   /** What bounds its own bytes, if something does. */
   quotaBytes?: number | undefined
 }
@@ -131,6 +129,8 @@ export interface StorageDriver {
   relabel(what: VolumeId | SnapshotRef, labels: Labels): Promise<void>
   /** NOT_FOUND, ABORTED. May cost time that grows with the volume: for the background. */
   volumeUsage(id: VolumeId, signal?: AbortSignal): Promise<VolumeUsage>
+  /** Bytes that its files show. NOT_FOUND. Costs time that grows with their number. */
+  logicalBytes(id: VolumeId): Promise<number>
   /** Gone when this resolves; absent already is fine. IN_USE, naming the snapshots, while any of it stand. */
   destroyVolume(id: VolumeId): Promise<void>
   /** Read-only, and on disk when this resolves. Atomic over the whole volume where `capabilities` say so. NOT_FOUND, ALREADY_EXISTS. */

@@ -43,8 +43,7 @@ export function plainTrees(name: string, options: PlainTreesOptions): Trees {
     },
 
     async usage(path) {
-      const bytes = await logicalBytes(path)
-      return { ownBytes: bytes, logicalBytes: bytes }
+      return { ownBytes: await logicalBytes(path) }
     },
   }
 }

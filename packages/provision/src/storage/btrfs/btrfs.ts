@@ -62,10 +62,8 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
     },
 
     async usage(path, signal) {
-      const argv = ['btrfs', 'filesystem', 'du', '-s', '--raw', path] as const
-      const { totalBytes, exclusiveBytes } = parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS, signal })).stdout)
-      const quotaBytes = capabilities.quota ? await quotaOf(path) : undefined
-      return { ownBytes: exclusiveBytes, logicalBytes: totalBytes, quotaBytes }
+      const ownBytes = (await calls.ownBytes(path)) ?? (await exclusiveBytes(path, signal))
+      return { ownBytes, quotaBytes: capabilities.quota ? await quotaOf(path) : undefined }
     },
 
     untilFreed,
@@ -77,6 +75,11 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
     },
     explain: explainBtrfs,
   }
+}
+
+async function exclusiveBytes(path: string, signal: AbortSignal | undefined): Promise<number> {
+  const argv = ['btrfs', 'filesystem', 'du', '-s', '--raw', path] as const
+  return parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS, signal })).stdout)
 }
 
 export async function isBtrfs(path: string): Promise<boolean> {

@@ -1,17 +1,10 @@
 import { ProvisionError } from '../../errors.ts'
 
-/** Sums of the columns of `btrfs filesystem du -s --raw` (btrfs-filesystem(8)) over one path. */
-export function parseDu(stdout: string): { totalBytes: number; exclusiveBytes: number } {
-  const [total, exclusive] = (stdout.trim().split('\n').at(-1) ?? '').trim().split(/\s+/).map(Number)
-  if (
-    !Number.isSafeInteger(total) ||
-    !Number.isSafeInteger(exclusive) ||
-    total === undefined ||
-    exclusive === undefined
-  ) {
-    throw new ProvisionError('FAILED', 'the output of `btrfs filesystem du` has an unknown form')
-  }
-  return { totalBytes: total, exclusiveBytes: exclusive }
+/** The sum of the second column of `btrfs filesystem du -s --raw` (btrfs-filesystem(8)) over one path: what nothing else holds. */
+export function parseDu(stdout: string): number {
+  const [, exclusive] = (stdout.trim().split('\n').at(-1) ?? '').trim().split(/\s+/).map(Number)
+  if (exclusive !== undefined && Number.isSafeInteger(exclusive)) return exclusive
+  throw new ProvisionError('FAILED', 'the output of `btrfs filesystem du` has an unknown form')
 }
 
 /** `btrfs qgroup show -e -f --raw` of one volume (btrfs-qgroup(8)): its fourth column, `none` where nothing bounds it. */

@@ -6,6 +6,7 @@ import { basename, dirname } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 import { run, withinCommandTimeout } from '../../exec.ts'
 import { commandPoint, InjectedFault } from '../../faults/faults.ts'
+import { ownExtentBytes } from './own-extents.ts'
 
 /** What is done to a subvolume for each clone. Rejects with a CommandError of `btrfs`, or with the system's own error. */
 export interface SubvolumeCalls {
@@ -14,6 +15,8 @@ export interface SubvolumeCalls {
   delete(path: string): Promise<void>
   /** Makes what was written to a file part of what the next snapshot takes to disk. */
   settle(file: FileHandle): Promise<void>
+  /** Bytes of the data that a subvolume has of its own; undefined where that can't be told without looking at all of it. */
+  ownBytes(path: string): Promise<number | undefined>
 }
 
 /** `_IOW(BTRFS_IOCTL_MAGIC, number, 4096 bytes)`, as Linux encodes it on x86, ARM and RISC-V (ioctl(2), asm-generic/ioctl.h). */
@@ -44,7 +47,7 @@ const FIEMAP_EXTENT_DATA_INLINE = 0x200
 const SNAPSHOT = ['btrfs', 'subvolume', 'snapshot'] as const
 const DELETE = ['btrfs', 'subvolume', 'delete'] as const
 
-type Ioctl = (fd: number, request: number, argument: Buffer) => Promise<void>
+export type Ioctl = (fd: number, request: number, argument: Buffer) => Promise<void>
 
 /** Straight from the kernel; by the program `btrfs` where the binding has no build for this machine, which takes a process each time. */
 export function openSubvolumeCalls(): SubvolumeCalls {
@@ -60,6 +63,7 @@ export const CALLS_BY_PROGRAM: SubvolumeCalls = {
     await run([...DELETE, path])
   },
   settle: (file) => file.sync(),
+  ownBytes: async () => undefined,
 }
 
 function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
@@ -81,6 +85,11 @@ function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
     // A small file lies in the file system's own tree (btrfs(5), max_inline), once it is no longer in memory alone.
     settle: async (file) => {
       if (!(await isInline(ioctl, file))) await file.sync()
+    },
+    ownBytes: async (path) => {
+      if (process.geteuid?.() !== 0) return undefined
+      await using subvolume = await openDirectory(path)
+      return await ownExtentBytes(ioctl, subvolume.fd)
     },
   }
 }
@@ -135,7 +144,8 @@ function loadIoctl(): Ioctl | undefined {
     new Promise((resolve, reject) => {
       ioctl.async(fd, request, argument, (error: unknown, result: number) => {
         // Of the thread that made the call, until the next one.
-        if (error || result !== 0) reject(error ?? systemError(koffi.errno()))
+        // Some calls leave a number above 0 where they have found what was asked for.
+        if (error || result < 0) reject(error ?? systemError(koffi.errno()))
         else resolve()
       })
     })

@@ -177,10 +177,18 @@ export class ZfsDriver implements StorageDriver {
     return this.#reporting(`reading the usage of the volume ${id}`, async () => {
       const name = this.#dataset(id)
       await this.#checkOurs(name, 'volume')
-      const properties = await getProperties(name, ['written', 'logicalreferenced', 'quota'])
-      const [ownBytes, logicalBytes] = [bytesOf(properties, 'written'), bytesOf(properties, 'logicalreferenced')]
+      const properties = await getProperties(name, ['written', 'quota'])
       // 0 is none.
-      return { ownBytes, logicalBytes, quotaBytes: bytesOf(properties, 'quota') || undefined }
+      return { ownBytes: bytesOf(properties, 'written'), quotaBytes: bytesOf(properties, 'quota') || undefined }
+    })
+  }
+
+  async logicalBytes(id: VolumeId): Promise<number> {
+    checkVolumeId(id)
+    return this.#reporting(`reading the size of the volume ${id}`, async () => {
+      const name = this.#dataset(id)
+      await this.#checkOurs(name, 'volume')
+      return bytesOf(await getProperties(name, ['logicalreferenced']), 'logicalreferenced')
     })
   }
 
