@@ -94,8 +94,9 @@ export async function openLab({
   await renewCertificates(runtime, config, log)
   if (lost === undefined) {
     stack.use(repeat('keeping labels', LABELS_EVERY_MS, () => core.labels.round(), log))
-    stack.use(core.warm)
     stack.use(repeat('starting instances ahead', WARM_EVERY_MS, () => core.warm.fill(), log))
+    // Cut off before the round, which waits for it, is to end.
+    stack.use(core.warm)
     const collectGarbage = async () => {
       core.garbage.collectSoon()
       // Somebody else may have made room, too.
