@@ -33,7 +33,10 @@ export function placeCertificate(
   text: CertificateText | undefined,
   account: Account,
 ): void {
-  if (text === undefined) return directory.removeCertificate()
+  if (text === undefined) {
+    directory.removeCertificate()
+    return
+  }
   directory.writeForServer('server.key', text.key, account)
   directory.writeForServer('server.crt', text.cert, account)
 }
