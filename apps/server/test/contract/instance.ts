@@ -28,6 +28,9 @@ export function instanceContract(api: () => Api): void {
       // Measured behind it; then nothing of it changes any more.
       const measured = async () => (await api().get<Clone>(clone.path)).body.cloneSize
       await expect.poll(measured, { timeout: 20_000 }).toBeGreaterThan(0)
+      // What clones before it have left is removed in its own time.
+      const freeing = async () => (await api().get<Instance>('/status')).body.disk.freeing
+      await expect.poll(freeing, { timeout: 20_000 }).toBe(0)
       const { status, body } = await api().get<Instance>('/status')
       expect(status).toBe(200)
       expect(body).toEqual({
