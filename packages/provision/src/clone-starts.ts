@@ -74,10 +74,14 @@ export class CloneStarts {
       const knocked = knocks ? door.adopt(knock(target), (socket) => void socket.destroy()) : undefined
       await failPoint('clone.postgres-started')
       onStep?.('user')
-      const role = await setUpUserIn(client, user)
+      // Where a login is tried, it can reach the disk meanwhile.
+      const durability = knocks ? 'soon' : 'now'
+      const role = await setUpUserIn(client, user, durability)
       await failPoint('clone.user-set-up')
       onStep?.('login')
-      await allOf([this.#prove(of(role), target, { signal, timeoutMs, knocked }), flushUser(client)])
+      const works = [this.#prove(of(role), target, { signal, timeoutMs, knocked })]
+      if (durability === 'soon') works.push(flushUser(client))
+      await allOf(works)
     }
     await this.#volumes.noticingSpace(volume.id, async () => {
       onStep?.('postgres')

@@ -67,10 +67,12 @@ export class PreparedClone implements AsyncDisposable {
     using door = new DisposableStack()
     const atTheDoor = () => door.adopt(knock(target), (socket) => void socket.destroy())
     let knocked = knocks ? atTheDoor() : undefined
+    // Where a login is tried, it can reach the disk meanwhile.
+    const durability = knocks ? 'soon' : 'now'
     const role = await asUserOf(user, () =>
       inLabSession(session, async () => {
-        if (await takeNextUser(session.client, user.username, user.verifier)) return 'taken'
-        const made = await setUpUserIn(session.client, user)
+        if (await takeNextUser(session.client, user, durability)) return 'taken'
+        const made = await setUpUserIn(session.client, user, durability)
         await runtime.admit(this.volumeId, [user.username])
         // Only now: a process that the server has made for a connection keeps the rules of that moment.
         knocked = atTheDoor()
@@ -78,7 +80,9 @@ export class PreparedClone implements AsyncDisposable {
       }),
     )
     await failPoint('clone.user-set-up')
-    await allOf([prove(role, knocked), inLabSession(session, () => flushUser(session.client))])
+    const works = [prove(role, knocked)]
+    if (durability === 'soon') works.push(inLabSession(session, () => flushUser(session.client)))
+    await allOf(works)
     await failPoint('clone.login-proven')
     // The user's from here on: not even the lab stands in the way of what they do with their databases.
     session.close().catch(() => undefined)

@@ -20,8 +20,8 @@ const MOST = 10_000
 
 /**
  * What logins to other clones have shown. Whether a database lets its user in is the same for all clones of a snapshot, and the rules of
- * access are the same for all clones of one user's name. What is each clone's own is seen without a login: its port in the server's log, and the
- * verifier in the session that sets it.
+ * access are the same for all clones of one user's name. What is each clone's own is seen without a login: its port in the server's log, and its
+ * verifier, which is set by the statement that set the one of the clone that was logged in to.
  */
 export class ProvenLogins {
   readonly #databases = new Set<string>()

@@ -1,5 +1,4 @@
-import { type Client, DatabaseError, escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
-import { ProvisionError } from '../errors.ts'
+import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
 import { NEXT_USER_ROLE, OWNER_ROLE, USERS_ROLE } from './names.ts'
 import { quietStatements } from './quiet.ts'
 import { runAll, runEach } from './statements.ts'
@@ -62,8 +61,13 @@ export function membershipStatements(username: string, database: string, major: 
   ]
 }
 
-/** Its commit is seen by all at once, and flushed soon. */
-export const ASYNCHRONOUS = 'set local synchronous_commit = off'
+/** When it is on disk that a clone has its user: as it is seen by all, or soon, for what something can be done meanwhile (see `flushUser`). */
+export type Durability = 'now' | 'soon'
+
+/** For the transaction that makes it so. */
+export function commitStatement(durability: Durability): string {
+  return `set local synchronous_commit = ${durability === 'now' ? 'on' : 'off'}`
+}
 
 /**
  * Takes to disk what was committed before: a transaction with a number of its own, whose commit waits for the log. What it waits for, a login
@@ -77,20 +81,23 @@ export async function flushUser(client: Client): Promise<void> {
 const NOT_THIS_WAY = ['42704', '42710']
 
 /**
- * Gives the role its name and its password, in one round trip and one transaction. Not on disk when this resolves: see `flushUser`.
+ * Gives the role its name and its password, in one round trip and one transaction.
  *
  * @returns false, with nothing changed, where the base has none, or the data has a role of that name
  */
-export async function takeNextUser(client: Client, username: string, verifier: string): Promise<boolean> {
+export async function takeNextUser(
+  client: Client,
+  { username, verifier }: { username: string; verifier: string },
+  durability: Durability,
+): Promise<boolean> {
   const user = escapeIdentifier(username)
   const statements = [
-    ASYNCHRONOUS,
+    commitStatement(durability),
     `alter role ${escapeIdentifier(NEXT_USER_ROLE)} rename to ${user}`,
     `alter role ${user} login password ${escapeLiteral(verifier)}`,
-    verifierStatement(username),
   ]
   try {
-    requireKept(await client.query(statements.join(';\n')), verifier)
+    await client.query(statements.join(';\n'))
     return true
   } catch (error) {
     if (error instanceof DatabaseError && NOT_THIS_WAY.includes(error.code ?? '')) return false
@@ -98,25 +105,11 @@ export async function takeNextUser(client: Client, username: string, verifier: s
   }
 }
 
-/** What the server keeps of the password of a role that may log in; of several statements, the last. */
-export function verifierStatement(username: string): string {
-  return `select rolpassword as verifier from pg_authid where rolname = ${escapeLiteral(username)} and rolcanlogin`
-}
-
-/** @throws ProvisionError FAILED when the server has changed the verifier, as a hook of an extension can */
-export function requireKept(answers: unknown, verifier: string): void {
-  // An answer for each statement, where there were several.
-  const answer: unknown = Array.isArray(answers) ? answers.at(-1) : answers
-  const { rows } = answer as QueryResult<{ verifier: string | null }>
-  if (rows[0]?.verifier !== verifier)
-    throw new ProvisionError('FAILED', 'the server did not keep the verifier of the password as it was given')
-}
-
 /** The same, undone: what a session must look up for it, it knows from then on. */
 export async function rehearseNextUser(client: Client): Promise<void> {
   await client.query('begin')
   try {
-    await takeNextUser(client, 'dblab_rehearsal', REHEARSAL_VERIFIER)
+    await takeNextUser(client, { username: 'dblab_rehearsal', verifier: REHEARSAL_VERIFIER }, 'soon')
   } finally {
     await client.query('rollback')
   }

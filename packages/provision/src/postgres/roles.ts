@@ -3,15 +3,7 @@ import { ProvisionError } from '../errors.ts'
 import { type LabAddress, sqlState, withLabConnection } from './connect.ts'
 import { BOOTSTRAP_OID } from './disarm.ts'
 import { assertUserName, LAB_DATABASE, LAB_ROLE, USERS_ROLE } from './names.ts'
-import {
-  ASYNCHRONOUS,
-  flushUser,
-  membershipStatements,
-  requireKept,
-  takeNextUser,
-  USER_ATTRIBUTES,
-  verifierStatement,
-} from './next-user.ts'
+import { commitStatement, type Durability, membershipStatements, takeNextUser, USER_ATTRIBUTES } from './next-user.ts'
 import { quietStatements } from './quiet.ts'
 import { isScramVerifier } from './scram.ts'
 
@@ -43,8 +35,7 @@ export async function setUpUser(instance: LabAddress, spec: UserSpec, signal?: A
       instance,
       spec.database,
       async (client) => {
-        await setUpUserIn(client, spec)
-        await flushUser(client)
+        await setUpUserIn(client, spec, 'now')
       },
       { signal },
     ),
@@ -106,17 +97,21 @@ export async function readUser(instance: LabAddress, signal?: AbortSignal): Prom
 
 /**
  * `setUpUser` in a session of the lab's that is open already, in that database or another one. The role is there for everybody when this
- * resolves, and on disk once `flushUser` has too.
+ * resolves.
  *
  * @returns whether the role that stands ready was taken
  */
-export async function setUpUserIn(client: Client, spec: UserSpec): Promise<UserRole> {
-  if (await takeNextUser(client, spec.username, spec.verifier)) return 'taken'
-  await makeUser(client, spec)
+export async function setUpUserIn(client: Client, spec: UserSpec, durability: Durability): Promise<UserRole> {
+  if (await takeNextUser(client, spec, durability)) return 'taken'
+  await makeUser(client, spec, durability)
   return 'made'
 }
 
-async function makeUser(client: Client, { username, verifier, database, allowSuperuser }: UserSpec): Promise<void> {
+async function makeUser(
+  client: Client,
+  { username, verifier, database, allowSuperuser }: UserSpec,
+  durability: Durability,
+): Promise<void> {
   const { rows } = await client.query<{ superuser: boolean | null; superusers: string[]; major: number }>(
     `select (select rolsuper from pg_authid where rolname = $1) as superuser,
        array(select rolname::text from pg_authid where rolsuper and oid <> ${BOOTSTRAP_OID} and rolname <> $2) as superusers,
@@ -144,5 +139,5 @@ async function makeUser(client: Client, { username, verifier, database, allowSup
     ...quietStatements(username),
   ]
   // Of one query: all of it or nothing.
-  requireKept(await client.query([ASYNCHRONOUS, ...statements, verifierStatement(username)].join(';\n')), verifier)
+  await client.query([commitStatement(durability), ...statements].join(';\n'))
 }
