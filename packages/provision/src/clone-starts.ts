@@ -109,9 +109,9 @@ export class CloneStarts {
     const prepared = new PreparedClone({ volume, port, runtime, session })
     await using undo = new AsyncDisposableStack()
     undo.use(prepared)
-    // The rules let in whom they will let in, whatever the name is by then.
-    await probeLogin(this.#target(port, { database, username: NEXT_USER_ROLE }), { signal })
-    await prepared.rehearse()
+    // The rules let in whom they will let in, whatever the name is by then. Where they will have to name a user, that is tried with the name.
+    if (await prepared.rehearse())
+      await probeLogin(this.#target(port, { database, username: NEXT_USER_ROLE }), { signal })
     undo.move()
     return prepared
   }

@@ -39,9 +39,9 @@ export class PreparedClone implements AsyncDisposable {
     return this.volume.id
   }
 
-  /** Has the session learn beforehand what it will need to know. */
-  async rehearse(): Promise<void> {
-    await inLabSession(this.#options.session, rehearseNextUser)
+  /** Has the session learn beforehand what it will need to know. @returns false where no role stands ready, so that one will be made */
+  async rehearse(): Promise<boolean> {
+    return inLabSession(this.#options.session, rehearseNextUser)
   }
 
   /** False once its Postgres has ended. */

@@ -104,6 +104,19 @@ describe.skipIf(lacking !== '')(`instances that are started ahead${lacking}`, { 
     expect(await query(urlOf(twin), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
   })
 
+  test('data in which no role stands ready has them too, and its users are let in by name', async () => {
+    await using lab = await warmLab(1, { postgres: { allowSuperusers: true } })
+    await untilReady(lab)
+    const alice = await createClone(lab)
+    expect(alice.steps.map(({ name }) => name)).toEqual(['handover'])
+    await untilReady(lab)
+    const bob = await createClone(lab, { db: { username: 'bob', password: 'another password' } })
+    expect(bob.steps.map(({ name }) => name)).toEqual(['handover'])
+    expect(await query(urlOf(bob, 'another password'), 'SELECT current_user AS me')).toEqual([{ me: 'bob' }])
+    for (const url of [urlOf(alice).replace('//alice:', '//bob:'), urlOf(bob).replace('//bob:', '//alice:')])
+      await expect(query(url, 'SELECT 1')).rejects.toMatchObject({ code: '28000' })
+  })
+
   test('a stop of the server leaves none, and the clones that were made of them run on', async () => {
     await using lab = await warmLab(2)
     await untilReady(lab)
@@ -164,8 +177,8 @@ describe.skipIf(lacking !== '')(`instances that are started ahead${lacking}`, { 
   }
 })
 
-async function warmLab(warm: number): Promise<TestLab> {
-  const lab = await TestLab.make({ driver: 'btrfs', config: { clones: { warm } } })
+async function warmLab(warm: number, config: object = {}): Promise<TestLab> {
+  const lab = await TestLab.make({ driver: 'btrfs', config: { ...config, clones: { warm } } })
   await lab.start()
   return lab
 }

@@ -105,11 +105,11 @@ export async function takeNextUser(
   }
 }
 
-/** The same, undone: what a session must look up for it, it knows from then on. */
-export async function rehearseNextUser(client: Client): Promise<void> {
+/** The same, undone: what a session must look up for it, it knows from then on. @returns as `takeNextUser` */
+export async function rehearseNextUser(client: Client): Promise<boolean> {
   await client.query('begin')
   try {
-    await takeNextUser(client, { username: 'dblab_rehearsal', verifier: REHEARSAL_VERIFIER }, 'soon')
+    return await takeNextUser(client, { username: 'dblab_rehearsal', verifier: REHEARSAL_VERIFIER }, 'soon')
   } finally {
     await client.query('rollback')
   }
