@@ -15,6 +15,7 @@ import type { Profile } from './postgres/profiles.ts'
 import { readUser, readVerifier } from './postgres/roles.ts'
 import type { Certificate, Instance, InstanceLimits, PostgresRuntime } from './postgres/runtime.ts'
 import type { PreparedClone } from './prepared-clone.ts'
+import type { PortSteering } from './steering/port-steering.ts'
 import type { Labels, SnapshotRef, StorageDriver, Volume, VolumeId } from './storage/driver.ts'
 
 export interface CloneSpec {
@@ -43,6 +44,8 @@ export interface ProvisionerOptions {
   quotaBytes?: number | undefined
   /** What each clone's Postgres may take of the machine. */
   limits?: InstanceLimits | undefined
+  /** Lets prepared clones take the place of others; without it, none does. */
+  steering?: PortSteering | undefined
   /** Superusers of the data stay what they are when it is brought in, and a clone's user may be one of them. */
   allowSuperusers: boolean
 }
@@ -111,6 +114,25 @@ export class Provisioner {
     await this.#starts.handOver(prepared, login, signal)
   }
 
+  /** @throws ProvisionError UNAVAILABLE, saying why no prepared clone can take the place of another here */
+  async checkSwaps(): Promise<void> {
+    const { steering } = this.#options
+    if (!steering) throw new ProvisionError('UNAVAILABLE', 'every clone answers at the port that it was started at')
+    await steering.check()
+  }
+
+  /**
+   * Hands a prepared one to the user of a clone, and has it answer at that clone's port, in place of what did, until it ends: ready when this
+   * resolves. What did answer goes on with the sessions that it has, for the caller to end. After a failure as for `handOver`; with the end of the
+   * prepared one, the port is whose it was.
+   */
+  async swapIn(prepared: PreparedClone, login: Login, port: number, options: CloneOptions = {}): Promise<void> {
+    await this.handOver(prepared, login, options)
+    const instance = await this.runtime.inspect(prepared.volumeId)
+    if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended while it was handed over')
+    await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port })
+  }
+
   /**
    * Has a clone that was handed over let its user in by name, as one that was made from nothing does; until then it is by the role that it
    * alone has. Takes time of the clone's processors, all of whose processes read their settings anew. Nothing where none runs.
@@ -140,6 +162,7 @@ export class Provisioner {
     // At once: should the undo start it again, its recovery brings back all that was committed, but for what is in UNLOGGED tables.
     const [volume] = await bothOf(this.#volumeOfReset(spec), this.#stopForReset(old))
     options.signal?.throwIfAborted()
+    await this.#options.steering?.release(spec.port)
     await this.#starts.forUser(volume, spec, options)
     undo.move()
   }
@@ -165,6 +188,7 @@ export class Provisioner {
     const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
     const { host, tls, limits } = this.#options
     const users = [spec.login.username]
+    await this.#options.steering?.release(spec.port)
     await this.#volumes.noticingSpace(id, () =>
       this.runtime.start(
         { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users, settings, limits },

@@ -127,6 +127,9 @@ const STANDBY = [
   'standby.snapshot-begun',
 ] as const
 
+/** A port that another server answers at, where the kernel can. */
+const STEERING = ['steering.steered'] as const
+
 type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
   string]
 
@@ -136,6 +139,7 @@ export type FailPoint =
   | (typeof SHELF)[number]
   | (typeof ROOT)[number]
   | (typeof POOL)[number]
+  | (typeof STEERING)[number]
   | (typeof ADOPT)[number]
   | (typeof STANDBY)[number]
 
@@ -194,7 +198,7 @@ export const RARE_POINTS: readonly string[] = [
 
 /** The points that only labs on this driver come to. */
 export const DRIVER_POINTS: Readonly<Record<'btrfs' | 'zfs' | 'reflink' | 'copy', readonly string[]>> = {
-  btrfs: [...SHELF, ...POOL, ...around(BTRFS_COMMANDS)],
+  btrfs: [...SHELF, ...POOL, ...STEERING, ...around(BTRFS_COMMANDS)],
   zfs: [...ROOT, ...around(ZFS_COMMANDS)],
   reflink: [...ROOT, ...SHELF],
   copy: [...ROOT, ...SHELF],

@@ -1,11 +1,10 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { constants as system } from 'node:os'
 import { basename, dirname } from 'node:path'
-import { getSystemErrorName } from 'node:util'
 import { run, withinCommandTimeout } from '../../exec.ts'
 import { commandPoint, InjectedFault } from '../../faults/faults.ts'
+import { loadNative, systemError } from '../../native.ts'
 import { ownExtentBytes } from './own-extents.ts'
 
 /** What is done to a subvolume for each clone. Rejects with a CommandError of `btrfs`, or with the system's own error. */
@@ -114,7 +113,7 @@ async function asProgram(program: readonly [string, ...string[]], call: () => Pr
       await commandPoint('after', program)
     })
   } catch (error) {
-    throw error instanceof InjectedFault ? systemError(system.errno.EIO, error) : error
+    throw error instanceof InjectedFault ? systemError(system.errno.EIO, 'ioctl', error) : error
   }
 }
 
@@ -130,28 +129,16 @@ function openDirectory(path: string) {
 }
 
 function loadIoctl(): Ioctl | undefined {
-  if (process.platform !== 'linux') return undefined
-  let koffi: typeof import('koffi')
-  try {
-    koffi = createRequire(import.meta.url)('koffi')
-  } catch (error) {
-    // Not installed, or no build for this processor or C library.
-    if (!(error instanceof Error)) throw error
-    return undefined
-  }
+  const koffi = loadNative()
+  if (!koffi) return undefined
   const ioctl = koffi.load(null).func('int ioctl(int fd, unsigned long request, void *argument)')
   return (fd, request, argument) =>
     new Promise((resolve, reject) => {
       ioctl.async(fd, request, argument, (error: unknown, result: number) => {
         // Of the thread that made the call, until the next one.
         // Some calls leave a number above 0 where they have found what was asked for.
-        if (error || result < 0) reject(error ?? systemError(koffi.errno()))
+        if (error || result < 0) reject(error ?? systemError(koffi.errno(), 'ioctl'))
         else resolve()
       })
     })
-}
-
-function systemError(errno: number, cause?: unknown): NodeJS.ErrnoException {
-  const code = getSystemErrorName(-errno)
-  return Object.assign(new Error(`${code}, ioctl`, { cause }), { errno: -errno, code, syscall: 'ioctl' })
 }

@@ -1,0 +1,179 @@
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, rmSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { isProvisionError, isSystemError, ProvisionError } from '../errors.ts'
+import { CommandError, run } from '../exec.ts'
+import { failPoint } from '../faults/faults.ts'
+import { type Descriptor, SteeringKernel } from './kernel.ts'
+import { keyOf, portOf, steerProgram } from './steer-program.ts'
+
+/** Where systemd mounts it, and bpftool and iproute2 do where nobody has. */
+const BPF_DIRECTORY = '/sys/fs/bpf'
+/** BPF_FS_MAGIC, linux/magic.h */
+const BPF_FS_MAGIC = 0xcafe4a11
+/** Raised when the program or the keys change: those of an older server go on working for the connections that it steers. */
+const LAYOUT = 1
+
+interface Opened {
+  kernel: SteeringKernel
+  map: Descriptor
+  link: Descriptor
+}
+
+/** A server that listens. */
+export interface Listener {
+  pid: number
+  /** The port that it was started at. */
+  port: number
+}
+
+/**
+ * Has servers answer at ports that they were not started at: a server's own port is settled when it starts. New connections to the port come to
+ * the sockets that the server listens at, by a lookup of the kernel's at their first packet, and nothing else stands between.
+ *
+ * What is steered outlives this process. It ends with the server that it goes to. From then on whoever is bound to the port has it.
+ * Takes Linux 5.9, root or CAP_BPF with CAP_NET_ADMIN and CAP_SYS_PTRACE, and a bpf file system, which root has mounted where there is none.
+ */
+export class PortSteering implements AsyncDisposable {
+  readonly #pins: { map: string; link: string }
+  #opening: Promise<Opened> | undefined
+
+  constructor(labId: string) {
+    const pin = (what: string) => join(BPF_DIRECTORY, `dblab-${labId}-${what}${LAYOUT}`)
+    this.#pins = { map: pin('ports'), link: pin('link') }
+  }
+
+  /** @throws ProvisionError UNAVAILABLE, saying why this machine or account can't; the same each time */
+  async check(): Promise<void> {
+    await this.#open()
+  }
+
+  /**
+   * From the next connection on, those to `port` come to the listener, at each address that it listens at.
+   *
+   * @throws ProvisionError UNAVAILABLE as `check`; FAILED when the listener has ended, or the kernel takes no more
+   */
+  async steer(port: number, to: Listener): Promise<void> {
+    const { kernel, map } = await this.#open()
+    let found = 0
+    try {
+      using process = kernel.openProcess(to.pid)
+      for (const fd of socketsOf(to.pid)) {
+        using socket = kernel.take(process, fd)
+        const at = socket && kernel.addressOf(socket)
+        if (!socket || at?.port !== to.port) continue
+        kernel.put(map, keyOf(at.family, port, at.address), socket)
+        found++
+      }
+    } catch (cause) {
+      throw new ProvisionError('FAILED', `port ${port} could not be given to process ${to.pid}`, { cause })
+    }
+    if (found === 0) throw new ProvisionError('FAILED', `process ${to.pid} does not listen at port ${to.port}`)
+    await failPoint('steering.steered')
+  }
+
+  /** Whoever is bound to the port has it from now on. */
+  async release(port: number): Promise<void> {
+    if (!this.#isThere()) return
+    const { kernel, map } = await this.#open()
+    for (const key of kernel.keys(map)) if (portOf(key) === port) kernel.remove(map, key)
+  }
+
+  /** What is steered goes on. Where nothing is, nothing is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isThere()) return
+    try {
+      const { kernel, map, link } = await this.#open()
+      using descriptors = new DisposableStack()
+      descriptors.use(map)
+      descriptors.use(link)
+      if (kernel.keys(map).length === 0) this.#unpin()
+    } catch (error) {
+      // Then there is nothing of it.
+      if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+    }
+  }
+
+  /** False where nothing was ever steered, or nothing is left of it. */
+  #isThere(): boolean {
+    return isOurs(this.#pins.map) && isOurs(this.#pins.link)
+  }
+
+  #open(): Promise<Opened> {
+    this.#opening ??= this.#tryOpen()
+    return this.#opening
+  }
+
+  async #tryOpen(): Promise<Opened> {
+    try {
+      const kernel = SteeringKernel.open()
+      if (!kernel) throw unavailable('nothing here calls functions of the C library')
+      await mountBpf()
+      return this.#openPinned(kernel) ?? this.#make(kernel)
+    } catch (error) {
+      if (isSystemError(error)) throw unavailable(error.message, error)
+      throw error instanceof CommandError ? unavailable(error.message, error) : error
+    }
+  }
+
+  /** What an earlier process has left. */
+  #openPinned(kernel: SteeringKernel): Opened | undefined {
+    if (!this.#isThere()) return undefined
+    const { map, link } = this.#pins
+    return { kernel, map: kernel.openPinned(map), link: kernel.openPinned(link) }
+  }
+
+  #make(kernel: SteeringKernel): Opened {
+    // What a process that was killed had half made.
+    this.#unpin()
+    const map = kernel.createMap()
+    const namespace = openSync('/proc/self/ns/net', 'r')
+    try {
+      const link = kernel.attach(steerProgram(map.fd), namespace)
+      kernel.pin(map, this.#pins.map)
+      kernel.pin(link, this.#pins.link)
+      return { kernel, map, link }
+    } finally {
+      closeSync(namespace)
+    }
+  }
+
+  #unpin(): void {
+    for (const path of [this.#pins.link, this.#pins.map]) rmSync(path, { force: true })
+  }
+}
+
+function unavailable(why: string, cause?: unknown): ProvisionError {
+  return new ProvisionError('UNAVAILABLE', `no server can answer at another port than its own here: ${why}`, {
+    cause,
+    hint: 'It takes Linux 5.9 and root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_SYS_PTRACE and a bpf file system at /sys/fs/bpf.',
+  })
+}
+
+/** As bpftool-prog(8) does where there is none. */
+async function mountBpf(): Promise<void> {
+  if (statfsSync(BPF_DIRECTORY).type === BPF_FS_MAGIC) return
+  await run(['mount', '-t', 'bpf', '-o', 'mode=700', 'bpf', BPF_DIRECTORY])
+}
+
+/** There, and nobody else's: the directory may be open to all. */
+function isOurs(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid === process.geteuid?.()
+}
+
+/** The descriptors of a process that are sockets. */
+function socketsOf(pid: number): number[] {
+  const directory = `/proc/${pid}/fd`
+  return readdirSync(directory)
+    .filter((name) => linkOf(join(directory, name)).startsWith('socket:'))
+    .map(Number)
+}
+
+/** Of a descriptor that has been closed meanwhile, nothing. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return ''
+    throw error
+  }
+}

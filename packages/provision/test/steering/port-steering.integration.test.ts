@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, describe, expect, test } from 'vitest'
+import { PortSteering } from '../../src/steering/port-steering.ts'
+import { freePort, isRoot } from '../../testbed/index.ts'
+
+const PINS = '/sys/fs/bpf'
+const lacking = isRoot ? '' : ' (skipped: only root may steer ports)'
+
+describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server answers at${lacking}`, () => {
+  const labs: string[] = []
+  const newLab = () => {
+    const id = `test-${process.pid}-${labs.length}`
+    labs.push(id)
+    return id
+  }
+
+  afterEach(() => {
+    expect(pinsOf(labs)).toEqual([])
+  })
+
+  test('new connections come to it, at its own addresses alone, and its own port goes on', async () => {
+    await using steering = new PortSteering(newLab())
+    await using server = await listener('a', '127.0.0.1')
+    const port = await freePort()
+    await steering.steer(port, server)
+    expect(await answerAt(port)).toBe(`a at 127.0.0.1:${port}`)
+    expect(await answerAt(server.port)).toBe(`a at 127.0.0.1:${server.port}`)
+    await expect(answerAt(port, '127.0.0.2')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await expect(answerAt(port, '::1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('one that listens at every address is reached at every address', async () => {
+    await using steering = new PortSteering(newLab())
+    await using server = await listener('all', '0.0.0.0', '::')
+    const port = await freePort()
+    await steering.steer(port, server)
+    for (const host of ['127.0.0.1', '127.0.0.9', '::1']) expect(await answerAt(port, host)).toMatch(/^all at /)
+  })
+
+  test('it comes before who is bound to the port, gives way to the next, and what has begun goes on', async () => {
+    await using steering = new PortSteering(newLab())
+    await using bound = await listener('bound', '127.0.0.1')
+    const { port } = bound
+    const open = connect(port, '127.0.0.1')
+    await once(open, 'connect')
+    {
+      await using first = await listener('first', '127.0.0.1')
+      await steering.steer(port, first)
+      expect(await answerAt(port)).toMatch(/^first /)
+      await using second = await listener('second', '127.0.0.1')
+      await steering.steer(port, second)
+      expect(await answerAt(port)).toMatch(/^second /)
+      open.end('\n')
+      expect(await text(open)).toMatch(/^bound /)
+    }
+    // Both have ended: the port is whose it was.
+    expect(await answerAt(port)).toMatch(/^bound /)
+  })
+
+  test('it outlives the process that steers, and another one of the lab goes on from there', async () => {
+    const lab = newLab()
+    await using server = await listener('a', '127.0.0.1')
+    const [port, another] = [await freePort(), await freePort()]
+    {
+      await using first = new PortSteering(lab)
+      await first.steer(port, server)
+    }
+    expect(pinsOf([lab])).toHaveLength(2)
+    expect(await answerAt(port)).toMatch(/^a /)
+    await using second = new PortSteering(lab)
+    await second.steer(another, server)
+    expect(await answerAt(another)).toMatch(/^a /)
+    expect(await answerAt(port)).toMatch(/^a /)
+    await server[Symbol.asyncDispose]()
+  })
+
+  test('what nobody listens at can’t be given: it FAILED, and nothing has changed', async () => {
+    await using steering = new PortSteering(newLab())
+    await using server = await listener('a', '127.0.0.1')
+    const port = await freePort()
+    await expect(steering.steer(port, { pid: server.pid, port })).rejects.toMatchObject({ code: 'FAILED' })
+    await server[Symbol.asyncDispose]()
+    await expect(steering.steer(port, server)).rejects.toMatchObject({ code: 'FAILED' })
+    await expect(answerAt(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+})
+
+/** A server of another process, which answers with its name and where it was reached, once the other side has said something. */
+async function listener(name: string, ...hosts: string[]) {
+  const script = `
+    const { createServer } = require('node:net')
+    const answer = (socket) => socket.once('data', () => socket.end(${JSON.stringify(name)} + ' at ' + socket.localAddress + ':' + socket.localPort))
+    const listen = (port, [host, ...others]) => {
+      if (host === undefined) return console.log(port)
+      const server = createServer(answer).listen({ port, host, ipv6Only: true }, () => listen(server.address().port, others))
+    }
+    listen(0, ${JSON.stringify(hosts)})`
+  const child: ChildProcess = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = await once(child.stdout as NodeJS.ReadableStream, 'data')
+  return {
+    pid: child.pid ?? 0,
+    port: Number(line),
+    async [Symbol.asyncDispose]() {
+      if (!child.kill('SIGKILL')) return
+      await once(child, 'exit')
+    },
+  }
+}
+
+async function answerAt(port: number, host = '127.0.0.1'): Promise<string> {
+  const socket = connect(port, host)
+  await once(socket, 'connect')
+  socket.write('\n')
+  return text(socket)
+}
+
+function pinsOf(labs: readonly string[]): string[] {
+  return readdirSync(PINS).filter((name) => labs.some((id) => name.startsWith(`dblab-${id}-`)))
+}
