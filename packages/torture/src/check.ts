@@ -171,7 +171,8 @@ async function runtime(lab: TorturedLab, catalogue: CatalogueRows): Promise<Comp
   const running = catalogue.clones.filter(({ status }) => status === 'OK')
   const warm = warmOf(catalogue.volumes)
   const volumes = new Set([...running.flatMap(({ volume_id }) => volume_id ?? []), ...warm])
-  const warmPorts = await Promise.all(warm.map((id) => portOf(lab, id)))
+  // Not the clones' own: after a reset, another server than was started there may answer at a clone's port.
+  const ports = await Promise.all([...volumes].map((id) => portOf(lab, id)))
   const listening = await listeningPorts()
   const { from, to } = lab.ports
   const all = await ofLab(lab)
@@ -182,7 +183,7 @@ async function runtime(lab: TorturedLab, catalogue: CatalogueRows): Promise<Comp
     {
       what: 'port',
       there: new Set([...listening].filter((port) => port >= from && port <= to).map(String)),
-      wanted: new Set([...running.map(({ port }) => String(port)), ...warmPorts]),
+      wanted: new Set(ports),
     },
     {
       what: 'Postgres on',

@@ -130,7 +130,7 @@ export class CloneCreation {
       if (!(await lifecycle.handOver(taken.prepared, clone, request.db.password))) return false
       const cloningSeconds = (performance.now() - asked) / 1000
       const ready = { ...lifecycle.readyNow(clone), cloningSeconds, steps: trace.steps() }
-      isSettled = lifecycle.committing(clone, () =>
+      isSettled = lifecycle.books.committing(clone, () =>
         this.#promise(clone, request, key, () => {
           catalogue.volumes.setRole(volumeId, 'clone')
           catalogue.clones.add({ ...clone, ...ready })
@@ -140,7 +140,7 @@ export class CloneCreation {
       if (!isSettled) return 'again'
       warm.note('hit')
       const took = { start: 'warm', profile: clone.profile, seconds: cloningSeconds, steps: ready.steps } as const
-      lifecycle.ends.tell({ operation: 'creation', outcome: 'ok', took })
+      lifecycle.books.ends.tell({ operation: 'creation', outcome: 'ok', took })
     } finally {
       if (isUntouched) warm.giveBack(taken)
       else if (!isSettled) void warm.discard(taken)

@@ -45,7 +45,7 @@ export class CloneService {
     this.#options = options
     this.#views = new CloneViews(options)
     this.#creation = new CloneCreation(options)
-    options.lifecycle.onChange((id) => this.#changes.emit(eventOf(id)))
+    options.lifecycle.books.onChange((id) => this.#changes.emit(eventOf(id)))
   }
 
   /** Promises a clone, or finds the one that the same request has made before. See `CloneCreation.create`. */

@@ -240,7 +240,9 @@ describe('a reset that fails', () => {
 
 test('each operation is told of once, when it ends, with what came of it', async () => {
   const ends: string[] = []
-  lifecycle.ends.subscribe(({ operation, outcome, took }) => ends.push(`${operation} ${outcome} ${took?.profile}`))
+  lifecycle.books.ends.subscribe(({ operation, outcome, took }) =>
+    ends.push(`${operation} ${outcome} ${took?.profile}`),
+  )
   const endsOf = async (id: string) => {
     await settled(id)
     return ends.splice(0)

@@ -168,7 +168,7 @@ describe('with wait', () => {
     const answer = ask(`${path}?wait=30`, await tagOf(path))
     const isOver = await Promise.race([answer.then(() => true), delay(100, false)])
     expect(isOver).toBe(false)
-    app.lifecycle.declareFatal(id, 'why')
+    app.lifecycle.books.declareFatal(id, 'why')
     const { status, text } = await answer
     expect([status, (JSON.parse(text) as Clone).status]).toEqual([200, { code: 'FATAL', message: 'why' }])
   })

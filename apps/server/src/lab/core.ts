@@ -46,6 +46,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     runtime: foundations.runtime,
     host,
     tls,
+    steering: foundations.steering,
     settings: cloneSettings(config),
     deadlines: startDeadlines(config),
     allowSuperusers: config.postgres.allowSuperusers,
@@ -87,6 +88,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
     takeSpace: (bytes, signal) => room.takeSpace(bytesOfClone(bytes), signal),
     bootId: await readBootId(),
     isUnsafe: (profile) => isUnsafe(config, profile),
+    warm: () => warm,
   })
   const secondsEach = () => catalogue.clones.medianCreationSeconds()
   const begun = (id: string) => changes.mayHaveChanged(id)
@@ -96,7 +98,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   )
   const { masking } = config.retrieval
   const newest = () => newestSnapshot(catalogue.snapshots.listPublished(), { masked: masking !== undefined })
-  const warm = new WarmPool({
+  const warm: WarmPool = new WarmPool({
     ...common,
     newest,
     profile: config.clones.profile,
@@ -117,7 +119,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
   })
   const hub = new EventHub()
   const changes: CatalogueEvents = new CatalogueEvents({ catalogue, viewOf: (id) => clones.get(id), hub, log })
-  lifecycle.onChange((id) => changes.mayHaveChanged(id))
+  lifecycle.books.onChange((id) => changes.mayHaveChanged(id))
   return {
     ...{ hub, changes, garbage, room, freed },
     ...{
@@ -128,7 +130,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
       clones,
       warm,
       sizes: lifecycle.sizes,
-      ends: lifecycle.ends,
+      ends: lifecycle.books.ends,
       chores: lifecycle.chores,
     },
     snapshots: new SnapshotService({ ...common, jobs }),

@@ -9,6 +9,7 @@ import {
   isSystemError,
   type OpenedStorage,
   openStorage,
+  PortSteering,
   type PostgresRuntime,
   ProcessRuntime,
 } from '@dblab/provision'
@@ -27,6 +28,7 @@ export interface Foundations extends AsyncDisposable {
   runtime: PostgresRuntime
   binaries: BinarySource
   bounds: InstanceBounds
+  steering: PortSteering
   /** True when the storage was chosen just now, for a lab that had none. */
   isNew: boolean
 }
@@ -87,6 +89,7 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
   }
   const binaries = chosenBinaries(config, account, stateDir)
   const bounds = await openBounds(config, identity.labId)
+  const steering = stack.use(new PortSteering(identity.labId))
   const runtime = new ProcessRuntime({
     cgroups: bounds.cgroups,
     account,
@@ -95,7 +98,16 @@ export async function openFoundations(config: Config, purpose: Purpose): Promise
     labUser: callerAccount().name,
   })
   const whole = stack.move()
-  return { identity, storage, runtime, bounds, binaries, isNew, [Symbol.asyncDispose]: () => whole.disposeAsync() }
+  return {
+    identity,
+    storage,
+    runtime,
+    bounds,
+    steering,
+    binaries,
+    isNew,
+    [Symbol.asyncDispose]: () => whole.disposeAsync(),
+  }
 }
 
 /** The data is where it was: to come up empty somewhere else would look like the loss of everything. */

@@ -30,7 +30,7 @@ test('what ended is counted from 0 on, before the first of it', async () => {
     numberOf(families, 'dblab_clone_operations_total', { operation, outcome })
   expect(none.get('dblab_clone_operations_total')?.samples.map(({ value }) => value)).toEqual(Array(8).fill(0))
   const steps = (...names: CloneStepName[]) => names.map((name) => ({ name, seconds: 0.002 }))
-  const { ends } = app.lifecycle
+  const { ends } = app.lifecycle.books
   const cold = { start: 'cold', profile: 'dev', seconds: 0.045, steps: steps('queue', 'volume') } as const
   ends.tell({ operation: 'creation', outcome: 'ok', took: cold })
   // Known of after a restart of the server: how long it took is not.

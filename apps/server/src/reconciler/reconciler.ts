@@ -124,8 +124,8 @@ export class Reconciler {
     }
     const volume = clone.volumeId === null ? undefined : volumes.get(clone.volumeId)
     if (clone.status !== 'OK' || (volume && instances.get(volume.id)?.state === 'running')) return
-    if (volume && (await lifecycle.lostWrites(clone))) {
-      lifecycle.declareFatal(clone.id, LOST_WRITES)
+    if (volume && (await lifecycle.books.lostWrites(clone))) {
+      lifecycle.books.declareFatal(clone.id, LOST_WRITES)
       return
     }
     lifecycle.restarts.markStarting(clone.id)

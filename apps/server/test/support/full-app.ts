@@ -94,7 +94,7 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
   const hub = new EventHub()
   const changes = new CatalogueEvents({ catalogue, viewOf: (id) => clones.get(id), hub, log })
   const events = { hub, streams: new OpenStreams() }
-  const { ends } = lifecycle
+  const { ends } = lifecycle.books
   const metrics = new Metrics({ catalogue, clones, disk, room, jobs, warm, retrieval, status, version, ends })
   const services = { clones, snapshots, retrieval, status, metrics, events, access, catalogue }
   const app = createApp({ services, log, openApi, bodyLimit: 100_000, tls: false })

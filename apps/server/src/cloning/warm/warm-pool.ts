@@ -60,6 +60,11 @@ export class WarmPool implements AsyncDisposable {
     this.#options = options
   }
 
+  /** False where there are never any. */
+  get isOn(): boolean {
+    return this.#options.max > 0
+  }
+
   /** How many stand ready. */
   get size(): number {
     return this.#ready.length
@@ -70,12 +75,12 @@ export class WarmPool implements AsyncDisposable {
     return [...this.#targets().values()].reduce((sum, count) => sum + count, 0)
   }
 
-  /** Creations that were handed one. */
+  /** Creations and resets that were handed one. */
   get hits(): number {
     return this.#hits
   }
 
-  /** Creations that there was none for, in a lab that has any. */
+  /** Those that there was none for, in a lab that has any. */
   get misses(): number {
     return this.#misses
   }
@@ -104,6 +109,11 @@ export class WarmPool implements AsyncDisposable {
   giveBack(warm: WarmInstance): void {
     if (this.#closing.signal.aborted) void this.discard(warm)
     else this.#ready.push(warm)
+  }
+
+  /** Its port is of no more use to anybody: while it runs it is bound to it, so that nobody else is lent it. */
+  releasePort({ prepared: { port, volumeId } }: WarmInstance): void {
+    this.#options.ports.release(port, ownerOf(volumeId))
   }
 
   /** Never to be had again. */

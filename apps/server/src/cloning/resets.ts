@@ -1,0 +1,198 @@
+import { type CloneStep, failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { CloneRecord } from '../catalogue/clones.ts'
+import type { SnapshotRecord } from '../catalogue/snapshots.ts'
+import { randomId } from '../ids.ts'
+import type { Logger } from '../log.ts'
+import { type CloneBooks, READY } from './books.ts'
+import type { CloneChores } from './chores.ts'
+import { databaseAfter } from './databases.ts'
+import { explainFailure } from './explain.ts'
+import { loginOf } from './login.ts'
+import type { CloneSizes } from './sizes.ts'
+import { Trace } from './trace.ts'
+import type { WarmInstance, WarmPool } from './warm/warm-pool.ts'
+
+export interface CloneResetsOptions {
+  catalogue: Catalogue
+  provisioner: Provisioner
+  log: Logger
+  books: CloneBooks
+  sizes: CloneSizes
+  chores: CloneChores
+  collectSoon: () => void
+  retired: (volumeId: string, bytes: number) => void
+  takeSpace: (cloneBytes: number, signal?: AbortSignal) => Promise<Disposable>
+  warm?: (() => WarmPool) | undefined
+}
+
+export interface ResetOptions {
+  signal?: AbortSignal | undefined
+  /** When it was asked for, of `performance.now()`; left out where the server was started again since. */
+  since?: number | undefined
+}
+
+type Steps = CloneRecord['steps']
+
+/** A reset under way. */
+interface Reset {
+  /** With the database that its address will name. */
+  clone: CloneRecord
+  snapshot: SnapshotRecord
+  trace: Trace
+  signal: AbortSignal | undefined
+}
+
+/** Gives clones the data of a snapshot again, at the same address with the same login. */
+export class CloneResets {
+  readonly #options: CloneResetsOptions
+  #toldWhyCold = false
+
+  constructor(options: CloneResetsOptions) {
+    this.#options = options
+  }
+
+  /** See `CloneLifecycle`. */
+  async reset(id: string, { signal, since }: ResetOptions): Promise<void> {
+    const { books, provisioner, log, collectSoon, chores, sizes, retired } = this.#options
+    const clone = books.read(id, 'RESETTING')
+    if (!clone) return books.ends.tell({ operation: 'reset', outcome: 'aborted' })
+    const before = books.snapshot(clone.snapshotId)
+    const snapshot = clone.resetTo === null ? before : books.snapshot(clone.resetTo)
+    const dbName = databaseAfter(clone, before, snapshot) ?? clone.dbName
+    const started = Date.now()
+    const trace = new Trace('queue', since)
+    const reset = { clone: { ...clone, dbName }, snapshot, trace, signal }
+    const warm = await this.#swapIn(reset)
+    const steps = warm ?? (await this.#makeAnew(reset))
+    if (!steps) return
+    const start = warm ? 'warm' : 'cold'
+    const seconds = since === undefined ? undefined : (performance.now() - since) / 1000
+    books.ends.tell({ operation: 'reset', outcome: 'ok', took: { start, profile: clone.profile, seconds, steps } })
+    const { volumeId: old } = clone
+    if (old !== null) retired(old, clone.size)
+    await failPoint('reset.settled')
+    // Its volume may stand for long, for the sake of its snapshots.
+    if (old !== null) await provisioner.runtime.remove(old)
+    log.info('clone is reset', { clone: id, start, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
+    chores.add(id, { handedOver: start === 'warm' })
+    void sizes.measure(id)
+    collectSoon()
+  }
+
+  /** @returns its steps; undefined where no instance stands ready for it, or it would not do: nothing has changed then */
+  async #swapIn({ clone, snapshot, trace, signal }: Reset): Promise<Steps | undefined> {
+    const { books, catalogue, provisioner, log } = this.#options
+    const standing = await this.#takeWarm(clone, snapshot)
+    if (!standing) return undefined
+    const { pool, warm } = standing
+    const { volumeId } = warm.prepared
+    let isSettled = false
+    try {
+      trace.begin('handover')
+      await provisioner.swapIn(warm.prepared, loginOf(clone), clone.port, { signal })
+      await failPoint('warm.handed-over')
+      signal?.throwIfAborted()
+      const steps = trace.steps()
+      books.committing(clone, () =>
+        books.settle(clone.id, READY, () => {
+          catalogue.volumes.setRole(volumeId, 'clone')
+          return this.#moved(clone, snapshot, volumeId, steps)
+        }),
+      )
+      isSettled = true
+      pool.note('hit')
+      pool.releasePort(warm)
+      return steps
+    } catch (error) {
+      isSettled = books.owns(clone.id, volumeId)
+      if (isSettled) throw error
+      if (!signal?.aborted)
+        log.warn('an instance that stood ready could not take the place of another', { clone: clone.id, error })
+      return undefined
+    } finally {
+      // Before anything else is begun: with it goes the port that it may have been given already.
+      if (!isSettled) await pool.discard(warm)
+    }
+  }
+
+  /** @returns its steps; undefined where it has failed, which the clone's status tells, or was given up */
+  async #makeAnew({ clone, snapshot, trace, signal }: Reset): Promise<Steps | undefined> {
+    const { books, catalogue, provisioner, takeSpace } = this.#options
+    const { id, volumeId: old } = clone
+    const volumeId = randomId()
+    const spec = books.spec(clone, snapshot, volumeId, undefined)
+    const keepOld = !(await books.lostWrites(clone))
+    const onStep = (step: CloneStep) => trace.begin(step)
+    try {
+      signal?.throwIfAborted()
+      using _space = await takeSpace(snapshot.size, signal)
+      catalogue.volumes.add(volumeId, 'clone', snapshot.id)
+      await failPoint('reset.volume-noted')
+      // A clone whose creation failed has no volume: to reset it is to create it.
+      if (old === null) await provisioner.createClone(spec, { signal, onStep })
+      else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
+      await failPoint('reset.done')
+      const steps = trace.steps()
+      books.committing(clone, () =>
+        books.settle(id, READY, () => {
+          catalogue.volumes.setState(volumeId, 'live')
+          return this.#moved(clone, snapshot, volumeId, steps)
+        }),
+      )
+      return steps
+    } catch (error) {
+      if (books.owns(id, volumeId)) throw error
+      await books.drop(volumeId)
+      if (signal?.aborted) books.ends.tell({ operation: 'reset', outcome: 'aborted' })
+      else if (old === null || !keepOld) books.fail(id, 'reset', error)
+      else await this.#failed(id, old, error)
+      return undefined
+    }
+  }
+
+  /** One that stands ready for this clone, where it can be given the clone's port. */
+  async #takeWarm(
+    { volumeId: old, profile }: CloneRecord,
+    snapshot: SnapshotRecord,
+  ): Promise<{ pool: WarmPool; warm: WarmInstance } | undefined> {
+    const pool = this.#options.warm?.()
+    if (!pool?.isOn || old === null || !(await this.#canSwap())) return undefined
+    const warm = pool.take(snapshot.id, profile)
+    if (!warm) pool.note('miss')
+    return warm && { pool, warm }
+  }
+
+  async #canSwap(): Promise<boolean> {
+    const { provisioner, log } = this.#options
+    try {
+      await provisioner.checkSwaps()
+      return true
+    } catch (error) {
+      if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+      if (!this.#toldWhyCold) log.info('resets take no instance that stands ready', { error: error.message })
+      this.#toldWhyCold = true
+      return false
+    }
+  }
+
+  /** What the catalogue says of a clone that has other data now. */
+  #moved(clone: CloneRecord, snapshot: SnapshotRecord, volumeId: string, steps: Steps): Partial<CloneRecord> {
+    const { books, catalogue } = this.#options
+    const { volumeId: old, dbName } = clone
+    if (old !== null) catalogue.volumes.setState(old, 'retired')
+    // What the old volume held says nothing of the new one, which is measured next.
+    return { volumeId, snapshotId: snapshot.id, dbName, size: 0, steps, ...books.madeNow(clone) }
+  }
+
+  /** The data from before is whole. Where its Postgres did not come up again either, that is tried again. */
+  async #failed(id: string, old: string, error: unknown): Promise<void> {
+    const { books, provisioner, log } = this.#options
+    const runs = (await provisioner.runtime.inspect(old))?.state === 'running'
+    log.error('reset failed; the clone still has its data', { clone: id, runs, error })
+    const message = `Database is ready, with the data from before: the reset failed. ${explainFailure(error)}`
+    books.settle(id, { status: 'OK', message }, () => ({ resetFailedAt: new Date().toISOString() }))
+    books.ends.tell({ operation: 'reset', outcome: 'failed' })
+    if (!runs) books.restarts.noteDown(id, error)
+  }
+}

@@ -1,0 +1,132 @@
+import { existsSync, readdirSync } from 'node:fs'
+import type { Clone } from '@dblab/models'
+import { isRoot } from '@dblab/provision/testbed'
+import { describe, expect, test } from 'vitest'
+import { createClone, urlOf } from '../support/clones.ts'
+import { eventually, type TestLab } from '../support/lab.ts'
+import { postmasterOf } from '../support/postmaster.ts'
+import { query } from '../support/sql.ts'
+import { settled, statusOf } from '../support/whole.ts'
+import { expectOnlyWarmLeft, portraitOf, serversOf, untilReady, warmLab } from './warm-lab.ts'
+
+const PINS = '/sys/fs/bpf'
+const lacking = isRoot && existsSync(PINS) ? '' : ' (skipped: only root may steer ports, by bpf)'
+const ORDERS = 'SELECT count(*)::int AS n FROM orders'
+
+describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lacking}`, { timeout: 120_000 }, () => {
+  test('the data is back at the same address, and all is as after any other reset', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab, { id: 'warm' })
+    const [orders] = await query(urlOf(clone), ORDERS)
+    await query(urlOf(clone), 'DROP TABLE orders CASCADE')
+    const before = await postmasterOf(urlOf(clone))
+    await untilReady(lab)
+    const after = await reset(lab, 'warm')
+    expect(after.steps.map(({ name }) => name)).toEqual(['queue', 'handover'])
+    expect(after).toMatchObject({ db: clone.db, createdAt: clone.createdAt, status: { message: 'Database is ready' } })
+    expect(await query(urlOf(clone), ORDERS)).toEqual([orders])
+    await eventually('the server from before has ended', async () =>
+      (await serversOf(lab)).every(({ pid }) => pid !== before.pid),
+    )
+    await expect(query(urlOf(clone).replace('//alice:', '//bob:'), 'SELECT 1')).rejects.toMatchObject({ code: '28000' })
+    const cold = await createClone(lab, { id: 'cold', snapshot: after.snapshot, profile: 'test' })
+    expect((await reset(lab, 'cold')).steps.map(({ name }) => name)).toContain('postgres')
+    const dev = await createClone(lab, { id: 'dev' })
+    expect(await portraitOf(after)).toEqual(await portraitOf(dev))
+    await expectOnlyWarmLeft(lab, [after, cold, dev])
+  })
+
+  test('again and again, with the server stopped and killed in between, and nothing is left in the kernel', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab)
+    const url = urlOf(clone)
+    for (const stop of ['SIGTERM', 'SIGKILL'] as const) {
+      await query(url, 'DROP TABLE orders CASCADE')
+      await untilReady(lab)
+      expect((await reset(lab, clone.id)).steps.map(({ name }) => name)).toEqual(['queue', 'handover'])
+      expect(await query(url, ORDERS)).toHaveLength(1)
+      const { pid } = await postmasterOf(url)
+      await (stop === 'SIGTERM' ? lab.interrupt() : lab.kill())
+      expect((await postmasterOf(url)).pid).toBe(pid)
+      await lab.start()
+      expect((await postmasterOf(url)).pid).toBe(pid)
+    }
+    expect(await pinsOf(lab)).toHaveLength(2)
+    expect((await lab.fetch(`/clone/${clone.id}`, { method: 'DELETE' })).ok).toBe(true)
+    await eventually('the clone is gone', async () => (await statusOf(lab)).clones.length === 0)
+    await lab.interrupt()
+    expect(await pinsOf(lab)).toEqual([])
+  })
+
+  test('one whose Postgres is killed then is started again at the clone’s own port', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab)
+    const url = urlOf(clone)
+    await untilReady(lab)
+    await reset(lab, clone.id)
+    await query(url, 'CREATE TABLE mine AS SELECT 42 AS n')
+    const { pid } = await postmasterOf(url)
+    process.kill(pid, 'SIGKILL')
+    await eventually('it answers again', () =>
+      query(url, 'SELECT n FROM mine').then(
+        (rows) => rows.length === 1,
+        () => false,
+      ),
+    )
+    expect(await query(url, 'SHOW port')).toEqual([{ port: clone.db.port }])
+    expect((await postmasterOf(url)).pid).not.toBe(pid)
+  })
+
+  test('where the kernel can’t, the reset is made from nothing', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab)
+    await lab.interrupt()
+    const fault = { point: 'steering.steered', action: 'throw' }
+    await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [fault] }) })
+    await untilReady(lab)
+    await query(urlOf(clone), 'DROP TABLE orders CASCADE')
+    const after = await reset(lab, clone.id)
+    expect(after.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['handover', 'postgres']))
+    expect(await query(urlOf(clone), ORDERS)).toHaveLength(1)
+    await untilReady(lab)
+    await expectOnlyWarmLeft(lab, [after])
+  })
+
+  for (const point of ['steering.steered', 'warm.handed-over', 'reset.settled']) {
+    test(`a server that is killed at ${point} leaves the clone with its data, and nothing that nobody owns`, async () => {
+      await using lab = await warmLab(1)
+      await untilReady(lab)
+      const clone = await createClone(lab)
+      await lab.interrupt()
+      await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [{ point, action: 'kill' }] }) })
+      await untilReady(lab)
+      await query(urlOf(clone), 'DROP TABLE orders CASCADE')
+      await expect(reset(lab, clone.id)).rejects.toThrow()
+      expect(await lab.ended()).toBe('SIGKILL')
+      await lab.start()
+      const [after] = await settled(lab)
+      if (!after) throw new Error('the clone is gone')
+      expect(after).toMatchObject({ id: clone.id, db: clone.db, status: { code: 'OK' } })
+      expect(await query(urlOf(clone), ORDERS)).toHaveLength(1)
+      await untilReady(lab)
+      await expectOnlyWarmLeft(lab, [after])
+    })
+  }
+})
+
+async function reset(lab: TestLab, id: string): Promise<Clone> {
+  const answer = await lab.fetch(`/clone/${id}/reset?wait=60`, { method: 'POST', json: {} })
+  const clone = (await answer.json()) as Clone
+  expect(clone.status.code).toBe('OK')
+  return clone
+}
+
+/** What of the lab is kept in the kernel. */
+async function pinsOf(lab: TestLab): Promise<string[]> {
+  const { labId } = JSON.parse(await lab.readDataFile('lab.json'))
+  return readdirSync(PINS).filter((name) => name.startsWith(`dblab-${labId}-`))
+}
