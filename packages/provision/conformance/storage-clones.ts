@@ -7,6 +7,9 @@ import { expectError, makeSource, reopened, SOURCE, snapshotNames, volumeIds } f
 
 const MIB = 1024 * 1024
 
+/** On a kernel within the kernel each program takes a second. */
+const MANY = process.env.ZFS_VM ? 10 : 50
+
 export function clonesAreCopiesOfTheirOwn(open: OpenHarness): void {
   describe('volumes, snapshots and clones', () => {
     test('the driver finds all it needs, and an empty pool lists nothing', async () => {
@@ -119,10 +122,10 @@ export function clonesAreCopiesOfTheirOwn(open: OpenHarness): void {
         expect(await world.driver.findVolume(id), id).toBeUndefined()
     })
 
-    test('fifty clones can be made and destroyed at once', async () => {
+    test('many clones can be made and destroyed at once', async () => {
       await using world = await open()
       await makeSource(world.driver)
-      const ids = Array.from({ length: 50 }, (_, i) => `clone-${i}`)
+      const ids = Array.from({ length: MANY }, (_, i) => `clone-${i}`)
       const clones = await Promise.all(ids.map((id) => world.driver.clone(SOURCE, id)))
       await Promise.all(clones.map(({ id, path }) => writeFile(join(path, 'file'), id)))
       for (const { id, path } of clones) expect(await readFile(join(path, 'file'), 'utf8')).toBe(id)

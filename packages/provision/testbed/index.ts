@@ -3,11 +3,13 @@ export {
   appears,
   command,
   hasProgram,
+  isLong,
   isRoot,
   type MountedDisk,
   type MountedImage,
   mountedDisk,
   mountedImage,
+  tooLong,
 } from './machine.ts'
 export { npmBinaries } from './npm-binaries.ts'
 export { pagilaFile, pagilaMissing } from './pagila.ts'

@@ -8,6 +8,12 @@ import { searchPath } from '../src/exec.ts'
 
 export const isRoot = process.geteuid?.() === 0
 
+/** Whether tests of many minutes are wanted, too: `npm run test:long`. */
+export const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
+
+/** For the title of one that is skipped where they are not. */
+export const tooLong = isLong ? '' : ' (skipped: npm run test:long)'
+
 export interface MountedImage extends AsyncDisposable {
   directory: string
   /** Takes the file system back to what had reached its device at this moment: what a power cut leaves of it. Mounted again, at the same place. */

@@ -1,5 +1,6 @@
 import { test } from 'vitest'
 import { InnerRunError, type InnerTests, runInside } from './inner-run.ts'
+import { isLong as longTests } from './machine.ts'
 import { describeDriver } from './requirements.ts'
 import { RUNNER, RUNNER_FAILED, runnerIsHere } from './zfs-runner.ts'
 
@@ -21,14 +22,14 @@ export function testOnZfs(
     : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
   describeDriver('zfs', missing, () => {
     const name = isLong ? `${title} (under the runner; with DBLAB_LONG_TESTS)` : title
-    test.skipIf(isLong && !process.env.DBLAB_LONG_TESTS)(name, { timeout: 1_800_000 }, async () => {
+    test.skipIf(isLong && !longTests)(name, { timeout: 3_000_000 }, async () => {
       const wrap = async (argv: string[], reports: string) => [
         RUNNER,
         'run',
         '--rw',
         reports,
         '--timeout',
-        '1500',
+        '2700',
         '--',
         ...argv,
       ]

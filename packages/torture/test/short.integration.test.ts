@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describeDriver, isRoot } from '@dblab/provision/testbed'
+import { describeDriver, isLong, isRoot } from '@dblab/provision/testbed'
 import { RUNNER_FAILED, runnerIsHere, zfsIsHere } from '@dblab/provision/testbed/zfs-runner'
 import { expect, test } from 'vitest'
 
@@ -20,8 +20,6 @@ async function torture(...args: string[]): Promise<{ code: number; output: strin
   else output += `\nWhat is left of it is in ${directory}\n`
   return { code, output }
 }
-
-const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
 
 // The longest form is a command of its own, with as many kills as one has time for.
 describeDriver('btrfs', isRoot ? undefined : 'its pool takes root', () => {

@@ -281,5 +281,6 @@ if (zfsIsHere()) {
     'a zfs pool that fails loses nothing',
     { project: 'server-integration', file: 'test/faults/storage.integration.test.ts' },
     (passed) => expect(passed).toBe(1),
+    { isLong: true },
   )
 }

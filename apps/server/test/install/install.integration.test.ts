@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { freePort, isRoot } from '@dblab/provision/testbed'
+import { freePort, isLong, isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { leftovers } from '../support/leftovers.ts'
 
@@ -16,7 +16,7 @@ const NOBODY = 65534
 
 /** It installs everything from npm, twice: too much for a developer's `npm test`. */
 function whySkipped(): string | undefined {
-  if (!process.env.DBLAB_LONG_TESTS && !process.env.DBLAB_INSTALL_TESTS) return 'installs from npm: npm run test:long'
+  if (!isLong && !process.env.DBLAB_INSTALL_TESTS) return 'installs from npm: npm run test:long'
   if (!isRoot) return 'needs root, to be another account too'
   const { status } = spawnSync('git', ['-C', repository, 'rev-parse', '--verify', 'HEAD'])
   return status === 0 ? undefined : 'git has no commit of this checkout to make a fresh one of'
@@ -45,24 +45,25 @@ async function checkout(owner: number): Promise<{ home: string; directory: strin
   return { home, directory }
 }
 
-describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped ?? 'as root and not'})`, () => {
-  test.each([
-    ['as root, below a home that nobody else may enter', 0],
-    ['as an ordinary user', NOBODY],
-  ])('%s', { timeout: 600_000 }, async (_, uid) => {
+describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped ?? 'of another account'})`, () => {
+  const accounts: [string, number][] = [['as an ordinary user', NOBODY]]
+  if (isLong) accounts.push(['as root, below a home that nobody else may enter', 0])
+  test.each(accounts)('%s', { timeout: 1_200_000 }, async (_, uid) => {
     const { home, directory } = await checkout(uid)
     const env = { ...strangersEnvironment(), HOME: home, DBLAB_PORT: String(await freePort()) }
     const npm = (...args: string[]) =>
       spawn('npm', args, { cwd: directory, env, uid, gid: uid, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 
     const cold = await untilReady(npm('start'))
-    expect(cold.seconds).toBeLessThan(180)
+    // On a machine that is slow, or busy with other tests, what loads the server and does nothing tells by how much.
+    const load = await secondsToLoad(directory)
+    expect(cold.seconds).toBeLessThan(Math.max(180, 360 * load))
     // What only tests want is left out, until something wants all.
     const ofTests = join(directory, 'packages/compat/node_modules')
     expect(existsSync(ofTests)).toBe(false)
     await controlC(cold.process)
     const warm = await untilReady(npm('start'))
-    expect(warm.seconds).toBeLessThan(5)
+    expect(warm.seconds).toBeLessThan(Math.max(5, 10 * load))
     await controlC(warm.process)
     expect(await ended(npm('run', 'stop'))).toContain('The lab is stopped')
     const dump = join(directory, 'mine.sql')
@@ -79,6 +80,12 @@ describe.skipIf(skipped !== undefined)(`npm start in a fresh checkout (${skipped
     await rm(home, { recursive: true })
   })
 })
+
+async function secondsToLoad(directory: string): Promise<number> {
+  const started = performance.now()
+  await execute(process.execPath, [join(directory, 'apps/server/dist/main.js'), '--help'])
+  return (performance.now() - started) / 1000
+}
 
 interface Ready {
   process: ChildProcess

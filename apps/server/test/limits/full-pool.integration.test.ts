@@ -1,7 +1,7 @@
-import { describeDriver, testOnZfs, zfsIsHere } from '@dblab/provision/testbed'
+import { describeDriver, isLong, testOnZfs, zfsIsHere } from '@dblab/provision/testbed'
 import { expect, test } from 'vitest'
 import { FullPool } from './full-pool.ts'
-import { isLong, lacksFileSystem, type SmallPool, smallBtrfs, smallXfs, smallZfs } from './pools.ts'
+import { lacksFileSystem, type SmallPool, smallBtrfs, smallXfs, smallZfs } from './pools.ts'
 
 const KIB = 1024
 const TITLE =

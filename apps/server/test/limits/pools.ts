@@ -26,9 +26,6 @@ export function lacksFileSystem(kind: 'btrfs' | 'xfs'): string | undefined {
   return isRoot && hasProgram(`mkfs.${kind}`) ? undefined : `root and mkfs.${kind} are needed`
 }
 
-/** Tests of many minutes. */
-export const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
-
 /** So that the storage itself has to refuse. */
 export const UNGUARDED = { criticalFreePercent: 0, lowFreePercent: 0 }
 

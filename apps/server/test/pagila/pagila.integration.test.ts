@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import {
   describeDriver,
   hasProgram,
+  isLong,
   isRoot,
   mountedImage,
   testOnZfs,
@@ -52,7 +53,9 @@ describe.skipIf(skipped !== '').each(MAJORS)(`Pagila on PostgreSQL $version${ski
 
   if (zfsIsHere()) {
     describeDriver('zfs', root, () => {
-      test('three clones, written to and reset, on zfs', { timeout }, async () => {
+      // One will do where the kernel is one within the kernel, which takes minutes for it.
+      const skips = process.env.ZFS_VM !== undefined && !isLong && version !== MAJORS.at(-1)
+      test.skipIf(skips)('three clones, written to and reset, on zfs', { timeout: 1_200_000 }, async () => {
         await using pool = await testPool()
         await runOn(
           { driver: 'zfs', config: { storage: { dataset: join(pool.name, `pagila-${version.version}`) } } },
@@ -68,7 +71,7 @@ if (skipped === '' && !zfsIsHere()) {
     'the main job on zfs',
     { project: 'server-integration', file: 'test/pagila/pagila.integration.test.ts' },
     (passed) => {
-      expect(passed).toBe(MAJORS.length)
+      expect(passed).toBe(isLong ? MAJORS.length : 1)
     },
   )
 }

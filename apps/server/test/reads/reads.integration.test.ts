@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { isLong, tooLong } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { createLog } from '../../src/log.ts'
 import { type FullApp, fullApp, TOKEN } from '../support/full-app.ts'
@@ -58,32 +59,27 @@ describe('with 2,000 clones, 500 of which wait', () => {
   })
 })
 
-const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
-
-describe.runIf(isLong)(
-  `50 requests a second, three of ten for lists${isLong ? '' : ' (skipped: npm run test:long)'}`,
-  () => {
-    // The medians are judged. What one of a hundred takes is the machine's as well, and shown beside what a server takes that does nothing.
-    test.each([
-      [500, false],
-      [2000, false],
-      [2000, true],
-    ])('are answered in time with %i clones, by who names ETags: %s', async (clones, conditional) => {
-      await using app = await appWith(clones)
-      const bare = program('bare.ts')
-      const [bareUrl] = (await once(bare, 'message')) as [string]
-      const one = (part: number) => `/clone/${cloneRow(Math.floor((clones * part) / 7)).id}`
-      const paths = ['/clones', one(0), one(1), '/status', one(2), one(3), '/snapshots', one(4), one(5), one(6)]
-      const load = { urls: [...paths.map((path) => app.url + path), bareUrl], perSecond: 50, conditional }
-      await answersTo({ ...load, requests: 150 })
-      const figures = figuresOf(await answersTo({ ...load, requests: 1500 }))
-      bare.disconnect()
-      console.table(figures)
-      expect(figures['/clone/{id}']?.p50).toBeLessThan(5)
-      for (const list of ['/clones', '/status', '/snapshots']) expect(figures[list]?.p50, list).toBeLessThan(50)
-    })
-  },
-)
+describe.runIf(isLong)(`50 requests a second, three of ten for lists${tooLong}`, () => {
+  // The medians are judged. What one of a hundred takes is the machine's as well, and shown beside what a server takes that does nothing.
+  test.each([
+    [500, false],
+    [2000, false],
+    [2000, true],
+  ])('are answered in time with %i clones, by who names ETags: %s', async (clones, conditional) => {
+    await using app = await appWith(clones)
+    const bare = program('bare.ts')
+    const [bareUrl] = (await once(bare, 'message')) as [string]
+    const one = (part: number) => `/clone/${cloneRow(Math.floor((clones * part) / 7)).id}`
+    const paths = ['/clones', one(0), one(1), '/status', one(2), one(3), '/snapshots', one(4), one(5), one(6)]
+    const load = { urls: [...paths.map((path) => app.url + path), bareUrl], perSecond: 50, conditional }
+    await answersTo({ ...load, requests: 150 })
+    const figures = figuresOf(await answersTo({ ...load, requests: 1500 }))
+    bare.disconnect()
+    console.table(figures)
+    expect(figures['/clone/{id}']?.p50).toBeLessThan(5)
+    for (const list of ['/clones', '/status', '/snapshots']) expect(figures[list]?.p50, list).toBeLessThan(50)
+  })
+})
 
 /** By what was asked for, in milliseconds. */
 function figuresOf(answers: readonly Answered[]): Record<string, { p50: number; p99: number }> {

@@ -95,5 +95,6 @@ if (zfsIsHere()) {
     'every clone and snapshot comes back on zfs',
     { project: 'server-integration', file: 'test/rebuild/rebuild.integration.test.ts' },
     (passed) => expect(passed).toBe(1),
+    { isLong: true },
   )
 }

@@ -1,7 +1,7 @@
 import { chown, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RetrievalRun } from '@dblab/models'
-import { isRoot } from '@dblab/provision/testbed'
+import { isLong, isRoot, tooLong } from '@dblab/provision/testbed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ExecTrace } from '../secrets/processes.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
@@ -52,25 +52,28 @@ describe.skipIf(missing !== '')(`an archive of pgBackRest${missing}`, () => {
     await archived.backrest('check')
   })
 
-  test('ends where it is told to, from the newest backup that this can be reached from', async () => {
-    await using archived = await source()
-    const { live } = archived
-    await live.query('shop', `INSERT INTO accounts VALUES (-1, 'before', 1)`)
-    const [row] = await live.query<{ time: Date }>('shop', 'SELECT clock_timestamp() AS time')
-    await live.query('shop', `INSERT INTO accounts VALUES (-2, 'after', 1)`)
-    await archived.backrest('backup', '--type=diff')
-    await archived.archived()
-    const recovery = { time: row?.time.toISOString() }
-    await using lab = await labOf({ sources: [archive(archived, { recovery })] })
-    await lab.start()
-    await done(lab)
-    await using api = lab.client()
-    const [snapshot] = await api.snapshots.list()
-    expect(snapshot?.message).toMatch(/^From pgBackRest: main \d{8}-\d{6}F$/)
-    expect(new Date(snapshot?.timestamp ?? '').getTime()).toBeLessThanOrEqual(row?.time.getTime() ?? 0)
-    const { rows } = await inClone(lab, 'shop', (clone) => clone.query('SELECT id FROM accounts WHERE id < 0'))
-    expect(rows).toEqual([{ id: -1 }])
-  })
+  test.skipIf(!isLong)(
+    `ends where it is told to, from the newest backup that this can be reached from${tooLong}`,
+    async () => {
+      await using archived = await source()
+      const { live } = archived
+      await live.query('shop', `INSERT INTO accounts VALUES (-1, 'before', 1)`)
+      const [row] = await live.query<{ time: Date }>('shop', 'SELECT clock_timestamp() AS time')
+      await live.query('shop', `INSERT INTO accounts VALUES (-2, 'after', 1)`)
+      await archived.backrest('backup', '--type=diff')
+      await archived.archived()
+      const recovery = { time: row?.time.toISOString() }
+      await using lab = await labOf({ sources: [archive(archived, { recovery })] })
+      await lab.start()
+      await done(lab)
+      await using api = lab.client()
+      const [snapshot] = await api.snapshots.list()
+      expect(snapshot?.message).toMatch(/^From pgBackRest: main \d{8}-\d{6}F$/)
+      expect(new Date(snapshot?.timestamp ?? '').getTime()).toBeLessThanOrEqual(row?.time.getTime() ?? 0)
+      const { rows } = await inClone(lab, 'shop', (clone) => clone.query('SELECT id FROM accounts WHERE id < 0'))
+      expect(rows).toEqual([{ id: -1 }])
+    },
+  )
 
   test('comes out of an encrypted repository by a secret that no program is given to see', async () => {
     await using archived = await source({
@@ -114,47 +117,54 @@ describe.skipIf(missing !== '')(`an archive of pgBackRest${missing}`, () => {
     })
   })
 
-  test('fails by name where its repository is broken, leaves nothing, and the next run succeeds', async () => {
-    await using archived = await source()
-    await archived.live.query('shop', `INSERT INTO accounts VALUES (-1, 'archived later', 1)`)
-    const segment = await currentSegment(archived)
-    await archived.archived()
-    await using lab = await labOf({ attempts: 1, sources: [archive(archived)] })
-    await using api = lab.client()
-    const failure = async () => {
-      const { outcome, error } = await ended(lab)
-      expect(await readdir(join(lab.directory, '.dblab/pool/volumes'))).toEqual([])
-      expect(await api.snapshots.list()).toEqual([])
-      return [outcome, error?.code, error?.message]
-    }
-    const refresh = async () => {
-      await api.retrieval.refresh()
-    }
+  test.skipIf(!isLong)(
+    `fails by name where its repository is broken, leaves nothing, and the next run succeeds${tooLong}`,
+    async () => {
+      await using archived = await source()
+      await archived.live.query('shop', `INSERT INTO accounts VALUES (-1, 'archived later', 1)`)
+      const segment = await currentSegment(archived)
+      await archived.archived()
+      await using lab = await labOf({ attempts: 1, sources: [archive(archived)] })
+      await using api = lab.client()
+      const failure = async () => {
+        const { outcome, error } = await ended(lab)
+        expect(await readdir(join(lab.directory, '.dblab/pool/volumes'))).toEqual([])
+        expect(await api.snapshots.list()).toEqual([])
+        return [outcome, error?.code, error?.message]
+      }
+      const refresh = async () => {
+        await api.retrieval.refresh()
+      }
 
-    const file = await below(join(archived.repository, 'backup', STANZA), /pg_data\/base\/1\/1259/)
-    await rename(file, `${archived.repository}.file`)
-    await lab.start()
-    expect(await failure()).toEqual(['FAILED', 'FAILED', expect.stringContaining('unable to open missing file')])
-    await rename(`${archived.repository}.file`, file)
+      const file = await below(join(archived.repository, 'backup', STANZA), /pg_data\/base\/1\/1259/)
+      await rename(file, `${archived.repository}.file`)
+      await lab.start()
+      expect(await failure()).toEqual(['FAILED', 'FAILED', expect.stringContaining('unable to open missing file')])
+      await rename(`${archived.repository}.file`, file)
 
-    // What can't be read is no end of the archive: the data would be older than it looks.
-    const wal = await below(join(archived.repository, 'archive', STANZA), new RegExp(segment))
-    await rename(wal, `${archived.repository}.wal`)
-    await writeFile(wal, 'no segment')
-    await refresh()
-    expect(await failure()).toEqual(['FAILED', 'UNAVAILABLE', expect.stringContaining('the archive could not be read')])
-    await rename(`${archived.repository}.wal`, wal)
+      // What can't be read is no end of the archive: the data would be older than it looks.
+      const wal = await below(join(archived.repository, 'archive', STANZA), new RegExp(segment))
+      await rename(wal, `${archived.repository}.wal`)
+      await writeFile(wal, 'no segment')
+      await refresh()
+      expect(await failure()).toEqual([
+        'FAILED',
+        'UNAVAILABLE',
+        expect.stringContaining('the archive could not be read'),
+      ])
+      await rename(`${archived.repository}.wal`, wal)
 
-    await rename(archived.repository, `${archived.repository}.gone`)
-    await refresh()
-    expect(await failure()).toEqual(['FAILED', 'NOT_FOUND', expect.stringContaining('finds no stanza')])
-    await rename(`${archived.repository}.gone`, archived.repository)
+      await rename(archived.repository, `${archived.repository}.gone`)
+      await refresh()
+      expect(await failure()).toEqual(['FAILED', 'NOT_FOUND', expect.stringContaining('finds no stanza')])
+      await rename(`${archived.repository}.gone`, archived.repository)
 
-    await refresh()
-    await done(lab)
-    const { rowCount } = await inClone(lab, 'shop', (clone) => clone.query('SELECT FROM accounts WHERE id = -1'))
-    expect(rowCount).toBe(1)
-  })
+      await refresh()
+      await done(lab)
+      const { rowCount } = await inClone(lab, 'shop', (clone) => clone.query('SELECT FROM accounts WHERE id = -1'))
+      expect(rowCount).toBe(1)
+    },
+  )
 
   test('leaves nothing where the server is killed in the middle: no pgbackrest, no secret, no volume', async () => {
     await using archived = await ArchivedSource.make()
@@ -178,7 +188,7 @@ describe.skipIf(missing !== '')(`an archive of pgBackRest${missing}`, () => {
     expect(await readdir(state)).not.toContain('source')
   })
 
-  test('begins again where pgbackrest is killed in the middle', async () => {
+  test.skipIf(!isLong)(`begins again where pgbackrest is killed in the middle${tooLong}`, async () => {
     await using archived = await ArchivedSource.make()
     await archived.live.query('postgres', 'CREATE DATABASE shop')
     await archived.live.query('shop', ...FILL, ...BULK)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RetrievalRun } from '@dblab/models'
 import { type PostgresBinaries, run } from '@dblab/provision'
-import { isRoot, mountedDisk } from '@dblab/provision/testbed'
+import { isLong, isRoot, mountedDisk, tooLong } from '@dblab/provision/testbed'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually, TestLab } from '../support/lab.ts'
@@ -115,8 +115,7 @@ async function sumsOf(client: Client): Promise<Record<string, string>> {
   return sums
 }
 
-const isLong = process.env.DBLAB_LONG_TESTS === '1'
-const why = isLong ? [lacking, pagilaMissing].filter(Boolean).join(', ') : ' (skipped: npm run test:long)'
+const why = isLong ? [lacking, pagilaMissing].filter(Boolean).join(', ') : tooLong
 
 describe.skipIf(why !== '')(`5 GB and Pagila${why}`, { timeout: HOUR_MS }, () => {
   beforeAll(async () => {

@@ -1,8 +1,7 @@
 import { COMMON_POINTS, type FailPoint, RARE_POINTS, RETRIEVAL_POINTS } from '@dblab/provision'
-import { isRoot } from '@dblab/provision/testbed'
+import { isLong, isRoot } from '@dblab/provision/testbed'
 import type { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
-import { isLong } from '../limits/pools.ts'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { leftovers } from '../support/leftovers.ts'
@@ -16,8 +15,9 @@ import { done, inClone, labOf, lacking, logical, needSource, physical } from './
 /** In the order in which a run comes to them: a few for every day, the others for the long test. */
 const POINTS: Record<'logical' | 'physical', { short: FailPoint[]; long: FailPoint[] }> = {
   logical: {
-    short: ['retrieval.dumped', 'import.published'],
+    short: ['retrieval.dumped'],
     long: [
+      'import.published',
       'import.volume-noted',
       'import.volume-made',
       'import.cluster-made',
@@ -32,8 +32,9 @@ const POINTS: Record<'logical' | 'physical', { short: FailPoint[]; long: FailPoi
     ],
   },
   physical: {
-    short: ['adopt.replayed', 'import.snapshot-noted'],
+    short: ['adopt.replayed'],
     long: [
+      'import.snapshot-noted',
       'import.volume-noted',
       'adopt.volume-made',
       'retrieval.copied',
@@ -158,7 +159,7 @@ describe.skipIf(lacking !== '')(`a server that is killed while it brings data in
       })
       expect(lab.output).not.toMatch(/^\S+ error /m)
     },
-    isLong ? 900_000 : 180_000,
+    isLong ? 900_000 : 300_000,
   )
 
   test.skipIf(!isRoot)(

@@ -6,6 +6,7 @@ import {
   ballastIn,
   describeDriver,
   hasProgram,
+  isLong,
   isRoot,
   mountedImage,
   smallZpool,
@@ -19,7 +20,6 @@ const TITLE =
 /** The runner's kernel has no other file system; see CONTRIBUTING. */
 const inVm = process.env.ZFS_VM !== undefined
 /** Minutes each: a clone of a thousand files, a kernel that is a program. */
-const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
 const options = { timeout: 600_000 }
 
 async function expectBoth(pool: Pool): Promise<void> {
