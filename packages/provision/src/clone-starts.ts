@@ -11,6 +11,7 @@ import { asUserOf, setUpUserIn, type UserRole } from './postgres/roles.ts'
 import type { Certificate, InstanceLimits, InstanceSpec } from './postgres/runtime.ts'
 import { PreparedClone } from './prepared-clone.ts'
 import { type LoginCase, ProvenLogins } from './proven-logins.ts'
+import type { PortSteering } from './steering/port-steering.ts'
 import type { Volume } from './storage/driver.ts'
 
 /** Who may log in to a clone, and where. */
@@ -42,6 +43,7 @@ export interface CloneStartsOptions {
   host: string
   tls?: Certificate | undefined
   limits?: InstanceLimits | undefined
+  steering?: PortSteering | undefined
   allowSuperusers: boolean
 }
 
@@ -145,7 +147,8 @@ export class CloneStarts {
     database: string,
     users: readonly string[],
   ): Promise<InstanceSpec> {
-    const { host, tls, limits } = this.#options
+    const { host, tls, limits, steering } = this.#options
+    await steering?.release(port)
     const dataDir = dataDirOf(volume)
     const settings = await this.#volumes.settingsOf(dataDir, profile)
     return { id: volume.id, dataDir, host, tls, port, database, users, settings, limits }

@@ -123,14 +123,31 @@ export class Provisioner {
 
   /**
    * Hands a prepared one to the user of a clone, and has it answer at that clone's port, in place of what did, until it ends: ready when this
-   * resolves. What did answer goes on with the sessions that it has, for the caller to end. After a failure as for `handOver`; with the end of the
-   * prepared one, the port is whose it was.
+   * resolves. What did answer goes on with the sessions that it has, for the caller to end. After a failure as for `handOver`, and the caller gives
+   * the port back: see `answerAt`.
    */
   async swapIn(prepared: PreparedClone, login: Login, port: number, options: CloneOptions = {}): Promise<void> {
     await this.handOver(prepared, login, options)
     const instance = await this.runtime.inspect(prepared.volumeId)
     if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended while it was handed over')
     await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port })
+  }
+
+  /**
+   * Has the Postgres of a clone answer at the clone's port, whichever it was started at. Nothing where it does not run: it will be started there.
+   *
+   * @throws ProvisionError UNAVAILABLE, FAILED as `PortSteering.steer`
+   */
+  async answerAt(id: VolumeId, port: number): Promise<void> {
+    const { steering } = this.#options
+    const instance = await this.runtime.inspect(id)
+    if (instance?.pid === undefined || instance.port === port) await steering?.release(port)
+    else await steering?.steer(port, { pid: instance.pid, port: instance.port })
+  }
+
+  /** See `PortSteering.ports`. */
+  async steeredPorts(): Promise<ReadonlySet<number>> {
+    return (await this.#options.steering?.ports()) ?? new Set()
   }
 
   /**
@@ -162,7 +179,6 @@ export class Provisioner {
     // At once: should the undo start it again, its recovery brings back all that was committed, but for what is in UNLOGGED tables.
     const [volume] = await bothOf(this.#volumeOfReset(spec), this.#stopForReset(old))
     options.signal?.throwIfAborted()
-    await this.#options.steering?.release(spec.port)
     await this.#starts.forUser(volume, spec, options)
     undo.move()
   }

@@ -73,32 +73,37 @@ export class Seal {
 
   /** On disk when it returns, unless the disk is full: then the next commit writes it, and until then an older one stands, which refuses nothing. */
   write(contents: Contents): void {
-    const fd = this.#put(contents)
-    if (fd !== undefined) fdatasyncSync(fd)
+    try {
+      fdatasyncSync(this.#put(contents))
+    } catch (error) {
+      forgiveFull(error)
+    }
   }
 
   /** As `write`, but that it is on disk only when this resolves. */
   async writeAside(contents: Contents): Promise<void> {
-    const fd = this.#put(contents)
-    if (fd !== undefined) await promisify(fdatasync)(fd)
+    try {
+      await promisify(fdatasync)(this.#put(contents))
+    } catch (error) {
+      forgiveFull(error)
+    }
   }
 
-  #put(contents: Contents): number | undefined {
-    try {
-      this.#fd ??= openSync(this.#file, constants.O_WRONLY | constants.O_CREAT, 0o600)
-      writeSync(this.#fd, formatSector(contents), 0, SECTOR, Number(contents.changes % 2n) * SECTOR)
-      return this.#fd
-    } catch (error) {
-      // The commit itself is on disk, and must not be taken for one that failed.
-      if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error
-      return undefined
-    }
+  #put(contents: Contents): number {
+    this.#fd ??= openSync(this.#file, constants.O_WRONLY | constants.O_CREAT, 0o600)
+    writeSync(this.#fd, formatSector(contents), 0, SECTOR, Number(contents.changes % 2n) * SECTOR)
+    return this.#fd
   }
 
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd)
     this.#fd = undefined
   }
+}
+
+/** The commit itself is on disk, and must not be taken for one that failed. Room may be missed at the flush alone. */
+function forgiveFull(error: unknown): void {
+  if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error
 }
 
 function formatSector(contents: Contents): Buffer {

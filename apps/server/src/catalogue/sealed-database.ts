@@ -87,7 +87,10 @@ export class SealedDatabase extends DatabaseSync {
   }
 
   async #flush(): Promise<void> {
-    await this.#sealing
+    const sealing = this.#sealing
+    // Whose failure is told once; until the next seal an older one stands, which refuses nothing.
+    this.#sealing = Promise.resolve()
+    await sealing
     // Closed, all of it is on disk.
     if (!this.isOpen) return
     const contents = this.#stored()?.contents

@@ -16,6 +16,7 @@ import { LabError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { CloneService } from './clone-service.ts'
 import type { Jobs } from './jobs.ts'
+import { keepPort } from './keep-port.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
 import { isUnderWay, resumeOperation } from './resume.ts'
 
@@ -156,6 +157,7 @@ export class CloneMonitor {
       return
     }
     this.#pulses.set(clone.id, instance.pid)
+    if (instance.port !== clone.port) await keepPort(clone, this.#options)
     if (!(await this.#answers(clone.id, instance)) || this.#options.idleMinutes === 0) return
     const sample = await sampleActivity(instance)
     // It may have changed while it was looked at: what is judged is what it is now.

@@ -8,6 +8,7 @@ import { type CloneBooks, READY } from './books.ts'
 import type { CloneChores } from './chores.ts'
 import { databaseAfter } from './databases.ts'
 import { explainFailure } from './explain.ts'
+import { keepPort } from './keep-port.ts'
 import { loginOf } from './login.ts'
 import type { CloneSizes } from './sizes.ts'
 import { Trace } from './trace.ts'
@@ -54,7 +55,7 @@ export class CloneResets {
 
   /** See `CloneLifecycle`. */
   async reset(id: string, { signal, since }: ResetOptions): Promise<void> {
-    const { books, provisioner, log, collectSoon, chores, sizes, retired } = this.#options
+    const { books, catalogue, provisioner, log, collectSoon, chores, sizes, retired } = this.#options
     const clone = books.read(id, 'RESETTING')
     if (!clone) return books.ends.tell({ operation: 'reset', outcome: 'aborted' })
     const before = books.snapshot(clone.snapshotId)
@@ -74,6 +75,8 @@ export class CloneResets {
     await failPoint('reset.settled')
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
+    // Nobody is bound to it any more: now it can be held.
+    if (warm) await keepPort({ ...clone, volumeId: catalogue.clones.get(id)?.volumeId ?? null }, this.#options)
     log.info('clone is reset', { clone: id, start, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     chores.add(id, { handedOver: start === 'warm' })
     void sizes.measure(id)
@@ -111,8 +114,11 @@ export class CloneResets {
         log.warn('an instance that stood ready could not take the place of another', { clone: clone.id, error })
       return undefined
     } finally {
-      // Before anything else is begun: with it goes the port that it may have been given already.
-      if (!isSettled) await pool.discard(warm)
+      if (!isSettled) {
+        // It may have been given away already.
+        await keepPort(clone, this.#options)
+        await pool.discard(warm)
+      }
     }
   }
 

@@ -62,10 +62,11 @@ export async function rebuild(config: Config, options: RebuildOptions): Promise<
   process.stdout.write(report(planned, clones, aside))
 }
 
-function provisionerOf({ storage, runtime }: Foundations, config: Config): Provisioner {
+function provisionerOf({ storage, runtime, steering }: Foundations, config: Config): Provisioner {
   return new Provisioner({
     storage: storage.driver,
     runtime,
+    steering,
     host: config.clones.host,
     settings: cloneSettings(config),
     deadlines: startDeadlines(config),

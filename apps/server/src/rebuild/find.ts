@@ -16,7 +16,7 @@ export interface FoundVolume {
   labels: Labels
   /** True while a Postgres runs on it. */
   running: boolean
-  /** Of that Postgres, or of the last one that ran. */
+  /** At which that Postgres answers, or the last one that ran. */
   port: number | undefined
   /** Undefined where there is no cluster in it. */
   postgresVersion: number | undefined
@@ -43,13 +43,14 @@ const READ_AT_ONCE = 4
 /** What the storage's labels, the runtime's records and the data of the clones say. A Postgres that runs is asked and otherwise left alone. */
 export async function find(provisioner: Provisioner, bootId: string | null): Promise<Found> {
   const { storage, runtime } = provisioner
+  const steered = await provisioner.steeredPorts()
   const instances = new Map((await runtime.list()).map((instance) => [instance.id, instance]))
   const limit = pLimit(READ_AT_ONCE)
   const volumes = await Promise.all(
     (await storage.listVolumes()).map(({ id, origin, labels: found }) =>
       limit(async (): Promise<FoundVolume> => {
         const labels = found.role === 'warm' ? await labelsOfWarm(provisioner, id, found) : found
-        const facts = { id, origin, labels, ...stateOf(instances.get(id)) }
+        const facts = { id, origin, labels, ...stateOf(instances.get(id), labels, steered) }
         const postgresVersion = await majorOf(provisioner, id)
         // Before a Postgres is started for the next question, which would make a clean shutdown of it.
         const lostWrites = postgresVersion !== undefined && (await hasLostWrites(provisioner, facts, bootId))
@@ -78,8 +79,13 @@ async function labelsOfWarm(provisioner: Provisioner, id: string, labels: Labels
   }
 }
 
-function stateOf(instance: Instance | undefined): { running: boolean; port: number | undefined } {
-  return { running: instance?.state === 'running', port: instance?.port }
+function stateOf(
+  instance: Instance | undefined,
+  labels: Labels,
+  steered: ReadonlySet<number>,
+): { running: boolean; port: number | undefined } {
+  const labelled = Number(readLabel(labels, 'port'))
+  return { running: instance?.state === 'running', port: steered.has(labelled) ? labelled : instance?.port }
 }
 
 async function majorOf(provisioner: Provisioner, id: string): Promise<number | undefined> {

@@ -3,6 +3,7 @@ import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import { LOST_WRITES } from '../cloning/explain.ts'
 import type { Jobs } from '../cloning/jobs.ts'
+import { keepPort } from '../cloning/keep-port.ts'
 import type { CloneLifecycle } from '../cloning/lifecycle.ts'
 import { isUnderWay, resumeOperation } from '../cloning/resume.ts'
 import type { Logger } from '../log.ts'
@@ -46,6 +47,7 @@ export class Reconciler {
     ]
     const instances = new Map((await provisioner.runtime.list()).map((instance) => [instance.id, instance]))
     for (const clone of catalogue.clones.list()) await this.#resume(clone, volumes, instances)
+    await this.#keepPorts(instances)
     await failPoint('reconcile.operations-resumed')
     return problems
   }
@@ -115,6 +117,17 @@ export class Reconciler {
     ]
   }
 
+  /** Of clones that are as they should be: a reset that was cut off may have given their port away, or another network have lost what led to them. */
+  async #keepPorts(instances: Map<string, Instance>): Promise<void> {
+    const { catalogue, provisioner } = this.#options
+    const steered = await provisioner.steeredPorts()
+    for (const clone of catalogue.clones.list()) {
+      const instance = clone.volumeId === null ? undefined : instances.get(clone.volumeId)
+      if (clone.status !== 'OK' || instance?.state !== 'running') continue
+      if (instance.port !== clone.port || steered.has(clone.port)) await keepPort(clone, this.#options)
+    }
+  }
+
   async #resume(clone: CloneRecord, volumes: Map<string, Volume>, instances: Map<string, Instance>): Promise<void> {
     const { jobs, lifecycle, log } = this.#options
     if (isUnderWay(clone)) {
@@ -123,7 +136,8 @@ export class Reconciler {
       return
     }
     const volume = clone.volumeId === null ? undefined : volumes.get(clone.volumeId)
-    if (clone.status !== 'OK' || (volume && instances.get(volume.id)?.state === 'running')) return
+    if (clone.status !== 'OK') return
+    if (volume && instances.get(volume.id)?.state === 'running') return
     if (volume && (await lifecycle.books.lostWrites(clone))) {
       lifecycle.books.declareFatal(clone.id, LOST_WRITES)
       return

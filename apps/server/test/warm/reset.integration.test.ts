@@ -1,4 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Clone } from '@dblab/models'
 import { isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
@@ -96,11 +98,39 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
     await expectOnlyWarmLeft(lab, [after])
   })
 
-  for (const point of ['steering.steered', 'warm.handed-over', 'reset.settled']) {
-    test(`a server that is killed at ${point} leaves the clone with its data, and nothing that nobody owns`, async () => {
+  test('after a loss of the catalogue the clone is at its address, and the data is its own', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab, { id: 'kept' })
+    await untilReady(lab)
+    await reset(lab, 'kept')
+    await query(urlOf(clone), 'CREATE TABLE mine AS SELECT 42 AS n')
+    // What labels do not say yet, a rebuild can't know.
+    await eventually('its label is written', async () => (await labelsOf(lab)).includes(`"${clone.db.port}"`))
+    await lab.interrupt()
+    for (const name of ['catalogue.db', 'catalogue.db-wal', 'catalogue.db-shm', 'catalogue.db-seal'])
+      await rm(join(lab.directory, '.dblab', name), { force: true })
+    expect(await lab.run(['rebuild', '--yes'])).toMatchObject({ code: 0 })
+    await lab.start()
+    const [after] = await settled(lab)
+    expect(after).toMatchObject({ id: 'kept', db: { port: clone.db.port }, status: { code: 'OK' } })
+    expect(await query(urlOf(clone), 'SELECT n FROM mine')).toEqual([{ n: 42 }])
+  })
+
+  const points = [
+    ['first', 'steering.steered'],
+    ['second', 'steering.steered'],
+    ['second', 'warm.handed-over'],
+    ['second', 'reset.settled'],
+  ] as const
+  test.each(points)(
+    'a server that is killed in the %s reset at %s leaves the clone with its data, and nothing that nobody owns',
+    async (which, point) => {
       await using lab = await warmLab(1)
       await untilReady(lab)
       const clone = await createClone(lab)
+      await untilReady(lab)
+      if (which === 'second') await reset(lab, clone.id)
       await lab.interrupt()
       await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [{ point, action: 'kill' }] }) })
       await untilReady(lab)
@@ -114,8 +144,25 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
       expect(await query(urlOf(clone), ORDERS)).toHaveLength(1)
       await untilReady(lab)
       await expectOnlyWarmLeft(lab, [after])
-    })
-  }
+    },
+  )
+
+  test('a second reset that fails at its end leaves the clone at its address, with the data from before', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab)
+    await untilReady(lab)
+    await reset(lab, clone.id)
+    await query(urlOf(clone), 'CREATE TABLE mine AS SELECT 42 AS n')
+    await lab.interrupt()
+    const faults = ['warm.handed-over', 'reset.volume-noted'].map((point) => ({ point, action: 'throw' }))
+    await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults }) })
+    await untilReady(lab)
+    const answer = await lab.fetch(`/clone/${clone.id}/reset?wait=60`, { method: 'POST', json: {} })
+    const after = (await answer.json()) as Clone
+    expect(after.status).toMatchObject({ code: 'OK', message: expect.stringContaining('with the data from before') })
+    expect(await query(urlOf(clone), 'SELECT n FROM mine')).toEqual([{ n: 42 }])
+  })
 })
 
 async function reset(lab: TestLab, id: string): Promise<Clone> {
@@ -129,4 +176,11 @@ async function reset(lab: TestLab, id: string): Promise<Clone> {
 async function pinsOf(lab: TestLab): Promise<string[]> {
   const { labId } = JSON.parse(await lab.readDataFile('lab.json'))
   return readdirSync(PINS).filter((name) => name.startsWith(`dblab-${labId}-`))
+}
+
+/** Of its clones' volumes, as text. */
+async function labelsOf(lab: TestLab): Promise<string> {
+  const volumes = join(lab.directory, '.dblab/pool/volumes')
+  const labels = (await readdir(volumes)).map((id) => readFile(join(volumes, id, 'label.json'), 'utf8'))
+  return (await Promise.all(labels)).filter((text) => text.includes('"clone"')).join()
 }

@@ -70,11 +70,11 @@ export function commitStatement(durability: Durability): string {
 }
 
 /**
- * Takes to disk what was committed before: a transaction with a number of its own, whose commit waits for the log. What it waits for, a login
- * can be tried meanwhile.
+ * Takes to disk what was committed before: a transaction that has written to the log waits for it at its commit, and one that has not does not
+ * (RecordTransactionCommit, xact.c). While it waits, a login can be tried.
  */
 export async function flushUser(client: Client): Promise<void> {
-  await client.query('set local synchronous_commit = on; select pg_current_xact_id()')
+  await client.query(`set local synchronous_commit = on; select pg_logical_emit_message(true, 'dblab', '')`)
 }
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: undefined_object, duplicate_object */

@@ -1,17 +1,17 @@
-import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, rmSync, statfsSync } from 'node:fs'
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isProvisionError, isSystemError, ProvisionError } from '../errors.ts'
 import { CommandError, run } from '../exec.ts'
 import { failPoint } from '../faults/faults.ts'
-import { type Descriptor, SteeringKernel } from './kernel.ts'
+import { type Descriptor, type ListeningAddress, SteeringKernel } from './kernel.ts'
 import { keyOf, portOf, steerProgram } from './steer-program.ts'
 
 /** Where systemd mounts it, and bpftool and iproute2 do where nobody has. */
 const BPF_DIRECTORY = '/sys/fs/bpf'
 /** BPF_FS_MAGIC, linux/magic.h */
 const BPF_FS_MAGIC = 0xcafe4a11
-/** Raised when the program or the keys change: those of an older server go on working for the connections that it steers. */
-const LAYOUT = 1
+/** The network namespace of this process: network_namespaces(7). */
+const NETWORK = '/proc/self/ns/net'
 
 interface Opened {
   kernel: SteeringKernel
@@ -35,20 +35,23 @@ export interface Listener {
  */
 export class PortSteering implements AsyncDisposable {
   readonly #pins: { map: string; link: string }
+  /** By port: the addresses that nobody else is to have, while they lead elsewhere. */
+  readonly #held = new Map<number, Map<string, Descriptor>>()
   #opening: Promise<Opened> | undefined
 
   constructor(labId: string) {
-    const pin = (what: string) => join(BPF_DIRECTORY, `dblab-${labId}-${what}${LAYOUT}`)
+    const pin = (what: string) => join(BPF_DIRECTORY, `dblab-${labId}-${what}`)
     this.#pins = { map: pin('ports'), link: pin('link') }
   }
 
-  /** @throws ProvisionError UNAVAILABLE, saying why this machine or account can't; the same each time */
+  /** @throws ProvisionError UNAVAILABLE, saying why this machine or account can't */
   async check(): Promise<void> {
     await this.#open()
   }
 
   /**
-   * From the next connection on, those to `port` come to the listener, at each address that it listens at.
+   * From the next connection on, those to `port` come to the listener, at each address that it listens at; while this process runs, nobody else
+   * is bound there, unless somebody was. Again: nothing changes, but for what has gone meanwhile.
    *
    * @throws ProvisionError UNAVAILABLE as `check`; FAILED when the listener has ended, or the kernel takes no more
    */
@@ -59,9 +62,10 @@ export class PortSteering implements AsyncDisposable {
       using process = kernel.openProcess(to.pid)
       for (const fd of socketsOf(to.pid)) {
         using socket = kernel.take(process, fd)
-        const at = socket && kernel.addressOf(socket)
+        const at = socket && kernel.listensAt(socket)
         if (!socket || at?.port !== to.port) continue
         kernel.put(map, keyOf(at.family, port, at.address), socket)
+        this.#hold(kernel, { ...at, port })
         found++
       }
     } catch (cause) {
@@ -71,35 +75,63 @@ export class PortSteering implements AsyncDisposable {
     await failPoint('steering.steered')
   }
 
+  /** Those that lead to another server than the one that is bound to them. */
+  async ports(): Promise<ReadonlySet<number>> {
+    const opened = await this.#openWhatIsThere()
+    return new Set(opened?.kernel.keys(opened.map).map(portOf))
+  }
+
   /** Whoever is bound to the port has it from now on. */
   async release(port: number): Promise<void> {
-    if (!this.#isThere()) return
-    const { kernel, map } = await this.#open()
+    for (const held of this.#held.get(port)?.values() ?? []) held[Symbol.dispose]()
+    this.#held.delete(port)
+    const opened = await this.#openWhatIsThere()
+    if (!opened) return
+    const { kernel, map } = opened
     for (const key of kernel.keys(map)) if (portOf(key) === port) kernel.remove(map, key)
   }
 
   /** What is steered goes on. Where nothing is, nothing is left. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isThere()) return
+    for (const port of this.#held.values()) for (const held of port.values()) held[Symbol.dispose]()
+    this.#held.clear()
+    const opened = await this.#openWhatIsThere()
+    if (!opened) return
+    const { kernel, map, link } = opened
+    using descriptors = new DisposableStack()
+    descriptors.use(map)
+    descriptors.use(link)
+    if (kernel.keys(map).length === 0) this.#unpin()
+  }
+
+  #hold(kernel: SteeringKernel, at: ListeningAddress): void {
+    const held = this.#held.get(at.port) ?? new Map<string, Descriptor>()
+    const address = at.address.toString('hex')
+    const holder = held.has(address) ? undefined : kernel.hold(at)
+    if (holder) this.#held.set(at.port, held.set(address, holder))
+  }
+
+  /** Undefined where nothing was ever steered, nothing is left of it, or what is there can't be had: then what was steered ends with its servers. */
+  async #openWhatIsThere(): Promise<Opened | undefined> {
+    if (!this.#opening && !this.#isPinned()) return undefined
     try {
-      const { kernel, map, link } = await this.#open()
-      using descriptors = new DisposableStack()
-      descriptors.use(map)
-      descriptors.use(link)
-      if (kernel.keys(map).length === 0) this.#unpin()
+      return await this.#open()
     } catch (error) {
-      // Then there is nothing of it.
-      if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+      if (isProvisionError(error, 'UNAVAILABLE')) return undefined
+      throw error
     }
   }
 
-  /** False where nothing was ever steered, or nothing is left of it. */
-  #isThere(): boolean {
+  #isPinned(): boolean {
     return isOurs(this.#pins.map) && isOurs(this.#pins.link)
   }
 
   #open(): Promise<Opened> {
-    this.#opening ??= this.#tryOpen()
+    this.#opening ??= this.#tryOpen().catch((error: unknown) => {
+      // It may be possible the next time.
+      this.#opening = undefined
+      throw error
+    })
     return this.#opening
   }
 
@@ -115,26 +147,30 @@ export class PortSteering implements AsyncDisposable {
     }
   }
 
-  /** What an earlier process has left. */
+  /** What an earlier process has left, where that works in the network that this one is in. */
   #openPinned(kernel: SteeringKernel): Opened | undefined {
-    if (!this.#isThere()) return undefined
-    const { map, link } = this.#pins
-    return { kernel, map: kernel.openPinned(map), link: kernel.openPinned(link) }
+    if (!this.#isPinned()) return undefined
+    using stack = new DisposableStack()
+    const link = stack.use(kernel.openPinned(this.#pins.link))
+    if (kernel.namespaceOf(link) !== statSync(NETWORK).ino) return undefined
+    const map = kernel.openPinned(this.#pins.map)
+    stack.move()
+    return { kernel, map, link }
   }
 
   #make(kernel: SteeringKernel): Opened {
-    // What a process that was killed had half made.
+    // What a process that was killed had half made, or what worked in a network that is gone.
     this.#unpin()
-    const map = kernel.createMap()
-    const namespace = openSync('/proc/self/ns/net', 'r')
-    try {
-      const link = kernel.attach(steerProgram(map.fd), namespace)
-      kernel.pin(map, this.#pins.map)
-      kernel.pin(link, this.#pins.link)
-      return { kernel, map, link }
-    } finally {
-      closeSync(namespace)
-    }
+    using stack = new DisposableStack()
+    const map = stack.use(kernel.createMap())
+    const namespace = stack.adopt(openSync(NETWORK, 'r'), closeSync)
+    const link = kernel.attach(steerProgram(map.fd), namespace)
+    stack.use(link)
+    kernel.pin(map, this.#pins.map)
+    kernel.pin(link, this.#pins.link)
+    closeSync(namespace)
+    stack.move()
+    return { kernel, map, link }
   }
 
   #unpin(): void {

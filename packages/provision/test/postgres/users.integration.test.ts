@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { prepareBase } from '../../src/postgres/index.ts'
+import { prepareBase, scramVerifier, withLabConnection } from '../../src/postgres/index.ts'
+import { flushUser } from '../../src/postgres/next-user.ts'
+import { setUpUserIn } from '../../src/postgres/roles.ts'
 import {
   asUser,
   cloneWithUser,
@@ -160,6 +162,30 @@ describe("a clone's user", () => {
     }
     await expect(asUser(clone.instance, { user: 'ann', password: 'no' }, nothing)).rejects.toMatchObject({
       code: '28P01',
+    })
+  })
+
+  test('is on disk once it was flushed, where nothing else would bring it there soon', async () => {
+    await using world = await makeWorld()
+    const spec = await world.spec('clone', await world.copyOf(template.dataDir, 'data'))
+    const settings = { ...spec.settings, wal_writer_delay: '10s' }
+    const instance = await world.runtime.start({ ...spec, settings })
+    await withLabConnection(instance, 'postgres', async (client) => {
+      const lag = async () => {
+        const { rows } = await client.query(
+          'select (pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn())::int as bytes',
+        )
+        return rows[0].bytes
+      }
+      await client.query('checkpoint')
+      await setUpUserIn(
+        client,
+        { database: 'postgres', username: 'ann', verifier: await scramVerifier('x'), allowSuperuser: false },
+        'soon',
+      )
+      expect(await lag()).toBeGreaterThan(0)
+      await flushUser(client)
+      expect(await lag()).toBe(0)
     })
   })
 })

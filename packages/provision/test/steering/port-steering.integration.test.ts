@@ -78,6 +78,53 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
     await server[Symbol.asyncDispose]()
   })
 
+  test('a connection that the server has is not taken for where it listens', async () => {
+    await using steering = new PortSteering(newLab())
+    await using server = await listener('a', '127.0.0.1')
+    const port = await freePort()
+    const open = connect(server.port, '127.0.0.1')
+    await once(open, 'connect')
+    // Accepted by the time another one is answered.
+    await answerAt(server.port)
+    await steering.steer(port, server)
+    expect(await answerAt(port)).toMatch(/^a /)
+    open.end('\n')
+    await text(open)
+    expect(await answerAt(port)).toMatch(/^a /)
+  })
+
+  test('while it leads elsewhere nobody else is bound to it; released, it is anybody’s', async () => {
+    await using steering = new PortSteering(newLab())
+    await using server = await listener('a', '127.0.0.1')
+    const port = await freePort()
+    await steering.steer(port, server)
+    await steering.steer(port, server)
+    await expect(listener('another', `127.0.0.1:${port}`)).rejects.toThrow()
+    await steering.release(port)
+    await expect(answerAt(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await using another = await listener('another', `127.0.0.1:${port}`)
+    expect(await answerAt(another.port)).toMatch(/^another /)
+  })
+
+  test('what a process of another network has left is made anew', async () => {
+    const lab = newLab()
+    const script = `
+      import { createServer } from 'node:net'
+      import { PortSteering } from '${import.meta.dirname}/../../src/steering/port-steering.ts'
+      const server = createServer().listen(0, '0.0.0.0', async () => {
+        await new PortSteering('${lab}').steer(1, { pid: process.pid, port: server.address().port })
+        process.kill(process.pid, 'SIGKILL')
+      })`
+    const argv = ['--net', process.execPath, '--input-type=module-typescript', '-e', script]
+    await once(spawn('unshare', argv, { stdio: 'inherit' }), 'exit')
+    expect(pinsOf([lab])).toHaveLength(2)
+    await using steering = new PortSteering(lab)
+    await using server = await listener('a', '127.0.0.1')
+    const port = await freePort()
+    await steering.steer(port, server)
+    expect(await answerAt(port)).toMatch(/^a /)
+  })
+
   test('what nobody listens at can’t be given: it FAILED, and nothing has changed', async () => {
     await using steering = new PortSteering(newLab())
     await using server = await listener('a', '127.0.0.1')
@@ -89,18 +136,26 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
   })
 })
 
-/** A server of another process, which answers with its name and where it was reached, once the other side has said something. */
-async function listener(name: string, ...hosts: string[]) {
+/**
+ * A server of another process, which answers with its name and where it was reached, once the other side has said something.
+ *
+ * @param addresses a host each, or a host of IPv4 and a port
+ */
+async function listener(name: string, ...addresses: string[]) {
   const script = `
     const { createServer } = require('node:net')
     const answer = (socket) => socket.once('data', () => socket.end(${JSON.stringify(name)} + ' at ' + socket.localAddress + ':' + socket.localPort))
-    const listen = (port, [host, ...others]) => {
-      if (host === undefined) return console.log(port)
-      const server = createServer(answer).listen({ port, host, ipv6Only: true }, () => listen(server.address().port, others))
+    const listen = (port, [address, ...others]) => {
+      if (address === undefined) return console.log(port)
+      const [host, given = port] = address === '::' ? [address] : address.split(':')
+      const at = { port: given, host, ipv6Only: true }
+      const server = createServer(answer).listen(at, () => listen(server.address().port, others))
     }
-    listen(0, ${JSON.stringify(hosts)})`
-  const child: ChildProcess = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await once(child.stdout as NodeJS.ReadableStream, 'data')
+    listen(0, ${JSON.stringify(addresses)})`
+  const child: ChildProcess = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error(`${name} ended before it listened`)))
+  ended.catch(() => undefined)
+  const [line] = await Promise.race([once(child.stdout as NodeJS.ReadableStream, 'data'), ended])
   return {
     pid: child.pid ?? 0,
     port: Number(line),

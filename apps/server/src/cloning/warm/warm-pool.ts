@@ -121,9 +121,10 @@ export class WarmPool implements AsyncDisposable {
     const { catalogue, provisioner, ports, log, collectSoon } = this.#options
     const { volumeId, port } = prepared
     try {
-      catalogue.evenIfFull(() => catalogue.volumes.setState(volumeId, 'retired'))
+      // Before the catalogue, which may be what has failed: as a warm one, it is nobody's after the next start.
       await prepared[Symbol.asyncDispose]()
       await provisioner.runtime.remove(volumeId)
+      catalogue.evenIfFull(() => catalogue.volumes.setState(volumeId, 'retired'))
       ports.release(port, ownerOf(volumeId))
       collectSoon()
     } catch (error) {

@@ -62,7 +62,7 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
     },
 
     async usage(path, signal) {
-      const ownBytes = (await calls.ownBytes(path)) ?? (await exclusiveBytes(path, signal))
+      const ownBytes = (await ownBytesWithin(calls, path, signal)) ?? (await exclusiveBytes(path, signal))
       return { ownBytes, quotaBytes: capabilities.quota ? await quotaOf(path) : undefined }
     },
 
@@ -74,6 +74,28 @@ export function btrfsTrees(image?: string, quotas?: boolean, calls: SubvolumeCal
       return Math.min(...(await Promise.all(free)))
     },
     explain: explainBtrfs,
+  }
+}
+
+/** @throws ProvisionError as `run` */
+async function ownBytesWithin(
+  calls: SubvolumeCalls,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<number | undefined> {
+  const deadline = AbortSignal.timeout(DU_TIMEOUT_MS)
+  try {
+    return await calls.ownBytes(path, signal ? AbortSignal.any([signal, deadline]) : deadline)
+  } catch (cause) {
+    if (signal?.aborted) throw new ProvisionError('ABORTED', 'the look at a volume was stopped on request', { cause })
+    if (!deadline.aborted) throw cause
+    throw new ProvisionError(
+      'TIMEOUT',
+      `the own bytes of a volume were not told in ${DU_TIMEOUT_MS / 60_000} minutes`,
+      {
+        cause,
+      },
+    )
   }
 }
 

@@ -14,8 +14,8 @@ export interface SubvolumeCalls {
   delete(path: string): Promise<void>
   /** Makes what was written to a file part of what the next snapshot takes to disk. */
   settle(file: FileHandle): Promise<void>
-  /** Bytes of the data that a subvolume has of its own; undefined where that can't be told without looking at all of it. */
-  ownBytes(path: string): Promise<number | undefined>
+  /** Bytes of the data that a subvolume has of its own; undefined where that can't be told without looking at all of it. Ends with the signal's reason. */
+  ownBytes(path: string, signal: AbortSignal): Promise<number | undefined>
 }
 
 /** `_IOW(BTRFS_IOCTL_MAGIC, number, 4096 bytes)`, as Linux encodes it on x86, ARM and RISC-V (ioctl(2), asm-generic/ioctl.h). */
@@ -85,10 +85,15 @@ function callsByKernel(ioctl: Ioctl): SubvolumeCalls {
     settle: async (file) => {
       if (!(await isInline(ioctl, file))) await file.sync()
     },
-    ownBytes: async (path) => {
+    ownBytes: async (path, signal) => {
       if (process.geteuid?.() !== 0) return undefined
       await using subvolume = await openDirectory(path)
-      return await ownExtentBytes(ioctl, subvolume.fd)
+      // A call that is under way can't be stopped, but the next need not be made.
+      const unlessStopped: Ioctl = async (...call) => {
+        signal.throwIfAborted()
+        await ioctl(...call)
+      }
+      return await ownExtentBytes(unlessStopped, subvolume.fd)
     },
   }
 }
