@@ -131,6 +131,7 @@ export class Provisioner {
     const instance = await this.runtime.inspect(prepared.volumeId)
     if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended while it was handed over')
     await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port })
+    await failPoint('steering.steered')
   }
 
   /**

@@ -163,29 +163,29 @@ if (!zfsIsHere() || !process.env.ZFS_VM) {
       // What makes a file system, and fills it, may take longer where nothing hangs.
       await lab.interrupt()
       const file = join(lab.directory, 'dblab.yaml')
-      await writeFile(file, (await readFile(file, 'utf8')).replace('commandSeconds: 120', 'commandSeconds: 2'))
-      const hanging = (verb: string) => ({ point: `before btrfs subvolume ${verb}`, action: 'delay', delayMs: 10_000 })
+      await writeFile(file, (await readFile(file, 'utf8')).replace('commandSeconds: 120', 'commandSeconds: 6'))
+      const hanging = (verb: string) => ({ point: `before btrfs subvolume ${verb}`, action: 'delay', delayMs: 20_000 })
       const faults = [hanging('snapshot'), hanging('snapshot'), hanging('snapshot'), hanging('delete')]
       await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults }) })
       const created = await createClone(lab, { id: 'new' })
       expect(created.status).toMatchObject({
         code: 'FATAL',
-        message: expect.stringMatching(/btrfs subvolume did not end in 2 s, and goes on/),
+        message: expect.stringMatching(/btrfs subvolume did not end in 6 s, and goes on/),
       })
       const reset = (await (await lab.fetch('/clone/kept/reset?wait=60', { method: 'POST' })).json()) as Clone
       expect(reset.status).toMatchObject({
         code: 'OK',
-        message: expect.stringMatching(/reset failed.*did not end in 2 s/s),
+        message: expect.stringMatching(/reset failed.*did not end in 6 s/s),
       })
       await hasItsData(kept)
       const taken = await lab.fetch('/snapshot', { method: 'POST', json: {} })
       expect(taken.status).toBe(503)
       expect(await taken.json()).toMatchObject({
         code: 'STORAGE_UNAVAILABLE',
-        detail: expect.stringMatching(/the snapshot could not be taken.*did not end in 2 s/),
+        detail: expect.stringMatching(/the snapshot could not be taken.*did not end in 6 s/),
       })
       expect((await lab.fetch('/clone/deleted', { method: 'DELETE' })).status).toBe(202)
-      await eventually('it is gone', async () => (await lab.fetch('/clone/deleted')).status === 404, 40_000)
+      await eventually('it is gone', async () => (await lab.fetch('/clone/deleted')).status === 404, 80_000)
       await other.goesOn()
       const again = (await (await lab.fetch('/clone/new/reset?wait=60', { method: 'POST' })).json()) as Clone
       expect(again.status).toEqual({ code: 'OK', message: 'Database is ready' })

@@ -204,7 +204,7 @@ describe.skipIf(lacking !== '')(`a server that is killed while it brings data in
     await using lab = await labOf({ sources: [sourceOf(live.url('shop'), more)] })
     await lab.start()
     // The other receives the log, or restores another table.
-    await eventually('it has its parts', async () => (await untilAtWork(lab, tool)).length >= 2)
+    await eventually('it has its parts', async () => (await untilAtWork(lab, tool)).length >= 2, 60_000)
     await lab.kill()
     await expectSourceFree(live, lab)
     await lab.start()

@@ -2,7 +2,6 @@ import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, rmSync, stat
 import { join } from 'node:path'
 import { isProvisionError, isSystemError, ProvisionError } from '../errors.ts'
 import { CommandError, run } from '../exec.ts'
-import { failPoint } from '../faults/faults.ts'
 import { type Descriptor, type ListeningAddress, SteeringKernel } from './kernel.ts'
 import { keyOf, portOf, steerProgram } from './steer-program.ts'
 
@@ -72,7 +71,6 @@ export class PortSteering implements AsyncDisposable {
       throw new ProvisionError('FAILED', `port ${port} could not be given to process ${to.pid}`, { cause })
     }
     if (found === 0) throw new ProvisionError('FAILED', `process ${to.pid} does not listen at port ${to.port}`)
-    await failPoint('steering.steered')
   }
 
   /** Those that lead to another server than the one that is bound to them. */
