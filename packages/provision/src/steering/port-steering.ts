@@ -191,7 +191,13 @@ async function mountBpf(): Promise<void> {
 
 /** There, and nobody else's: the directory may be open to all. */
 function isOurs(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.uid === process.geteuid?.()
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.uid === process.geteuid?.()
+  } catch (error) {
+    // Of a directory that is closed to this account, nothing is.
+    if (isSystemError(error, 'EACCES')) return false
+    throw error
+  }
 }
 
 /** The descriptors of a process that are sockets. */

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, test } from 'vitest'
 import { PortSteering } from '../../src/steering/port-steering.ts'
-import { freePort, isRoot } from '../../testbed/index.ts'
+import { command, freePort, isRoot } from '../../testbed/index.ts'
 
 const PINS = '/sys/fs/bpf'
 const lacking = isRoot ? '' : ' (skipped: only root may steer ports)'
@@ -123,6 +123,19 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
     const port = await freePort()
     await steering.steer(port, server)
     expect(await answerAt(port)).toMatch(/^a /)
+  })
+
+  test('an ordinary account is told what it lacks, and finds nothing steered', async () => {
+    const script = `
+      import { PortSteering } from '${import.meta.dirname}/../../src/steering/port-steering.ts'
+      const steering = new PortSteering('${newLab()}')
+      const error = await steering.check().catch((error) => error)
+      await steering.release(1)
+      console.log(JSON.stringify([error.code, error.hint, [...(await steering.ports())]]))
+      await steering[Symbol.asyncDispose]()`
+    const account = ['--reuid=65534', '--regid=65534', '--clear-groups']
+    const told = await command('setpriv', ...account, process.execPath, '--input-type=module-typescript', '-e', script)
+    expect(JSON.parse(told)).toEqual(['UNAVAILABLE', expect.stringContaining('CAP_BPF'), []])
   })
 
   test('what nobody listens at can’t be given: it FAILED, and nothing has changed', async () => {
