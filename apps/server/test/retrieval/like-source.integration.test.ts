@@ -2,7 +2,7 @@ import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clone, Snapshot } from '@dblab/models'
 import { PLAN_SETTINGS, run } from '@dblab/provision'
-import { isRoot } from '@dblab/provision/testbed'
+import { isLong, isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { createClone, LOGIN, urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
@@ -86,11 +86,12 @@ async function refused(lab: TestLab, json: Record<string, unknown>, path = '/clo
 }
 
 describe.skipIf(lacking !== '')(`clones that are like their source${lacking}`, { timeout: 240_000 }, () => {
-  test.each([
+  const kinds: [string, (url: string) => object][] = [
     ['logical', logical],
-    ['physical', physical],
-    ['followed', (url: string) => physical(url, { follow: true })],
-  ])('plan as it does, from then on: %s', async (_kind, kind) => {
+    ['followed', (url) => physical(url, { follow: true })],
+  ]
+  if (isLong) kinds.push(['physical', physical])
+  test.each(kinds)('plan as it does, from then on: %s', async (_kind, kind) => {
     await using live = await source()
     await using lab = await labOf({ sources: [kind(live.url('shop'))] })
     await lab.start()
