@@ -74,9 +74,9 @@ export function stepsOf({ answer }: BenchClone): Array<{ name: string; ms: numbe
   return answer.steps.map(({ name, seconds }) => ({ name, ms: seconds * 1000 }))
 }
 
-/** Whether a clone was handed out of the instances that the lab had started ahead. */
+/** Whether a clone was handed out, or reset to one, of the instances that the lab had started ahead. */
 export function wasWarm(clone: BenchClone): boolean {
-  return stepsOf(clone).some(({ name }) => name === 'handover')
+  return stepsOf(clone).at(-1)?.name === 'handover'
 }
 
 function ready(answer: Clone): BenchClone {

@@ -10,7 +10,7 @@ import { row, rowBeside, type Suite } from './contract.ts'
 /** How many instances the lab keeps prepared. */
 export const PREPARED = 10
 /** Before each, so that the lab has prepared another; the other side waits too, since a machine that did nothing is slower at first. */
-const PAUSE_MS = 1000
+export const PAUSE_MS = 1000
 
 export const warm: Suite = {
   name: 'warm',
