@@ -122,15 +122,38 @@ export class Provisioner {
   }
 
   /**
-   * Hands a prepared one to the user of a clone, and has it answer at that clone's port, in place of what did, until it ends: ready when this
-   * resolves. What did answer goes on with the sessions that it has, for the caller to end. After a failure as for `handOver`, and the caller gives
+   * Hands a prepared one to the user of a clone, and has it answer at that clone's port, in place of `old`, until it ends: ready when this
+   * resolves. The old one goes on with the sessions that it has, for the caller to end. After a failure as for `handOver`, and the caller gives
    * the port back: see `answerAt`.
+   *
+   * @throws ProvisionError IN_USE where others listen at the port
    */
-  async swapIn(prepared: PreparedClone, login: Login, port: number, options: CloneOptions = {}): Promise<void> {
+  async swapIn(
+    old: VolumeId | null,
+    prepared: PreparedClone,
+    login: Login,
+    port: number,
+    options: CloneOptions = {},
+  ): Promise<void> {
     await this.handOver(prepared, login, options)
-    const instance = await this.runtime.inspect(prepared.volumeId)
-    if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended while it was handed over')
-    await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port })
+    await this.#giveAway(port, old, prepared.volumeId)
+  }
+
+  /** As `createClone`, of a clone that answers at `port` as well, in place of `old`: see `swapIn`. */
+  async createInPlace(old: VolumeId, spec: CloneSpec, port: number, options: CloneOptions = {}): Promise<void> {
+    await using undo = new AsyncDisposableStack()
+    await this.createClone(spec, options)
+    undo.defer(() => this.destroyVolume(spec.volumeId))
+    await this.#giveAway(port, old, spec.volumeId)
+    undo.move()
+  }
+
+  async #giveAway(port: number, from: VolumeId | null, to: VolumeId): Promise<void> {
+    const before = from === null ? undefined : await this.runtime.inspect(from)
+    const instance = await this.runtime.inspect(to)
+    if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended before it could be given the port')
+    const isBound = before?.state === 'running' && before.port === port
+    await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port }, { isBound })
     await failPoint('steering.steered')
   }
 

@@ -1,4 +1,4 @@
-import { type CloneStep, failPoint, isProvisionError, type Provisioner } from '@dblab/provision'
+import { type CloneStep, failPoint, isProvisionError, type PortPool, type Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { CloneRecord } from '../catalogue/clones.ts'
 import type { SnapshotRecord } from '../catalogue/snapshots.ts'
@@ -17,6 +17,7 @@ import type { WarmInstance, WarmPool } from './warm/warm-pool.ts'
 export interface CloneResetsOptions {
   catalogue: Catalogue
   provisioner: Provisioner
+  ports: PortPool
   log: Logger
   books: CloneBooks
   sizes: CloneSizes
@@ -75,8 +76,8 @@ export class CloneResets {
     await failPoint('reset.settled')
     // Its volume may stand for long, for the sake of its snapshots.
     if (old !== null) await provisioner.runtime.remove(old)
-    // Nobody is bound to it any more: now it can be held.
-    if (warm) await keepPort({ ...clone, volumeId: catalogue.clones.get(id)?.volumeId ?? null }, this.#options)
+    // Perhaps nobody is bound to it any more: now it can be held.
+    if (old !== null) await keepPort({ ...clone, volumeId: catalogue.clones.get(id)?.volumeId ?? null }, this.#options)
     log.info('clone is reset', { clone: id, start, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     chores.add(id, { handedOver: start === 'warm' })
     void sizes.measure(id)
@@ -93,7 +94,7 @@ export class CloneResets {
     let isSettled = false
     try {
       trace.begin('handover')
-      await provisioner.swapIn(warm.prepared, loginOf(clone), clone.port, { signal })
+      await provisioner.swapIn(clone.volumeId, warm.prepared, loginOf(clone), clone.port, { signal })
       await failPoint('warm.handed-over')
       signal?.throwIfAborted()
       const steps = trace.steps()
@@ -129,6 +130,8 @@ export class CloneResets {
     const volumeId = randomId()
     const spec = books.spec(clone, snapshot, volumeId, undefined)
     const keepOld = !(await books.lostWrites(clone))
+    // Beside the old one where that can be; else the old one ends first, since both want the port.
+    const own = await this.#lend(clone, volumeId)
     const onStep = (step: CloneStep) => trace.begin(step)
     try {
       signal?.throwIfAborted()
@@ -137,6 +140,7 @@ export class CloneResets {
       await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.
       if (old === null) await provisioner.createClone(spec, { signal, onStep })
+      else if (own) await provisioner.createInPlace(old, { ...spec, port: own.port }, clone.port, { signal, onStep })
       else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
       await failPoint('reset.done')
       const steps = trace.steps()
@@ -149,10 +153,31 @@ export class CloneResets {
       return steps
     } catch (error) {
       if (books.owns(id, volumeId)) throw error
+      if (own) await keepPort(clone, this.#options)
       await books.drop(volumeId)
       if (signal?.aborted) books.ends.tell({ operation: 'reset', outcome: 'aborted' })
       else if (old === null || !keepOld) books.fail(id, 'reset', error)
       else await this.#failed(id, old, error)
+      return undefined
+    } finally {
+      own?.[Symbol.dispose]()
+    }
+  }
+
+  /** A port for the new server, until it is bound to it; undefined where it can't be given the clone's. */
+  async #lend(
+    { id, volumeId: old }: CloneRecord,
+    volumeId: string,
+  ): Promise<(Disposable & { port: number }) | undefined> {
+    const { ports, log } = this.#options
+    if (old === null || !(await this.#canSwap())) return undefined
+    const owner = `reset ${volumeId}`
+    try {
+      const port = await ports.lend({ owner })
+      return { port, [Symbol.dispose]: () => ports.release(port, owner) }
+    } catch (error) {
+      if (!isProvisionError(error, 'UNAVAILABLE')) throw error
+      log.debug('no port is left for a server beside the old one', { clone: id })
       return undefined
     }
   }
@@ -176,7 +201,7 @@ export class CloneResets {
       return true
     } catch (error) {
       if (!isProvisionError(error, 'UNAVAILABLE')) throw error
-      if (!this.#toldWhyCold) log.info('resets take no instance that stands ready', { error: error.message })
+      if (!this.#toldWhyCold) log.info('resets end the old server first', { error: error.message })
       this.#toldWhyCold = true
       return false
     }

@@ -43,14 +43,14 @@ const READ_AT_ONCE = 4
 /** What the storage's labels, the runtime's records and the data of the clones say. A Postgres that runs is asked and otherwise left alone. */
 export async function find(provisioner: Provisioner, bootId: string | null): Promise<Found> {
   const { storage, runtime } = provisioner
-  const steered = await provisioner.steeredPorts()
+  const maySteer = await canSteer(provisioner)
   const instances = new Map((await runtime.list()).map((instance) => [instance.id, instance]))
   const limit = pLimit(READ_AT_ONCE)
   const volumes = await Promise.all(
     (await storage.listVolumes()).map(({ id, origin, labels: found }) =>
       limit(async (): Promise<FoundVolume> => {
         const labels = found.role === 'warm' ? await labelsOfWarm(provisioner, id, found) : found
-        const facts = { id, origin, labels, ...stateOf(instances.get(id), labels, steered) }
+        const facts = { id, origin, labels, ...stateOf(instances.get(id), labels, maySteer) }
         const postgresVersion = await majorOf(provisioner, id)
         // Before a Postgres is started for the next question, which would make a clean shutdown of it.
         const lostWrites = postgresVersion !== undefined && (await hasLostWrites(provisioner, facts, bootId))
@@ -82,10 +82,21 @@ async function labelsOfWarm(provisioner: Provisioner, id: string, labels: Labels
 function stateOf(
   instance: Instance | undefined,
   labels: Labels,
-  steered: ReadonlySet<number>,
+  maySteer: boolean,
 ): { running: boolean; port: number | undefined } {
-  const labelled = Number(readLabel(labels, 'port'))
-  return { running: instance?.state === 'running', port: steered.has(labelled) ? labelled : instance?.port }
+  // What runs may have been started at another port than the clone's, and answer at the clone's, or be going to.
+  const labelled = maySteer ? Number(readLabel(labels, 'port')) : 0
+  return { running: instance?.state === 'running', port: labelled || instance?.port }
+}
+
+async function canSteer(provisioner: Provisioner): Promise<boolean> {
+  try {
+    await provisioner.checkSwaps()
+    return true
+  } catch (error) {
+    if (isProvisionError(error, 'UNAVAILABLE')) return false
+    throw error
+  }
 }
 
 async function majorOf(provisioner: Provisioner, id: string): Promise<number | undefined> {

@@ -98,6 +98,27 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
     await expectOnlyWarmLeft(lab, [after])
   })
 
+  test('one from nothing is made beside the data from before, which is there until then, and where it fails', async () => {
+    await using lab = await warmLab(0)
+    const clone = await createClone(lab)
+    const url = urlOf(clone)
+    await query(url, 'CREATE TABLE mine AS SELECT 42 AS n')
+    const { pid } = await postmasterOf(url)
+    await lab.interrupt()
+    await lab.start([], { DBLAB_FAULTS: JSON.stringify({ faults: [{ point: 'clone.user-set-up', action: 'throw' }] }) })
+    const failed = await lab.fetch(`/clone/${clone.id}/reset?wait=60`, { method: 'POST', json: {} })
+    expect(((await failed.json()) as Clone).status).toMatchObject({
+      code: 'OK',
+      message: expect.stringContaining('with the data from before'),
+    })
+    expect((await postmasterOf(url)).pid).toBe(pid)
+    expect(await query(url, 'SELECT n FROM mine')).toEqual([{ n: 42 }])
+    const after = await reset(lab, clone.id)
+    expect(after.steps.map(({ name }) => name)).toEqual(['queue', 'volume', 'postgres', 'user', 'login'])
+    await expect(query(url, 'SELECT n FROM mine')).rejects.toMatchObject({ code: '42P01' })
+    await expectOnlyWarmLeft(lab, [after])
+  })
+
   test('after a loss of the catalogue the clone is at its address, and the data is its own', async () => {
     await using lab = await warmLab(1)
     await untilReady(lab)

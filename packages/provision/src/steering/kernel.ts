@@ -42,6 +42,7 @@ const LINK_INFO = { bytes: 24, namespaceAt: 16 }
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
+const SO_REUSEADDR = 2
 const SO_ACCEPTCONN = 30
 const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
@@ -193,24 +194,37 @@ export class SteeringKernel {
     return family === AF_INET6 ? { family, port, address: address.subarray(8, 24) } : undefined
   }
 
-  /** Has nobody else have the address, though nobody listens there; undefined where somebody has it. */
-  hold({ family, address, port }: ListeningAddress): Descriptor | undefined {
+  /** Has nobody else have the address, though nobody listens there; undefined where somebody has it, or has had it until now. */
+  hold(at: ListeningAddress): Descriptor | undefined {
+    return this.#boundTo(at, false)
+  }
+
+  /** True where nobody listens at the address. */
+  mayListen(at: ListeningAddress): boolean {
+    // Connections that have just ended are in nobody's way so: socket(7), SO_REUSEADDR.
+    using bound = this.#boundTo(at, true)
+    return bound !== undefined
+  }
+
+  #boundTo({ family, address, port }: ListeningAddress, reuse: boolean): Descriptor | undefined {
     using stack = new DisposableStack()
-    const held = stack.use(descriptor(this.#checked(this.#socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket')))
+    const bound = stack.use(descriptor(this.#checked(this.#socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket')))
+    const set = (level: number, name: number) =>
+      this.#checked(this.#setsockopt(bound.fd, level, name, ON, ON.length), 'setsockopt')
+    if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY)
+    if (reuse) set(SOL_SOCKET, SO_REUSEADDR)
     const name = Buffer.alloc(family === AF_INET ? 16 : SOCKADDR_BYTES)
     name.writeUInt16LE(family, 0)
     name.writeUInt16BE(port, 2)
     address.copy(name, family === AF_INET ? 4 : 8)
-    if (family === AF_INET6)
-      this.#checked(this.#setsockopt(held.fd, IPPROTO_IPV6, IPV6_V6ONLY, ON, ON.length), 'setsockopt')
     try {
-      this.#checked(this.#bind(held.fd, name, name.length), 'bind')
+      this.#checked(this.#bind(bound.fd, name, name.length), 'bind')
     } catch (error) {
       if (isSystemError(error, 'EADDRINUSE')) return undefined
       throw error
     }
     stack.move()
-    return held
+    return bound
   }
 
   #object(command: number, path: string, fd: number): number {

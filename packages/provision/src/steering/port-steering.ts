@@ -52,10 +52,13 @@ export class PortSteering implements AsyncDisposable {
    * From the next connection on, those to `port` come to the listener, at each address that it listens at; while this process runs, nobody else
    * is bound there, unless somebody was. Again: nothing changes, but for what has gone meanwhile.
    *
-   * @throws ProvisionError UNAVAILABLE as `check`; FAILED when the listener has ended, or the kernel takes no more
+   * @param options.isBound who listens at the port now is to give way
+   * @throws ProvisionError UNAVAILABLE as `check`; IN_USE where others listen at the port; FAILED when the listener has ended, or the kernel takes
+   * no more
    */
-  async steer(port: number, to: Listener): Promise<void> {
+  async steer(port: number, to: Listener, { isBound = false } = {}): Promise<void> {
     const { kernel, map } = await this.#open()
+    const isOurs = isBound || this.#held.has(port) || kernel.keys(map).some((key) => portOf(key) === port)
     let found = 0
     try {
       using process = kernel.openProcess(to.pid)
@@ -63,11 +66,13 @@ export class PortSteering implements AsyncDisposable {
         using socket = kernel.take(process, fd)
         const at = socket && kernel.listensAt(socket)
         if (!socket || at?.port !== to.port) continue
+        if (!isOurs && !kernel.mayListen({ ...at, port })) throw taken(port)
         kernel.put(map, keyOf(at.family, port, at.address), socket)
         this.#hold(kernel, { ...at, port })
         found++
       }
     } catch (cause) {
+      if (isProvisionError(cause)) throw cause
       throw new ProvisionError('FAILED', `port ${port} could not be given to process ${to.pid}`, { cause })
     }
     if (found === 0) throw new ProvisionError('FAILED', `process ${to.pid} does not listen at port ${to.port}`)
@@ -174,6 +179,12 @@ export class PortSteering implements AsyncDisposable {
   #unpin(): void {
     for (const path of [this.#pins.link, this.#pins.map]) rmSync(path, { force: true })
   }
+}
+
+function taken(port: number): ProvisionError {
+  return new ProvisionError('IN_USE', `another program listens at port ${port}`, {
+    hint: 'End that program, or keep it from the ports of clones, and try again.',
+  })
 }
 
 function unavailable(why: string, cause?: unknown): ProvisionError {

@@ -41,7 +41,15 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
     for (const host of ['127.0.0.1', '127.0.0.9', '::1']) expect(await answerAt(port, host)).toMatch(/^all at /)
   })
 
-  test('it comes before who is bound to the port, gives way to the next, and what has begun goes on', async () => {
+  test('a port at which others listen is IN_USE', async () => {
+    await using steering = new PortSteering(newLab())
+    await using stranger = await listener('stranger', '127.0.0.1')
+    await using server = await listener('a', '127.0.0.1')
+    await expect(steering.steer(stranger.port, server)).rejects.toMatchObject({ code: 'IN_USE' })
+    expect(await answerAt(stranger.port)).toMatch(/^stranger /)
+  })
+
+  test('it comes before who is to give way, gives way to the next, and what has begun goes on', async () => {
     await using steering = new PortSteering(newLab())
     await using bound = await listener('bound', '127.0.0.1')
     const { port } = bound
@@ -49,7 +57,7 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
     await once(open, 'connect')
     {
       await using first = await listener('first', '127.0.0.1')
-      await steering.steer(port, first)
+      await steering.steer(port, first, { isBound: true })
       expect(await answerAt(port)).toMatch(/^first /)
       await using second = await listener('second', '127.0.0.1')
       await steering.steer(port, second)
