@@ -137,6 +137,11 @@ const NEVER = new AbortController().signal
 /** Settings since this version are refused by older servers, and no version is known before the connection. */
 const TRANSACTION_TIMEOUT_SINCE = 17
 
+interface Connected extends LabSession {
+  /** What it was lost by, while no statement was under way. */
+  lost(): unknown
+}
+
 /**
  * A session that no transaction_timeout of the database ends. It is switched off once the server has said its version; should it be so
  * short that it strikes before, the server knows the setting, and can be given it with the connection.
@@ -149,13 +154,15 @@ async function openSession(
 ): Promise<LabSession> {
   const unlimited = { ...settings, transaction_timeout: '0' }
   if (major !== undefined) return connect(at, who, major >= TRANSACTION_TIMEOUT_SINCE ? unlimited : settings, cut)
+  let session: Connected | undefined
   try {
-    const session = await connect(at, who, settings, cut)
+    session = await connect(at, who, settings, cut)
     if (session.major >= TRANSACTION_TIMEOUT_SINCE) await session.client.query('set transaction_timeout = 0')
     return session
   } catch (error) {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: transaction_timeout
-    if (sqlState(error) !== '25P04') throw error
+    // Said in the answer to a statement, or between two.
+    if (![error, session?.lost()].some((told) => sqlState(told) === '25P04')) throw error
     return connect(at, who, unlimited, cut)
   }
 }
@@ -165,7 +172,7 @@ async function connect(
   { user, database }: { user: string; database: string },
   settings: Record<string, string>,
   cut: AbortSignal,
-): Promise<LabSession> {
+): Promise<Connected> {
   if (cut.aborted) throw cut.reason
   const socket = new Socket()
   const client = new Client({
@@ -203,7 +210,7 @@ async function connect(
   }
   try {
     await client.connect()
-    return { client, major, close }
+    return { client, major, close, lost: () => lost }
   } catch (error) {
     await close()
     throw sqlState(lost) === undefined ? error : lost
