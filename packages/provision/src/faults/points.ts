@@ -30,7 +30,7 @@ const POINTS = {
     'published',
   ],
   create: ['promised', 'volume-noted', 'done', 'settled'],
-  reset: ['promised', 'volume-noted', 'old-stopped', 'done', 'settled'],
+  reset: ['promised', 'volume-noted', 'done', 'settled'],
   /** An instance that is started ahead, and handed to a clone. */
   warm: ['volume-noted', 'prepared', 'handed-over', 'settled'],
   /** What creations and resets have in common. */
@@ -130,6 +130,9 @@ const STANDBY = [
 /** A port that another server answers at, where the kernel can. */
 const STEERING = ['steering.steered'] as const
 
+/** A reset where it can't. */
+const RESET_AFTER = ['reset.old-stopped'] as const
+
 type Names<P extends Record<string, readonly string[]>> = { [O in keyof P & string]: `${O}.${P[O][number]}` }[keyof P &
   string]
 
@@ -140,6 +143,7 @@ export type FailPoint =
   | (typeof ROOT)[number]
   | (typeof POOL)[number]
   | (typeof STEERING)[number]
+  | (typeof RESET_AFTER)[number]
   | (typeof ADOPT)[number]
   | (typeof STANDBY)[number]
 
@@ -184,6 +188,7 @@ const around = (commands: readonly string[]) => commands.flatMap((command) => [`
  * Those of adoptions and standbys, since no lab of the torture test has a source of files; and around what drivers only run when something else has
  * been refused, which no test can count on:
  *
+ * - `reset.old-stopped`: of a reset in which the old server ends before the new one, since the kernel can't bring its port to another.
  * - `btrfs property set`: for a volume that can't be deleted as it is, since users of a clone have made subvolumes in it.
  * - `zfs list`: to name who keeps a dataset from being destroyed. The lab knows whose data stands on whose, and destroys the last first.
  * - `btrfs filesystem sync`, `btrfs subvolume sync`, `zpool wait`, `zpool sync`: for the room of what is gone, a while after the last of it.
@@ -192,6 +197,7 @@ const around = (commands: readonly string[]) => commands.flatMap((command) => [`
 export const RARE_POINTS: readonly string[] = [
   ...ADOPT,
   ...STANDBY,
+  ...RESET_AFTER,
   ...around(['btrfs property set', 'btrfs subvolume show', 'zfs list']),
   ...around(['btrfs filesystem sync', 'btrfs subvolume sync', 'zpool wait', 'zpool sync']),
 ]
