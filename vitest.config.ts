@@ -1,6 +1,20 @@
 import { availableParallelism } from 'node:os'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/**
+ * Left out on a machine on which all takes many times as long (`scripts/test.mjs` tells), where a run would take hours: variations of what other
+ * files there have tests of. `npm run test:long` has them.
+ */
+const NOT_WHERE_SLOW = [
+  'test/retrieval/masking/{clone,coverage,failures,hostile,pagila,refusals,scrub}',
+  'test/retrieval/{compressed,directory,generations,import-failure,import-killed,network,patterns,pool,refusals}',
+  'test/retrieval/{restore-errors,sample,schedule,selection,settings,stopped-server,third-servers}',
+  'test/retrieval/{disk,server-killed,tool-killed}',
+  'test/physical/standby-snapshot',
+  'test/install/install',
+]
+const leftOut = process.env.DBLAB_SLOW_MACHINE ? NOT_WHERE_SLOW.map((name) => `${name}.integration.test.ts`) : []
 
 /**
  * Two kinds of project for each package: `<name>` holds the unit tests that lie beside the code and touch no system,
@@ -29,6 +43,7 @@ const projects = [
         name: `${name}-integration`,
         root,
         include: ['{src,test}/**/*.integration.test.ts'],
+        exclude: [...configDefaults.exclude, ...leftOut],
         // A guard against what hangs, and no measure: a busy machine may take its time.
         testTimeout: 300_000,
         hookTimeout: 300_000,
