@@ -7,7 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
  * files there have tests of. `npm run test:long` has them.
  */
 const NOT_WHERE_SLOW = [
-  'test/retrieval/masking/{clone,coverage,failures,hostile,pagila,refusals,scrub}',
+  'test/retrieval/masking/*',
   'test/retrieval/{compressed,directory,generations,import-failure,import-killed,network,patterns,pool,refusals}',
   'test/retrieval/{restore-errors,sample,schedule,selection,settings,stopped-server,third-servers}',
   'test/retrieval/{disk,server-killed,tool-killed}',
