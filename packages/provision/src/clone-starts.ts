@@ -121,12 +121,14 @@ export class CloneStarts {
   async handOver(prepared: PreparedClone, login: Login, signal: AbortSignal | undefined): Promise<void> {
     const user = { ...login, allowSuperuser: this.#options.allowSuperusers }
     const options = { signal, timeoutMs: HAND_OVER_MS }
+    const deadline = AbortSignal.timeout(HAND_OVER_MS)
     const target = this.#target(prepared.port, login)
     const { origin } = prepared.volume
     const of = (role: UserRole) => ({ ...login, origin, role, byName: role === 'made' })
     await this.#volumes.noticingSpace(prepared.volumeId, () =>
       prepared.handTo(user, target, {
         knocks: this.#proven.missing(of('taken')) !== 'none',
+        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
         prove: (role, knocked) => this.#prove(of(role), target, { ...options, knocked }),
       }),
     )

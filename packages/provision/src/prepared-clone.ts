@@ -17,6 +17,14 @@ export interface PreparedCloneOptions {
   session: LabSession
 }
 
+interface HandOver {
+  /** Whether it will have to be seen by a connection: see `knock`. */
+  knocks: boolean
+  /** Sees that the login works, by that connection if there is one. */
+  prove: (role: UserRole, knocked: Socket | undefined) => Promise<void>
+  signal: AbortSignal
+}
+
 /** A Postgres that runs on a volume of its own and has no user yet: the next clone's, whoever asks for it. */
 export class PreparedClone implements AsyncDisposable {
   readonly volume: Volume
@@ -52,19 +60,17 @@ export class PreparedClone implements AsyncDisposable {
   /**
    * Makes it a user's. The login works when this resolves. Once: after a failure too, nobody else may have it.
    *
-   * @param knocks whether it will have to be seen by a connection: see `knock`
-   * @param prove sees that it does, by that connection if there is one
    * @throws ProvisionError as `Provisioner.createClone`
    */
-  async handTo(
-    user: UserSpec,
-    target: LoginTarget,
-    { knocks, prove }: { knocks: boolean; prove: (role: UserRole, knocked: Socket | undefined) => Promise<void> },
-  ): Promise<void> {
+  async handTo(user: UserSpec, target: LoginTarget, { knocks, prove, signal }: HandOver): Promise<void> {
     const { session, runtime } = this.#options
     if (this.#isTaken) throw new ProvisionError('FAILED', 'it was handed to somebody already')
     this.#isTaken = true
+    // What stands still does not answer, and does not end a statement either.
+    const cut = () => session.cut()
+    signal.addEventListener('abort', cut)
     using door = new DisposableStack()
+    door.defer(() => signal.removeEventListener('abort', cut))
     const atTheDoor = () => door.adopt(knock(target), (socket) => void socket.destroy())
     let knocked = knocks ? atTheDoor() : undefined
     // Where a login is tried, it can reach the disk meanwhile.

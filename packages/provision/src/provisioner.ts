@@ -152,8 +152,8 @@ export class Provisioner {
     const before = from === null ? undefined : await this.runtime.inspect(from)
     const instance = await this.runtime.inspect(to)
     if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended before it could be given the port')
-    const isBound = before?.state === 'running' && before.port === port
-    await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port }, { isBound })
+    const old = before?.pid !== undefined && before.port === port ? { pid: before.pid, port } : undefined
+    await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port }, { before: old })
     await failPoint('steering.steered')
   }
 

@@ -6,6 +6,7 @@ import { randomId } from '../ids.ts'
 import { CloneBooks, type CloneBooksOptions, READY } from './books.ts'
 import { CloneChores } from './chores.ts'
 import { explainFailure, firstCause } from './explain.ts'
+import { keepPort } from './keep-port.ts'
 import { loginOf } from './login.ts'
 import { CloneResets, type ResetOptions } from './resets.ts'
 import type { Restarts } from './restarts.ts'
@@ -161,6 +162,8 @@ export class CloneLifecycle {
     if (!clone) return
     try {
       if (clone.volumeId !== null) await provisioner.runtime.remove(clone.volumeId)
+      // Else it would be held, and never lent again.
+      await keepPort(clone, this.#options)
       await failPoint('delete.postgres-removed')
       catalogue.evenIfFull(() =>
         catalogue.transaction(() => {

@@ -7,7 +7,7 @@ import type { Logger } from '../log.ts'
 import { type CloneBooks, READY } from './books.ts'
 import type { CloneChores } from './chores.ts'
 import { databaseAfter } from './databases.ts'
-import { explainFailure } from './explain.ts'
+import { explainFailure, firstCause } from './explain.ts'
 import { keepPort } from './keep-port.ts'
 import { loginOf } from './login.ts'
 import type { CloneSizes } from './sizes.ts'
@@ -124,14 +124,15 @@ export class CloneResets {
   }
 
   /** @returns its steps; undefined where it has failed, which the clone's status tells, or was given up */
-  async #makeAnew({ clone, snapshot, trace, signal }: Reset): Promise<Steps | undefined> {
+  async #makeAnew(reset: Reset, { beside = true } = {}): Promise<Steps | undefined> {
+    const { clone, snapshot, trace, signal } = reset
     const { books, catalogue, provisioner, takeSpace } = this.#options
     const { id, volumeId: old } = clone
     const volumeId = randomId()
     const spec = books.spec(clone, snapshot, volumeId, undefined)
     const keepOld = !(await books.lostWrites(clone))
     // Beside the old one where that can be; else the old one ends first, since both want the port.
-    const own = await this.#lend(clone, volumeId)
+    const own = beside ? await this.#lend(clone, volumeId) : undefined
     const onStep = (step: CloneStep) => trace.begin(step)
     try {
       signal?.throwIfAborted()
@@ -155,6 +156,9 @@ export class CloneResets {
       if (books.owns(id, volumeId)) throw error
       if (own) await keepPort(clone, this.#options)
       await books.drop(volumeId)
+      // The port is another's, or the kernel will not have it: as where nothing is made beside anything.
+      if (own && !signal?.aborted && (isProvisionError(firstCause(error), 'IN_USE') || !(await this.#canSwap())))
+        return await this.#makeAnew(reset, { beside: false })
       if (signal?.aborted) books.ends.tell({ operation: 'reset', outcome: 'aborted' })
       else if (old === null || !keepOld) books.fail(id, 'reset', error)
       else await this.#failed(id, old, error)
@@ -176,8 +180,7 @@ export class CloneResets {
       const port = await ports.lend({ owner })
       return { port, [Symbol.dispose]: () => ports.release(port, owner) }
     } catch (error) {
-      if (!isProvisionError(error, 'UNAVAILABLE')) throw error
-      log.debug('no port is left for a server beside the old one', { clone: id })
+      log.warn('there is no port for a server beside the old one, which ends first', { clone: id, error })
       return undefined
     }
   }

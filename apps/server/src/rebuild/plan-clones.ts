@@ -62,7 +62,9 @@ function isHalfMade({ labels, login }: FoundVolume): boolean {
 
 function byClaim(a: FoundVolume, b: FoundVolume): number {
   const made = ({ labels }: FoundVolume) => readLabel(labels, 'made-at') ?? ''
-  return Number(b.running) - Number(a.running) || (made(a) < made(b) ? 1 : -1)
+  // Where both run, one was being made beside the other.
+  const serves = ({ running, labels }: FoundVolume) => (running ? (labels.state === 'pending' ? 1 : 2) : 0)
+  return serves(b) - serves(a) || (made(a) < made(b) ? 1 : -1)
 }
 
 /** Why the clone may not be what its user expects; undefined where it is. */

@@ -109,6 +109,16 @@ test('the one that runs is the clone, whichever is newer', () => {
   expect(clones[0]).toMatchObject({ id: 'ann', volumeId: 'v-old', port: 5001 })
 })
 
+test('where both run, the clone is the one that was ready', () => {
+  const record = clone('ann')
+  const old = volumeOf('v-old', record, { running: true, port: 5000 })
+  const { clones } = planOf([volumeOf('v-new', record, { running: true, state: 'pending', madeAt: NOW }), old])
+  expect(clones.map(({ volumeId, port }) => [volumeId, port])).toEqual([
+    ['v-old', 5000],
+    ['v-new', null],
+  ])
+})
+
 test('what nobody has ever been in, and what was retired, is nobody’s', () => {
   const record = clone('ann')
   const { clones, volumes, notes } = planOf([

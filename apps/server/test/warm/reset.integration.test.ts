@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { readdir, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Clone } from '@dblab/models'
 import { isLong, isRoot } from '@dblab/provision/testbed'
@@ -58,6 +60,10 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
     expect(await pinsOf(lab)).toHaveLength(2)
     expect((await lab.fetch(`/clone/${clone.id}`, { method: 'DELETE' })).ok).toBe(true)
     await eventually('the clone is gone', async () => (await statusOf(lab)).clones.length === 0)
+    // Free for the next clone that it is lent to.
+    const next = createServer().listen(Number(clone.db.port), '127.0.0.1')
+    await once(next, 'listening')
+    next.close()
     await lab.interrupt()
     expect(await pinsOf(lab)).toEqual([])
   })

@@ -94,6 +94,8 @@ export interface LabSession {
   /** Of the server. */
   major: number
   close(): Promise<void>
+  /** Ends it at once, and what is under way in it fails. */
+  cut(): void
 }
 
 /**
@@ -210,7 +212,8 @@ async function connect(
   }
   try {
     await client.connect()
-    return { client, major, close, lost: () => lost }
+    const cutOff = () => void socket.destroy(new Error('the session was cut'))
+    return { client, major, close, lost: () => lost, cut: cutOff }
   } catch (error) {
     await close()
     throw sqlState(lost) === undefined ? error : lost

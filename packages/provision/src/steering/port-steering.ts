@@ -37,6 +37,8 @@ export class PortSteering implements AsyncDisposable {
   /** By port: the addresses that nobody else is to have, while they lead elsewhere. */
   readonly #held = new Map<number, Map<string, Descriptor>>()
   #opening: Promise<Opened> | undefined
+  /** Why this process never can: it may not take the sockets of other processes. */
+  #refused: ProvisionError | undefined
 
   constructor(labId: string) {
     const pin = (what: string) => join(BPF_DIRECTORY, `dblab-${labId}-${what}`)
@@ -45,6 +47,7 @@ export class PortSteering implements AsyncDisposable {
 
   /** @throws ProvisionError UNAVAILABLE, saying why this machine or account can't */
   async check(): Promise<void> {
+    if (this.#refused) throw this.#refused
     await this.#open()
   }
 
@@ -52,30 +55,34 @@ export class PortSteering implements AsyncDisposable {
    * From the next connection on, those to `port` come to the listener, at each address that it listens at; while this process runs, nobody else
    * is bound there, unless somebody was. Again: nothing changes, but for what has gone meanwhile.
    *
-   * @param options.isBound who listens at the port now is to give way
-   * @throws ProvisionError UNAVAILABLE as `check`; IN_USE where others listen at the port; FAILED when the listener has ended, or the kernel takes
-   * no more
+   * @param options.before who answers there now, and is to give way
+   * @throws ProvisionError UNAVAILABLE as `check`, and where this process may not look into the listener; IN_USE where others listen at the port;
+   * FAILED when the listener has ended, or the kernel takes no more
    */
-  async steer(port: number, to: Listener, { isBound = false } = {}): Promise<void> {
+  async steer(port: number, to: Listener, { before }: { before?: Listener | undefined } = {}): Promise<void> {
     const { kernel, map } = await this.#open()
-    const isOurs = isBound || this.#held.has(port) || kernel.keys(map).some((key) => portOf(key) === port)
-    let found = 0
+    const steered = new Set(kernel.keys(map).map((key) => key.toString('hex')))
     try {
-      using process = kernel.openProcess(to.pid)
-      for (const fd of socketsOf(to.pid)) {
-        using socket = kernel.take(process, fd)
-        const at = socket && kernel.listensAt(socket)
-        if (!socket || at?.port !== to.port) continue
-        if (!isOurs && !kernel.mayListen({ ...at, port })) throw taken(port)
-        kernel.put(map, keyOf(at.family, port, at.address), socket)
-        this.#hold(kernel, { ...at, port })
-        found++
+      using stack = new DisposableStack()
+      const known = before ? socketsAt(kernel, before, stack).map(({ at }) => textOf(at)) : []
+      const sockets = socketsAt(kernel, to, stack)
+      if (sockets.length === 0)
+        throw new ProvisionError('FAILED', `process ${to.pid} does not listen at port ${to.port}`)
+      for (const { socket, at: from } of sockets) {
+        const at = { ...from, port }
+        const key = keyOf(at.family, port, at.address)
+        const isOurs = known.includes(textOf(at)) || this.#holds(at) || steered.has(key.toString('hex'))
+        if (!isOurs && !kernel.mayListen(at)) throw taken(port)
+        kernel.put(map, key, socket)
+        this.#hold(kernel, at)
       }
     } catch (cause) {
       if (isProvisionError(cause)) throw cause
-      throw new ProvisionError('FAILED', `port ${port} could not be given to process ${to.pid}`, { cause })
+      if (isSystemError(cause, 'EACCES', 'EPERM')) this.#refused = unavailable(cause.message, cause)
+      throw (
+        this.#refused ?? new ProvisionError('FAILED', `port ${port} could not be given to process ${to.pid}`, { cause })
+      )
     }
-    if (found === 0) throw new ProvisionError('FAILED', `process ${to.pid} does not listen at port ${to.port}`)
   }
 
   /** Those that lead to another server than the one that is bound to them. */
@@ -107,11 +114,15 @@ export class PortSteering implements AsyncDisposable {
     if (kernel.keys(map).length === 0) this.#unpin()
   }
 
+  #holds(at: ListeningAddress): boolean {
+    return this.#held.get(at.port)?.has(textOf(at)) ?? false
+  }
+
   #hold(kernel: SteeringKernel, at: ListeningAddress): void {
+    const holder = this.#holds(at) ? undefined : kernel.hold(at)
+    if (!holder) return
     const held = this.#held.get(at.port) ?? new Map<string, Descriptor>()
-    const address = at.address.toString('hex')
-    const holder = held.has(address) ? undefined : kernel.hold(at)
-    if (holder) this.#held.set(at.port, held.set(address, holder))
+    this.#held.set(at.port, held.set(textOf(at), holder))
   }
 
   /** Undefined where nothing was ever steered, nothing is left of it, or what is there can't be had: then what was steered ends with its servers. */
@@ -209,6 +220,20 @@ function isOurs(path: string): boolean {
     if (isSystemError(error, 'EACCES')) return false
     throw error
   }
+}
+
+/** The sockets that a server listens at, until the stack is disposed of. */
+function socketsAt(kernel: SteeringKernel, { pid, port }: Listener, stack: DisposableStack) {
+  const process = stack.use(kernel.openProcess(pid))
+  return socketsOf(pid).flatMap((fd) => {
+    const socket = stack.use(kernel.take(process, fd))
+    const at = socket && kernel.listensAt(socket)
+    return socket && at?.port === port ? [{ socket, at }] : []
+  })
+}
+
+function textOf({ family, port, address }: ListeningAddress): string {
+  return keyOf(family, port, address).toString('hex')
 }
 
 /** The descriptors of a process that are sockets. */

@@ -57,7 +57,7 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
     await once(open, 'connect')
     {
       await using first = await listener('first', '127.0.0.1')
-      await steering.steer(port, first, { isBound: true })
+      await steering.steer(port, first, { before: bound })
       expect(await answerAt(port)).toMatch(/^first /)
       await using second = await listener('second', '127.0.0.1')
       await steering.steer(port, second)

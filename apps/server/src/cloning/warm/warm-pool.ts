@@ -122,8 +122,8 @@ export class WarmPool implements AsyncDisposable {
     const { volumeId, port } = prepared
     try {
       // Before the catalogue, which may be what has failed: as a warm one, it is nobody's after the next start.
-      await prepared[Symbol.asyncDispose]()
       await provisioner.runtime.remove(volumeId)
+      await prepared[Symbol.asyncDispose]()
       catalogue.evenIfFull(() => catalogue.volumes.setState(volumeId, 'retired'))
       ports.release(port, ownerOf(volumeId))
       collectSoon()
