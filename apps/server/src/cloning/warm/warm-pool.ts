@@ -128,7 +128,7 @@ export class WarmPool implements AsyncDisposable {
       ports.release(port, ownerOf(volumeId))
       collectSoon()
     } catch (error) {
-      // Retired, it is removed with the next collection, or at the next start.
+      // Retired, it is removed with the next collection; still a warm one, at the next start.
       log.warn('an instance that stood ready could not be removed yet', { volume: volumeId, error })
     }
   }
