@@ -11,7 +11,7 @@ const NOT_WHERE_SLOW = [
   'test/retrieval/{compressed,directory,generations,import-failure,import-killed,network,patterns,pool,refusals}',
   'test/retrieval/{restore-errors,sample,schedule,selection,settings,stopped-server,third-servers}',
   'test/retrieval/{disk,server-killed,tool-killed}',
-  'test/physical/standby-snapshot',
+  'test/physical/{recovery,refusals,standby-snapshot}',
   'test/install/install',
 ]
 const leftOut = process.env.DBLAB_SLOW_MACHINE ? NOT_WHERE_SLOW.map((name) => `${name}.integration.test.ts`) : []

@@ -2,9 +2,6 @@ import { armFaults, isProvisionError, parseFaultPlan } from '@dblab/provision'
 import { LabApiError, LabConnectionError } from '@dblab/sdk'
 import { Command, Option } from 'commander'
 import { explainFailure, firstCause } from './cloning/explain.ts'
-import { destroy } from './commands/destroy.ts'
-import { rebuild } from './commands/rebuild.ts'
-import { start } from './commands/start.ts'
 import { StillRunningError, stop } from './commands/stop.ts'
 import { tokenCommand } from './commands/token.ts'
 import { ConfigError, loadConfig } from './config/load.ts'
@@ -28,6 +25,7 @@ if (process.env.DBLAB_FAULTS) {
   process.stderr.write('DBLAB_FAULTS is set: this process suffers faults on purpose\n')
 }
 
+// A command loads what it needs alone: the server's own modules take longer than it takes to stop a lab.
 const program = new Command('dblab')
   .description('Database Lab: thin, writable, full-size PostgreSQL clones over a REST API')
   .version(version)
@@ -51,6 +49,7 @@ program
     const loaded = loadConfig(process.env, process.cwd())
     const log = createLog(loaded.config)
     if (loaded.file) log.info('read the configuration', { file: loaded.file })
+    const { start } = await import('./commands/start.ts')
     await start(loaded, options, log)
   })
 
@@ -66,6 +65,7 @@ program
   .description('remove the lab and all that it made')
   .option('--yes', 'do not ask')
   .action(async (options: { yes?: boolean }) => {
+    const { destroy } = await import('./commands/destroy.ts')
     await destroy(lenientConfig(), options)
   })
 
@@ -83,6 +83,7 @@ program
   .option('--yes', 'do not ask')
   .option('--force', 'even though the catalogue is sound, or a newer server wrote it')
   .action(async (options: { yes?: boolean; force?: boolean }) => {
+    const { rebuild } = await import('./commands/rebuild.ts')
     // Its ports and its Postgres are what the clones come back with: a mistake there must not pass.
     await rebuild(loadConfig(process.env, process.cwd()).config, options)
   })

@@ -2,12 +2,13 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { StorageDriver } from '../src/storage/driver.ts'
+import { isSlow } from '../testbed/index.ts'
 import { crash } from './crash.ts'
 import type { OpenHarness } from './harness.ts'
 import { expectError, makeSource, reopened, SOURCE, snapshotNames, volumeIds } from './support.ts'
 
 /** Milliseconds after its start at which a process that works on the pool is killed: somewhere in the middle of something. */
-const CRASHES_AFTER_MS = [15, 45, 80, 130]
+const CRASHES_AFTER_MS = isSlow ? [45, 130] : [15, 45, 80, 130]
 
 export function failuresLeaveNothing(open: OpenHarness): void {
   describe('failures', () => {

@@ -5,6 +5,7 @@ export {
   hasProgram,
   isLong,
   isRoot,
+  isSlow,
   type MountedDisk,
   type MountedImage,
   mountedDisk,

@@ -11,6 +11,9 @@ export const isRoot = process.geteuid?.() === 0
 /** Whether tests of many minutes are wanted, too: `npm run test:long`. */
 export const isLong = Boolean(process.env.DBLAB_LONG_TESTS)
 
+/** Whether each process and each new page takes this machine many times as long as others: `scripts/test.mjs` tells. */
+export const isSlow = Boolean(process.env.DBLAB_SLOW_MACHINE)
+
 /** For the title of one that is skipped where they are not. */
 export const tooLong = isLong ? '' : ' (skipped: npm run test:long)'
 

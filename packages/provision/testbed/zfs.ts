@@ -22,14 +22,14 @@ export function testOnZfs(
     : 'ZFS does not work here (zpool list), and ZFS_RUNNER names nothing that has it'
   describeDriver('zfs', missing, () => {
     const name = isLong ? `${title} (under the runner; with DBLAB_LONG_TESTS)` : title
-    test.skipIf(isLong && !longTests)(name, { timeout: 3_000_000 }, async () => {
+    test.skipIf(isLong && !longTests)(name, { timeout: 5_000_000 }, async () => {
       const wrap = async (argv: string[], reports: string) => [
         RUNNER,
         'run',
         '--rw',
         reports,
         '--timeout',
-        '2700',
+        '3600',
         '--',
         ...argv,
       ]

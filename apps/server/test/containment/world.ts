@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { Clone } from '@dblab/models'
-import { isSystemError, type LabAddress, withLabConnection } from '@dblab/provision'
+import { type LabAddress, withLabConnection } from '@dblab/provision'
 import pg from 'pg'
 import { createClone, urlOf } from '../support/clones.ts'
 import { TestLab } from '../support/lab.ts'
@@ -75,29 +75,13 @@ export async function openContainment(major: Major): Promise<Containment> {
   return { lab, mallory, neighbour, open, make, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-/** Its record in the lab's own state, found by the port. */
+/** Its instance's record in the lab's own state. The instance's port is not always the clone's, and another may be just ending. */
 export async function whereIs(lab: TestLab, clone: Clone): Promise<{ lab: LabAddress; dataDir: string }> {
-  const instances = join(lab.directory, '.dblab/postgres/instances')
-  for (const name of await readdir(instances)) {
-    const text = await readFile(join(instances, name, 'record.json'), 'utf8').catch((error: unknown) => {
-      // What a reset has left behind is removed once the clone is ready.
-      if (!isSystemError(error, 'ENOENT')) throw error
-    })
-    if (text === undefined) continue
-    const record = JSON.parse(text)
-    const { port, socketDir, dataDir } = record
-    // What a reset has left behind had the port too.
-    if (String(port) === clone.db.port && (await isServed(dataDir))) return { lab: { socketDir, port }, dataDir }
-  }
-  throw new Error(`nothing is known of an instance of clone ${clone.id}`)
-}
-
-/** A Postgres that was killed leaves its file, and its socket. */
-async function isServed(dataDir: string): Promise<boolean> {
-  const file = join(dataDir, 'postmaster.pid')
-  if (!existsSync(file)) return false
-  const pid = Number((await readFile(file, 'utf8')).split('\n')[0])
-  return existsSync(`/proc/${pid}`)
+  using catalogue = new DatabaseSync(join(lab.directory, '.dblab/catalogue.db'), { readOnly: true })
+  const row = catalogue.prepare('SELECT volume_id FROM clones WHERE id = ?').get(clone.id)
+  const file = join(lab.directory, '.dblab/postgres/instances', String(row?.volume_id), 'record.json')
+  const { port, socketDir, dataDir } = JSON.parse(await readFile(file, 'utf8'))
+  return { lab: { socketDir, port }, dataDir }
 }
 
 /** One session; statements run one by one, so that those which may not be in a transaction can be tried. */

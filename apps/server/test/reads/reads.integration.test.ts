@@ -49,10 +49,10 @@ describe('with 2,000 clones, 500 of which wait', () => {
       const asker = cloneRow(number)
       void app.jobs.add(asker.id, never, { asker })
     }
-    expect(await costOf(`${app.url}/clone/${cloneRow(1000).id}`)).toBeLessThan(1.5)
-    expect(await costOf(`${app.url}/snapshots`)).toBeLessThan(2)
+    expect(await costOf(`${app.url}/clone/${cloneRow(1000).id}`)).toBeLessThan(5)
+    expect(await costOf(`${app.url}/snapshots`)).toBeLessThan(5)
     const whole = await costOf(`${app.url}/clones`)
-    expect(whole).toBeLessThan(20)
+    expect(whole).toBeLessThan(50)
     // The text is kept: what a 304 saves is to send it.
     expect(await costOf(`${app.url}/clones`, { conditional: true })).toBeLessThan(whole)
     expect(await costOf(`${app.url}/clones?limit=100`)).toBeLessThan(whole)

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isRoot } from '@dblab/provision/testbed'
+import { isLong, isRoot } from '@dblab/provision/testbed'
 import { describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { eventually, type TestLab } from '../support/lab.ts'
@@ -13,7 +13,8 @@ import { checksums, done, inClone, labOf, lacking, needSource } from './world.ts
 const without = isRoot ? lacking : ' (skipped: needs root, for a pool whose snapshots are atomic)'
 
 /** Beside other tests the machine's own pauses count: alone, it is a second. */
-const MOST_LAG_SECONDS = process.env.DBLAB_LONG_TESTS ? 1 : 10
+const MOST_LAG_SECONDS = isLong ? 1 : 10
+const SNAPSHOTS = isLong ? 10 : 4
 
 async function source(settings: Record<string, string> = {}): Promise<LiveSource> {
   const made = await LiveSource.make(needSource(), { settings: { wal_keep_size: '2GB', ...settings } })
@@ -80,7 +81,7 @@ async function refresh(lab: TestLab): Promise<string> {
 }
 
 describe.skipIf(without !== '')(`a source that is followed${without}`, () => {
-  test(`is followed within ${MOST_LAG_SECONDS} s while ten snapshots are taken, each right at its point of the log`, {
+  test(`is followed within ${MOST_LAG_SECONDS} s while ${SNAPSHOTS} snapshots are taken, each right at its point of the log`, {
     timeout: 300_000,
   }, async () => {
     await using live = await source()
@@ -91,7 +92,7 @@ describe.skipIf(without !== '')(`a source that is followed${without}`, () => {
     const lag = watchLag(live)
     {
       await using _load = load(live, 'shop')
-      for (let number = 0; number < 10; number++) await refresh(lab)
+      for (let number = 0; number < SNAPSHOTS; number++) await refresh(lab)
     }
     const { worst, seen, missed } = await lag.end()
     expect(missed).toBe(0)
