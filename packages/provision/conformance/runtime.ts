@@ -1,5 +1,6 @@
 import { access, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { clusterMajor } from '../src/postgres/cluster.ts'
@@ -224,6 +225,29 @@ export function runtimeConformance(name: string, open: () => Promise<OpenedRunti
       expect(log.at(-1)).toContain('ready to accept connections')
       expect(await world.runtime.logs('one', 1)).toEqual(log.slice(-1))
       expect(await world.runtime.logs('never-was', 10)).toEqual([])
+    })
+
+    test('has one stand still, which answers nobody until it goes on, and can be stopped and removed all the same', async () => {
+      await using world = await open()
+      const spec = { ...(await specOf(world, 'one', await world.cluster())), users: ['ann'] }
+      const instance = await world.runtime.start(spec)
+      await addUser(instance, 'ann')
+      const session = new Client({ ...spec, user: 'ann', password: PASSWORD, database: 'postgres', ssl: false })
+      await session.connect()
+      session.on('error', () => undefined)
+      await world.runtime.halt('one')
+      const answer = session.query('select 1 as one').then(({ rows }) => rows)
+      expect(await Promise.race([answer, sleep(300)])).toBeUndefined()
+      await world.runtime.resume('one')
+      expect(await answer).toEqual([{ one: 1 }])
+      await world.runtime.resume('one')
+      await world.reopen().halt('one')
+      await world.runtime.stop('one', 'clean')
+      for (const act of ['halt', 'resume'] as const) for (const id of ['one', 'never-was']) await world.runtime[act](id)
+      await world.runtime.start(spec)
+      await world.runtime.halt('one')
+      await world.runtime.remove('one')
+      expect(await world.runtime.list()).toEqual([])
     })
 
     test('refuses ids that are no plain names', async () => {

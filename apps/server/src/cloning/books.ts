@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import { explainFailure } from './explain.ts'
 import { loginOf } from './login.ts'
 import { OperationEnds } from './operation-ends.ts'
+import { ReplacedServers } from './replaced.ts'
 import { Restarts } from './restarts.ts'
 
 export interface CloneBooksOptions {
@@ -33,16 +34,19 @@ export const READY: Outcome = { status: 'OK', message: 'Database is ready' }
 /** What is written down of the clones that operations go through, and who is told. */
 export class CloneBooks {
   readonly restarts: Restarts
+  readonly replaced: ReplacedServers
   readonly ends = new OperationEnds()
   readonly #options: CloneBooksOptions
   readonly #listeners: ((id: string) => void)[] = []
 
   constructor(options: CloneBooksOptions) {
     this.#options = options
+    this.replaced = new ReplacedServers(options)
     this.restarts = new Restarts({
       ...options,
       unsafeBootIdOf: (clone) => this.#unsafeBootIdOf(clone),
       changed: (id) => this.changed(id),
+      freePort: (id) => this.replaced.gone(id),
     })
   }
 

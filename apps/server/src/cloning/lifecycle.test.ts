@@ -47,6 +47,8 @@ class Machine {
           return { state: this.running ? 'running' : 'dead' } as Instance
         },
         remove: () => this.remove(),
+        halt: async () => {},
+        resume: async () => {},
       },
       storage: { volumeUsage: async () => ({ ownBytes: 1 }) },
     }

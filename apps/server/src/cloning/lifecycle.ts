@@ -161,6 +161,7 @@ export class CloneLifecycle {
     const clone = books.read(id, 'DELETING')
     if (!clone) return
     try {
+      await books.replaced.gone(id)
       if (clone.volumeId !== null) await provisioner.runtime.remove(clone.volumeId)
       // Else it would be held, and never lent again.
       await keepPort(clone, this.#options)

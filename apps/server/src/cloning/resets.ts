@@ -56,7 +56,7 @@ export class CloneResets {
 
   /** See `CloneLifecycle`. */
   async reset(id: string, { signal, since }: ResetOptions): Promise<void> {
-    const { books, catalogue, provisioner, log, collectSoon, chores, sizes, retired } = this.#options
+    const { books, log, collectSoon, chores, sizes, retired } = this.#options
     const clone = books.read(id, 'RESETTING')
     if (!clone) return books.ends.tell({ operation: 'reset', outcome: 'aborted' })
     const before = books.snapshot(clone.snapshotId)
@@ -74,18 +74,15 @@ export class CloneResets {
     const { volumeId: old } = clone
     if (old !== null) retired(old, clone.size)
     await failPoint('reset.settled')
-    // Its volume may stand for long, for the sake of its snapshots.
-    if (old !== null) await provisioner.runtime.remove(old)
-    // Perhaps nobody is bound to it any more: now it can be held.
-    if (old !== null) await keepPort({ ...clone, volumeId: catalogue.clones.get(id)?.volumeId ?? null }, this.#options)
+    if (old !== null) books.replaced.add(id, old, collectSoon)
     log.info('clone is reset', { clone: id, start, seconds: (Date.now() - started) / 1000, snapshot: snapshot.id })
     chores.add(id, { handedOver: start === 'warm' })
     void sizes.measure(id)
-    collectSoon()
   }
 
   /** @returns its steps; undefined where no instance stands ready for it, or it would not do: nothing has changed then */
-  async #swapIn({ clone, snapshot, trace, signal }: Reset): Promise<Steps | undefined> {
+  async #swapIn(reset: Reset): Promise<Steps | undefined> {
+    const { clone, snapshot, trace, signal } = reset
     const { books, catalogue, provisioner, log } = this.#options
     const standing = await this.#takeWarm(clone, snapshot)
     if (!standing) return undefined
@@ -97,13 +94,7 @@ export class CloneResets {
       await provisioner.swapIn(clone.volumeId, warm.prepared, loginOf(clone), clone.port, { signal })
       await failPoint('warm.handed-over')
       signal?.throwIfAborted()
-      const steps = trace.steps()
-      books.committing(clone, () =>
-        books.settle(clone.id, READY, () => {
-          catalogue.volumes.setRole(volumeId, 'clone')
-          return this.#moved(clone, snapshot, volumeId, steps)
-        }),
-      )
+      const steps = await this.#settle(reset, volumeId, () => catalogue.volumes.setRole(volumeId, 'clone'))
       isSettled = true
       pool.note('hit')
       pool.releasePort(warm)
@@ -116,8 +107,7 @@ export class CloneResets {
       return undefined
     } finally {
       if (!isSettled) {
-        // It may have been given away already.
-        await keepPort(clone, this.#options)
+        await this.#keepOld(clone)
         await pool.discard(warm)
       }
     }
@@ -140,21 +130,15 @@ export class CloneResets {
       catalogue.volumes.add(volumeId, 'clone', snapshot.id)
       await failPoint('reset.volume-noted')
       // A clone whose creation failed has no volume: to reset it is to create it.
+      if (!own) await books.replaced.gone(id)
       if (old === null) await provisioner.createClone(spec, { signal, onStep })
       else if (own) await provisioner.createInPlace(old, { ...spec, port: own.port }, clone.port, { signal, onStep })
       else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
       await failPoint('reset.done')
-      const steps = trace.steps()
-      books.committing(clone, () =>
-        books.settle(id, READY, () => {
-          catalogue.volumes.setState(volumeId, 'live')
-          return this.#moved(clone, snapshot, volumeId, steps)
-        }),
-      )
-      return steps
+      return await this.#settle(reset, volumeId, () => catalogue.volumes.setState(volumeId, 'live'))
     } catch (error) {
       if (books.owns(id, volumeId)) throw error
-      if (own) await keepPort(clone, this.#options)
+      await this.#keepOld(clone)
       await books.drop(volumeId)
       // The port is another's, or the kernel will not have it: as where nothing is made beside anything.
       if (own && !signal?.aborted && (isProvisionError(firstCause(error), 'IN_USE') || !(await this.#canSwap())))
@@ -208,6 +192,32 @@ export class CloneResets {
       this.#toldWhyCold = true
       return false
     }
+  }
+
+  /**
+   * The clone has the new data once the catalogue says so. From a moment before, nobody is answered of the old: else a session that was opened before the
+   * reset would go on as if there had been none.
+   *
+   * @param note what the catalogue says of the new volume
+   */
+  async #settle({ clone, snapshot, trace }: Reset, volumeId: string, note: () => void): Promise<Steps> {
+    const { books, provisioner } = this.#options
+    if (clone.volumeId !== null) await provisioner.runtime.halt(clone.volumeId)
+    await failPoint('reset.halted')
+    const steps = trace.steps()
+    books.committing(clone, () =>
+      books.settle(clone.id, READY, () => {
+        note()
+        return this.#moved(clone, snapshot, volumeId, steps)
+      }),
+    )
+    return steps
+  }
+
+  /** The server from before goes on, at its port. */
+  async #keepOld(clone: CloneRecord): Promise<void> {
+    if (clone.volumeId !== null) await this.#options.provisioner.runtime.resume(clone.volumeId)
+    await keepPort(clone, this.#options)
   }
 
   /** What the catalogue says of a clone that has other data now. */

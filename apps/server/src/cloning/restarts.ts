@@ -12,6 +12,8 @@ export interface RestartsOptions {
   log: Logger
   /** The host's boot id when such a clone runs with `fsync=off`, else null. */
   unsafeBootIdOf: (clone: CloneRecord) => string | null
+  /** Resolves once no other server of the clone's is bound to its port. */
+  freePort: (id: string) => Promise<void>
   /** Called whenever what is said of a clone here may have changed. */
   changed: (id: string) => void
 }
@@ -103,7 +105,7 @@ export class Restarts {
 
   /** @param died it ran before, and this server did not stop it: its message says so once it runs again */
   async restart(id: string, signal?: AbortSignal, { died = false } = {}): Promise<void> {
-    const { catalogue, provisioner, log, unsafeBootIdOf, changed } = this.#options
+    const { catalogue, provisioner, log, unsafeBootIdOf, freePort, changed } = this.#options
     const clone = catalogue.clones.get(id)
     try {
       if (clone?.status !== 'OK' || clone.volumeId === null) return
@@ -112,6 +114,7 @@ export class Restarts {
       // It may have come up the last time, and what follows have failed.
       const runs = (await provisioner.runtime.inspect(volumeId))?.state === 'running'
       const message = died && !runs ? await this.#obituary(volumeId) : undefined
+      if (!runs) await freePort(id)
       if (!runs) await provisioner.startClone({ volumeId, port, profile, login: loginOf(clone) }, { signal })
       await failPoint('restart.postgres-started')
       const learnt = await this.#learnt(clone, volumeId, signal)

@@ -132,6 +132,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
       sizes: lifecycle.sizes,
       ends: lifecycle.books.ends,
       chores: lifecycle.chores,
+      replaced: lifecycle.books.replaced,
     },
     snapshots: new SnapshotService({ ...common, jobs }),
     labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),

@@ -87,6 +87,7 @@ export async function openLab({
   stack.use(core.chores)
   stack.use(core.room)
   stack.use(core.garbage)
+  stack.use(core.replaced)
   stack.defer(() => jobs.close())
   const problems = lost === undefined ? await core.reconciler.reconcile() : []
   await failPoint('start.reconciled')

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { createClone, urlOf } from '../support/clones.ts'
 import { eventually, type TestLab } from '../support/lab.ts'
 import { postmasterOf } from '../support/postmaster.ts'
-import { query } from '../support/sql.ts'
+import { openSession, query } from '../support/sql.ts'
 import { settled, statusOf } from '../support/whole.ts'
 import { expectOnlyWarmLeft, portraitOf, serversOf, untilReady, warmLab } from './warm-lab.ts'
 
@@ -125,6 +125,45 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
     await expectOnlyWarmLeft(lab, [after])
   })
 
+  test.each([
+    ['one that is started ahead', 1],
+    ['one from nothing', 0],
+  ])('no session is answered of the data from before, once a reset to %s says that it is done', async (_, warm) => {
+    await using lab = await warmLab(warm)
+    if (warm > 0) await untilReady(lab)
+    const clone = await createClone(lab)
+    const session = await openSession(urlOf(clone))
+    let lastAnswer = 0
+    const asking = (async () => {
+      for (;;) {
+        await session.query('SELECT 1')
+        lastAnswer = performance.now()
+      }
+    })()
+    const ended = asking.catch((error: unknown) => error)
+    await reset(lab, clone.id)
+    const done = performance.now()
+    expect(lastAnswer).toBeGreaterThan(0)
+    expect(await ended).toBeInstanceOf(Error)
+    expect(lastAnswer).toBeLessThan(done)
+  })
+
+  test('a clone can be reset again and deleted at once, while the server from before is still there', async () => {
+    await using lab = await warmLab(1)
+    await untilReady(lab)
+    const clone = await createClone(lab)
+    await untilReady(lab)
+    for (let number = 0; number < 2; number++) await reset(lab, clone.id)
+    expect(await query(urlOf(clone), ORDERS)).toHaveLength(1)
+    expect((await lab.fetch(`/clone/${clone.id}`, { method: 'DELETE' })).ok).toBe(true)
+    await eventually('the clone is gone', async () => (await statusOf(lab)).clones.length === 0)
+    // The port, too, which the first server was bound to.
+    const next = createServer().listen(Number(clone.db.port), '127.0.0.1')
+    await once(next, 'listening')
+    next.close()
+    await expectOnlyWarmLeft(lab, [])
+  })
+
   test('after a loss of the catalogue the clone is at its address, and the data is its own', async () => {
     await using lab = await warmLab(1)
     await untilReady(lab)
@@ -146,6 +185,7 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
 
   const points: ['first' | 'second', string][] = [
     ['second', 'steering.steered'],
+    ['second', 'reset.halted'],
     ['second', 'reset.settled'],
   ]
   if (isLong) points.push(['first', 'steering.steered'], ['second', 'warm.handed-over'])

@@ -30,7 +30,7 @@ const POINTS = {
     'published',
   ],
   create: ['promised', 'volume-noted', 'done', 'settled'],
-  reset: ['promised', 'volume-noted', 'done', 'settled'],
+  reset: ['promised', 'volume-noted', 'done', 'halted', 'settled'],
   /** An instance that is started ahead, and handed to a clone. */
   warm: ['volume-noted', 'prepared', 'handed-over', 'settled'],
   /** What creations and resets have in common. */

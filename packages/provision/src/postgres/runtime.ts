@@ -142,6 +142,13 @@ export interface PostgresRuntime {
    * @throws ProvisionError FAILED when it was running and `clean` could not be had: it is gone all the same, and must be recovered.
    */
   stop(id: InstanceId, mode: 'clean' | 'immediate', cleanMs?: number): Promise<void>
+  /**
+   * It answers nobody any more when this resolves: all of it stands still, with its sessions, until `resume`, a stop or `remove`. Nothing where it does
+   * not run.
+   */
+  halt(id: InstanceId): Promise<void>
+  /** What stands still goes on. Nothing where it does not run. */
+  resume(id: InstanceId): Promise<void>
   /** Stopped (immediately), and everything the runtime kept of it (socket directory, log, its record) gone. Never touches the data. */
   remove(id: InstanceId): Promise<void>
   /**

@@ -32,7 +32,7 @@ import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable, s
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { startAborted, untilServing } from './serving.ts'
 import { tryOutSettings } from './settings.ts'
-import { evict, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
+import { evict, halt, resume, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
 import { runSingleUser, singleUserFailure } from './single-user.ts'
 import { chooseSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
@@ -132,6 +132,14 @@ export class ProcessRuntime implements PostgresRuntime {
   async stop(id: InstanceId, mode: 'clean' | 'immediate', cleanMs?: number): Promise<void> {
     const directory = new InstanceDirectory(this.#instancesDir, id)
     await this.#turns.take(id, () => this.#stop(directory, mode, cleanMs))
+  }
+
+  async halt(id: InstanceId): Promise<void> {
+    await this.#withServer(id, (server) => halt(this.#processes, server, this.#deadlines.haltMs))
+  }
+
+  async resume(id: InstanceId): Promise<void> {
+    await this.#withServer(id, (server) => resume(this.#processes, server))
   }
 
   async remove(id: InstanceId): Promise<void> {
@@ -236,6 +244,14 @@ export class ProcessRuntime implements PostgresRuntime {
     const identity = await noteProcess(this.#processes, directory, pid)
     await failPoint('postgres.process-noted')
     return identity
+  }
+
+  async #withServer(id: InstanceId, work: (server: ProcessIdentity) => Promise<void>): Promise<void> {
+    const directory = new InstanceDirectory(this.#instancesDir, id)
+    await this.#turns.take(id, async () => {
+      const server = this.#servers.get(id) ?? (await this.#serverOf(directory))
+      if (server) await work(server.process)
+    })
   }
 
   /** Of one that another process has started. */

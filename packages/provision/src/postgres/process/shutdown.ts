@@ -57,6 +57,8 @@ export async function shutDown(
 ): Promise<boolean> {
   const { postmaster } = target
   if (mode === 'clean' && postmaster !== undefined && (await isRunning(table, postmaster))) {
+    // One that stands still would not hear.
+    await resume(table, postmaster)
     const ended = await signalAndWait(table, postmaster, 'SIGINT', deadlines.fastMs)
     const died = (await readPostmasterFile(target.dataDir))?.pid === postmaster.pid
     if (ended && !died) return true
@@ -122,6 +124,18 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
   const systemV = attached.length > 0 ? { attached } : ((await leftBehind(target)) ?? 'none')
   const pids = postmaster === undefined ? [] : [postmaster.pid]
   await freeSharedMemory({ pids, systemV, posix: await withListed(made), owner: target.owner })
+}
+
+/** Has a server, and all that it has started, stand still. It does when this resolves, but for what is stuck in the kernel for so long. */
+export async function halt(table: ProcessTable, postmaster: ProcessIdentity, haltMs: number): Promise<void> {
+  await haltAll(table, [postmaster], () => table.childrenOf(postmaster.pid), haltMs)
+}
+
+/** What stands still goes on, the server itself last: what it is told then is told by all. */
+export async function resume(table: ProcessTable, postmaster: ProcessIdentity): Promise<void> {
+  if (!(await table.hasHalted(postmaster))) return
+  for (const each of [...(await table.childrenOf(postmaster.pid)), postmaster])
+    await signalProcess(table, each, 'SIGCONT')
 }
 
 /** Ends what still makes a cluster in a directory, with the memory that it has made. */
