@@ -1,6 +1,6 @@
 import type { ClusterFacts } from './base-steps.ts'
 import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
-import { bothOf } from './bounded.ts'
+import { allOf, bothOf } from './bounded.ts'
 import { type CloneOptions, CloneStarts, type Login } from './clone-starts.ts'
 import { ClusterVolumes, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
@@ -123,8 +123,8 @@ export class Provisioner {
 
   /**
    * Hands a prepared one to the user of a clone, and has it answer at that clone's port, in place of `old`, until it ends: ready when this
-   * resolves. The old one goes on with the sessions that it has, for the caller to end. After a failure as for `handOver`, and the caller gives
-   * the port back: see `answerAt`.
+   * resolves. The old one stands still then, with its sessions, for the caller to end. After a failure as for `handOver`, and the caller has the old
+   * one go on and gives the port back: see `PostgresRuntime.resume` and `answerAt`.
    *
    * @throws ProvisionError IN_USE where others listen at the port
    */
@@ -135,8 +135,10 @@ export class Provisioner {
     port: number,
     options: CloneOptions = {},
   ): Promise<void> {
-    await this.handOver(prepared, login, options)
-    await this.#giveAway(port, old, prepared.volumeId)
+    const { volumeId } = prepared
+    const servers = this.#serversOf(old, volumeId)
+    await allOf([this.handOver(prepared, login, options), servers, ...(old === null ? [] : [this.runtime.halt(old)])])
+    await this.#giveAway(port, await servers)
   }
 
   /** As `createClone`, of a clone that answers at `port` as well, in place of `old`: see `swapIn`. */
@@ -144,13 +146,16 @@ export class Provisioner {
     await using undo = new AsyncDisposableStack()
     await this.createClone(spec, options)
     undo.defer(() => this.destroyVolume(spec.volumeId))
-    await this.#giveAway(port, old, spec.volumeId)
+    await this.#giveAway(port, await this.#serversOf(old, spec.volumeId))
+    await this.runtime.halt(old)
     undo.move()
   }
 
-  async #giveAway(port: number, from: VolumeId | null, to: VolumeId): Promise<void> {
-    const before = from === null ? undefined : await this.runtime.inspect(from)
-    const instance = await this.runtime.inspect(to)
+  #serversOf(from: VolumeId | null, to: VolumeId): Promise<[Instance | undefined, Instance | undefined]> {
+    return Promise.all([from === null ? undefined : this.runtime.inspect(from), this.runtime.inspect(to)])
+  }
+
+  async #giveAway(port: number, [before, instance]: [Instance | undefined, Instance | undefined]): Promise<void> {
     if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended before it could be given the port')
     const old = before?.pid !== undefined && before.port === port ? { pid: before.pid, port } : undefined
     await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port }, { before: old })

@@ -80,8 +80,8 @@ export class CloneBooks {
   }
 
   /**
-   * Commits that a clone is ready. Where a power cut loses the clone itself, nobody has to wait until the disk has that: what the catalogue said
-   * before will do, which is that it was never made, or is being made.
+   * Commits that a clone is ready, or is to be reset. Where a power cut loses the clone itself, nobody has to wait until the disk has that: what the
+   * catalogue said before will do, which is that it was never made, is being made, or has data that is lost.
    */
   committing<T>({ profile }: Pick<CloneRecord, 'profile'>, commit: () => T): T {
     const { catalogue, isUnsafe, log } = this.#options

@@ -115,12 +115,14 @@ export class CloneService {
     using _place = jobs.reserve(clone)
     // What may take very long to come up is not waited for, since it is given up.
     if (lifecycle.restarts.isStarting(id)) jobs.abort(id, new LabError('CLONE_NOT_READY', 'the clone is being reset'))
-    const changed = catalogue.clones.update(id, {
-      status: 'RESETTING',
-      message: 'Database clone is being reset',
-      resetTo: snapshot.id,
-      resetFailedAt: null,
-    })
+    const changed = lifecycle.books.committing(clone, () =>
+      catalogue.clones.update(id, {
+        status: 'RESETTING',
+        message: 'Database clone is being reset',
+        resetTo: snapshot.id,
+        resetFailedAt: null,
+      }),
+    )
     const since = performance.now()
     failPointNow('reset.promised')
     void jobs.add(id, (signal) => lifecycle.reset(id, { signal, since }), { asker: clone })

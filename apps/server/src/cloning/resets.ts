@@ -195,14 +195,13 @@ export class CloneResets {
   }
 
   /**
-   * The clone has the new data once the catalogue says so. From a moment before, nobody is answered of the old: else a session that was opened before the
-   * reset would go on as if there had been none.
+   * The clone has the new data once the catalogue says so. Nobody is answered of the old by now, which stands still: else a session that was opened
+   * before the reset would go on as if there had been none.
    *
    * @param note what the catalogue says of the new volume
    */
   async #settle({ clone, snapshot, trace }: Reset, volumeId: string, note: () => void): Promise<Steps> {
-    const { books, provisioner } = this.#options
-    if (clone.volumeId !== null) await provisioner.runtime.halt(clone.volumeId)
+    const { books } = this.#options
     await failPoint('reset.halted')
     const steps = trace.steps()
     books.committing(clone, () =>

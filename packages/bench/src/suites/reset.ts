@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { bareClone } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
 import { type BenchClone, createClone, deleteClone, firstRow, resetClone, wasWarm } from '../lab/clones.ts'
@@ -6,7 +5,7 @@ import { type Data, sampleData, sampleSize } from '../lab/data.ts'
 import type { BenchLab } from '../lab/lab.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { type Row, row, rowBeside, type Suite, type SuiteContext } from './contract.ts'
-import { PAUSE_MS, PREPARED } from './warm.ts'
+import { atRest, PREPARED } from './warm.ts'
 
 export const reset: Suite = {
   name: 'reset',
@@ -47,15 +46,15 @@ async function warmResets({ quick, lab: shared, say }: SuiteContext): Promise<Ro
   await using running = await bareClone(await bareSide(lab), await lab.pool.sourceOf(data.snapshot), data.database)
   const url = running.server.url(data.database)
   const clone = await createClone(lab, data)
-  await sleep(PAUSE_MS * PREPARED)
+  await atRest(lab)
   say(`reset: ${runs} turns, to instances that were prepared`)
   const given = await inTurns(runs, {
     lab: async () => {
-      await sleep(PAUSE_MS)
+      await atRest(lab)
       return timedReset(lab, clone)
     },
     bare: async () => {
-      await sleep(PAUSE_MS)
+      await atRest(lab)
       return firstRow(url)
     },
   })

@@ -9,8 +9,9 @@ import { row, rowBeside, type Suite } from './contract.ts'
 
 /** How many instances the lab keeps prepared. */
 export const PREPARED = 10
-/** Before each, so that the lab has prepared another; the other side waits too, since a machine that did nothing is slower at first. */
-export const PAUSE_MS = 1000
+/** Before each of both sides, since a machine that did nothing is slower at first. */
+const PAUSE_MS = 1000
+const LOOK_MS = 100
 
 export const warm: Suite = {
   name: 'warm',
@@ -22,12 +23,12 @@ export const warm: Suite = {
     const [runs, inARow] = quick ? [10, 20] : [30, 200]
     await using running = await bareClone(await bareSide(lab), await lab.pool.sourceOf(data.snapshot), data.database)
     const url = running.server.url(data.database)
-    await sleep(PAUSE_MS * PREPARED)
+    await atRest(lab)
     say(`warm: ${runs} turns`)
     const given = await inTurns(runs, {
       lab: () => pausedWarmClone(lab, data),
       bare: async () => {
-        await sleep(PAUSE_MS)
+        await atRest(lab)
         return firstRow(url)
       },
     })
@@ -49,8 +50,17 @@ export const warm: Suite = {
 
 /** One before which the lab had time to prepare it. */
 export async function pausedWarmClone(lab: BenchLab, data: Data) {
-  await sleep(PAUSE_MS)
+  await atRest(lab)
   return warmClone(lab, data)
+}
+
+/** Resolves once the lab has prepared all that it wants to, and had a pause since: what it does for the next clone is not this one's. */
+export async function atRest({ client }: BenchLab): Promise<void> {
+  for (let quietMs = 0; quietMs < PAUSE_MS; quietMs += LOOK_MS) {
+    await sleep(LOOK_MS)
+    const { ready, target } = (await client.status()).warm
+    if (ready < target) quietMs = 0
+  }
 }
 
 /** From the request to the first row; the clone is gone when this resolves. */

@@ -64,15 +64,16 @@ export class PortSteering implements AsyncDisposable {
     const steered = new Set(kernel.keys(map).map((key) => key.toString('hex')))
     try {
       using stack = new DisposableStack()
-      const known = before ? socketsAt(kernel, before, stack).map(({ at }) => textOf(at)) : []
+      const isBefore = (at: ListeningAddress) =>
+        before !== undefined && socketsAt(kernel, before, stack).some((socket) => textOf(socket.at) === textOf(at))
       const sockets = socketsAt(kernel, to, stack)
       if (sockets.length === 0)
         throw new ProvisionError('FAILED', `process ${to.pid} does not listen at port ${to.port}`)
       for (const { socket, at: from } of sockets) {
         const at = { ...from, port }
         const key = keyOf(at.family, port, at.address)
-        const isOurs = known.includes(textOf(at)) || this.#holds(at) || steered.has(key.toString('hex'))
-        if (!isOurs && !kernel.mayListen(at)) throw taken(port)
+        const isOurs = this.#holds(at) || steered.has(key.toString('hex'))
+        if (!isOurs && !kernel.mayListen(at) && !isBefore(at)) throw taken(port)
         kernel.put(map, key, socket)
         this.#hold(kernel, at)
       }

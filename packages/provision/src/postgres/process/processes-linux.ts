@@ -64,11 +64,18 @@ export class LinuxProcesses implements ProcessTable {
   }
 
   async childrenOf(server: number): Promise<PostgresProcess[]> {
-    // Postgres has one thread. Kernels without CONFIG_PROC_CHILDREN have no such file.
-    const listed = await readOrGone(`/proc/${server}/task/${server}/children`)
-    const pids = listed === undefined ? await allPids() : (listed.match(/\d+/g) ?? []).map(Number)
-    const found = await Promise.all(pids.map((pid) => this.#postgres(pid)))
+    const found = await Promise.all((await this.startedBy(server)).map(({ pid }) => this.#postgres(pid)))
     return found.filter((process) => process?.parent === server).filter((process) => process !== undefined)
+  }
+
+  async startedBy(server: number): Promise<ProcessIdentity[]> {
+    // Postgres has one thread. Kernels without CONFIG_PROC_CHILDREN have no such file.
+    const listed = orNoneNow(() => readFileSync(`/proc/${server}/task/${server}/children`, 'utf8'), ENDED, HIDDEN)
+    const pids = listed === undefined ? await allPids() : (listed.match(/\d+/g) ?? []).map(Number)
+    return pids.flatMap((pid) => {
+      const found = this.#read(pid)
+      return found?.command === 'postgres' && found.parent === server ? [{ pid, startedAt: found.startedAt }] : []
+    })
   }
 
   async sharedMemory(pid: number): Promise<MappedMemory | undefined> {

@@ -48,6 +48,10 @@ export class PsProcesses implements ProcessTable {
     }))
   }
 
+  async startedBy(server: number): Promise<ProcessIdentity[]> {
+    return this.childrenOf(server)
+  }
+
   async sharedMemory(): Promise<undefined> {
     return undefined
   }

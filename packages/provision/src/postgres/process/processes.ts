@@ -39,6 +39,8 @@ export interface ProcessTable {
   makersIn(dataDir: string): Promise<ProcessIdentity[]>
   /** Every Postgres process that this one has started. */
   childrenOf(pid: number): Promise<PostgresProcess[]>
+  /** The same, without what would have to be asked of them: while they stand still, and while somebody waits. */
+  startedBy(pid: number): Promise<ProcessIdentity[]>
   /** What this process has mapped or opened; nothing of one that has ended. Undefined where the system does not tell, or not us. */
   sharedMemory(pid: number): Promise<MappedMemory | undefined>
   /** True unless it is known that none of this process is of the account. */

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
 import type { Account } from '../runtime.ts'
@@ -67,6 +67,9 @@ export async function shutDown(
   return postmaster === undefined || mode === 'immediate'
 }
 
+/** How many times it is looked for what takes a process less than the shortest sleep. */
+const AT_ONCE = 5
+
 /** True when the process has ended in time; at once if it had before. */
 async function signalAndWait(
   table: ProcessTable,
@@ -88,10 +91,12 @@ async function untilAll(
   timeoutMs: number,
 ): Promise<boolean> {
   const deadline = Date.now() + timeoutMs
-  for (let waitMs = 1; ; waitMs = Math.min(waitMs * 1.5, 100)) {
+  for (let looks = 1, waitMs = 1; ; looks++) {
     if (!(await Promise.all(targets.map(holds))).includes(false)) return true
     if (Date.now() >= deadline) return false
-    await sleep(waitMs)
+    if (looks <= AT_ONCE) await setImmediate()
+    else await sleep(waitMs)
+    if (looks > AT_ONCE) waitMs = Math.min(waitMs * 1.5, 100)
   }
 }
 
@@ -114,7 +119,7 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
   const ours = async () => leftBy(postmaster, await inDirectoryOf(table, dataDir, runs ? postmaster : undefined))
   // Those that it has started first, which costs little: what else works there is then looked for once, where nothing new comes any more.
   const started =
-    runs && postmaster ? await haltAll(table, [postmaster], () => table.childrenOf(postmaster.pid), haltMs) : []
+    runs && postmaster ? await haltAll(table, [postmaster], () => table.startedBy(postmaster.pid), haltMs) : []
   const processes = await haltAll(table, started, ours, haltMs)
   const { posix, systemV: attached } = await memoryOf(table, processes)
   const made = new Set([...sharedMemory, ...posix])
@@ -128,13 +133,13 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
 
 /** Has a server, and all that it has started, stand still. It does when this resolves, but for what is stuck in the kernel for so long. */
 export async function halt(table: ProcessTable, postmaster: ProcessIdentity, haltMs: number): Promise<void> {
-  await haltAll(table, [postmaster], () => table.childrenOf(postmaster.pid), haltMs)
+  await haltAll(table, [postmaster], () => table.startedBy(postmaster.pid), haltMs)
 }
 
 /** What stands still goes on, the server itself last: what it is told then is told by all. */
 export async function resume(table: ProcessTable, postmaster: ProcessIdentity): Promise<void> {
   if (!(await table.hasHalted(postmaster))) return
-  for (const each of [...(await table.childrenOf(postmaster.pid)), postmaster])
+  for (const each of [...(await table.startedBy(postmaster.pid)), postmaster])
     await signalProcess(table, each, 'SIGCONT')
 }
 
