@@ -1,6 +1,7 @@
 import type { ClusterFacts } from './base-steps.ts'
 import { type BaseSpec, Bases, type ScratchSpec } from './bases.ts'
 import { allOf, bothOf } from './bounded.ts'
+import { ClonePorts } from './clone-ports.ts'
 import { type CloneOptions, CloneStarts, type Login } from './clone-starts.ts'
 import { ClusterVolumes, type StartDeadlines } from './cluster-volumes.ts'
 import { ProvisionError } from './errors.ts'
@@ -57,6 +58,7 @@ export interface ProvisionerOptions {
 export class Provisioner {
   readonly storage: StorageDriver
   readonly runtime: PostgresRuntime
+  readonly ports: ClonePorts
   readonly #options: ProvisionerOptions
   readonly #volumes: ClusterVolumes
   readonly #starts: CloneStarts
@@ -67,6 +69,7 @@ export class Provisioner {
   constructor(options: ProvisionerOptions) {
     this.storage = options.storage
     this.runtime = options.runtime
+    this.ports = new ClonePorts(options.runtime, options.steering)
     this.#options = options
     this.#volumes = new ClusterVolumes(options)
     this.#starts = new CloneStarts(this.#volumes, options)
@@ -114,21 +117,14 @@ export class Provisioner {
     await this.#starts.handOver(prepared, login, signal)
   }
 
-  /** @throws ProvisionError UNAVAILABLE, saying why no prepared clone can take the place of another here */
-  async checkSwaps(): Promise<void> {
-    const { steering } = this.#options
-    if (!steering) throw new ProvisionError('UNAVAILABLE', 'every clone answers at the port that it was started at')
-    await steering.check()
-  }
-
   /**
-   * Hands a prepared one to the user of a clone, and has it answer at that clone's port, in place of `old`, until it ends: ready when this
-   * resolves. The old one stands still then, with its sessions, for the caller to end. After a failure as for `handOver`, and the caller has the old
-   * one go on and gives the port back: see `PostgresRuntime.resume` and `answerAt`.
+   * Gives a clone the data that a prepared one has: hands that to the clone's user, and has it answer at the clone's port, until it ends, in place of
+   * `old`. Ready when this resolves. The old one stands still then, with its sessions, for the caller to end. After a failure as for `handOver`, and the
+   * caller has the old one go on and gives the port back: see `PostgresRuntime.resume` and `ClonePorts.answerAt`.
    *
    * @throws ProvisionError IN_USE where others listen at the port
    */
-  async swapIn(
+  async resetToPrepared(
     old: VolumeId | null,
     prepared: PreparedClone,
     login: Login,
@@ -136,47 +132,19 @@ export class Provisioner {
     options: CloneOptions = {},
   ): Promise<void> {
     const { volumeId } = prepared
-    const servers = this.#serversOf(old, volumeId)
+    const servers = this.ports.serversOf(old, volumeId)
     await allOf([this.handOver(prepared, login, options), servers, ...(old === null ? [] : [this.runtime.halt(old)])])
-    await this.#giveAway(port, await servers)
+    await this.ports.giveAway(port, await servers)
   }
 
-  /** As `createClone`, of a clone that answers at `port` as well, in place of `old`: see `swapIn`. */
-  async createInPlace(old: VolumeId, spec: CloneSpec, port: number, options: CloneOptions = {}): Promise<void> {
+  /** The same with one that is made for it, at the port that `spec` names: as `createClone`. */
+  async resetBeside(old: VolumeId, spec: CloneSpec, port: number, options: CloneOptions = {}): Promise<void> {
     await using undo = new AsyncDisposableStack()
     await this.createClone(spec, options)
     undo.defer(() => this.destroyVolume(spec.volumeId))
-    await this.#giveAway(port, await this.#serversOf(old, spec.volumeId))
+    await this.ports.giveAway(port, await this.ports.serversOf(old, spec.volumeId))
     await this.runtime.halt(old)
     undo.move()
-  }
-
-  #serversOf(from: VolumeId | null, to: VolumeId): Promise<[Instance | undefined, Instance | undefined]> {
-    return Promise.all([from === null ? undefined : this.runtime.inspect(from), this.runtime.inspect(to)])
-  }
-
-  async #giveAway(port: number, [before, instance]: [Instance | undefined, Instance | undefined]): Promise<void> {
-    if (instance?.pid === undefined) throw new ProvisionError('FAILED', 'it ended before it could be given the port')
-    const old = before?.pid !== undefined && before.port === port ? { pid: before.pid, port } : undefined
-    await this.#options.steering?.steer(port, { pid: instance.pid, port: instance.port }, { before: old })
-    await failPoint('steering.steered')
-  }
-
-  /**
-   * Has the Postgres of a clone answer at the clone's port, whichever it was started at. Nothing where it does not run: it will be started there.
-   *
-   * @throws ProvisionError UNAVAILABLE, FAILED as `PortSteering.steer`
-   */
-  async answerAt(id: VolumeId, port: number): Promise<void> {
-    const { steering } = this.#options
-    const instance = await this.runtime.inspect(id)
-    if (instance?.pid === undefined || instance.port === port) await steering?.release(port)
-    else await steering?.steer(port, { pid: instance.pid, port: instance.port })
-  }
-
-  /** See `PortSteering.ports`. */
-  async steeredPorts(): Promise<ReadonlySet<number>> {
-    return (await this.#options.steering?.ports()) ?? new Set()
   }
 
   /**
@@ -233,7 +201,7 @@ export class Provisioner {
     const settings = await this.#volumes.settingsOf(dataDir, spec.profile)
     const { host, tls, limits } = this.#options
     const users = [spec.login.username]
-    await this.#options.steering?.release(spec.port)
+    await this.ports.release(spec.port)
     await this.#volumes.noticingSpace(id, () =>
       this.runtime.start(
         { id, dataDir, host, tls, port: spec.port, database: LAB_DATABASE, users, settings, limits },

@@ -11,7 +11,7 @@ export async function keepPort(
   { provisioner, log }: { provisioner: Provisioner; log: Logger },
 ): Promise<void> {
   try {
-    if (volumeId !== null) await provisioner.answerAt(volumeId, port)
+    if (volumeId !== null) await provisioner.ports.answerAt(volumeId, port)
   } catch (error) {
     log.error('a clone may not answer at its port', { clone: id, port, error })
   }

@@ -35,10 +35,13 @@ class Machine {
         if (keepOld === false) this.running = false
         await this.reset()
       },
-      checkSwaps: async () => {
-        throw new ProvisionError('UNAVAILABLE', 'no server answers at another port here')
+      ports: {
+        check: async () => {
+          throw new ProvisionError('UNAVAILABLE', 'no server answers at another port here')
+        },
+        answerAt: async () => {},
+        hangUp: async () => {},
       },
-      answerAt: async () => {},
       isShutDownCleanly: async () => this.shutDownCleanly,
       destroyVolume: () => this.destroy(),
       runtime: {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Provisioner } from '@dblab/provision'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Lull } from '../lab/lull.ts'
@@ -13,9 +14,14 @@ export interface ReplacedOptions {
 
 interface Leaving {
   cloneId: string
+  volumeId: string
   hurry: AbortController
-  gone: Promise<void>
+  /** Resolves to whether it has ended. Never rejects. */
+  ended: Promise<boolean>
 }
+
+/** Each holds memory, and a port. */
+const AT_MOST = 4
 
 /**
  * The servers that clones had before a reset. They stand still, and answer nobody; to end them takes more of the processors than the reset did, so
@@ -23,6 +29,7 @@ interface Leaving {
  */
 export class ReplacedServers implements AsyncDisposable {
   readonly #options: ReplacedOptions
+  /** Oldest first. */
   readonly #leaving = new Set<Leaving>()
 
   constructor(options: ReplacedOptions) {
@@ -32,12 +39,14 @@ export class ReplacedServers implements AsyncDisposable {
   /** @param then what waits for its end; must not throw */
   add(cloneId: string, volumeId: string, then: () => void): void {
     const hurry = new AbortController()
-    const gone = this.#end(cloneId, volumeId, hurry.signal).then(() => {
-      this.#leaving.delete(leaving)
+    const leaving: Leaving = { cloneId, volumeId, hurry, ended: this.#hangUpAndEnd(cloneId, volumeId, hurry.signal) }
+    void leaving.ended.then((hasEnded) => {
+      // What has not is tried again once somebody wants its port, and at the next start.
+      if (hasEnded) this.#leaving.delete(leaving)
       then()
     })
-    const leaving = { cloneId, hurry, gone }
     this.#leaving.add(leaving)
+    if (this.#leaving.size > AT_MOST) [...this.#leaving].find((each) => !each.hurry.signal.aborted)?.hurry.abort()
   }
 
   /** Resolves once none of a clone's is left, which is at once: to be awaited by who starts something at the clone's port, or gives it away. */
@@ -49,24 +58,43 @@ export class ReplacedServers implements AsyncDisposable {
     await this.#hurry([...this.#leaving])
   }
 
-  async #hurry(leaving: readonly Leaving[]): Promise<void> {
-    for (const { hurry } of leaving) hurry.abort()
-    await Promise.all(leaving.map(({ gone }) => gone))
+  async #hurry(all: readonly Leaving[]): Promise<void> {
+    for (const { hurry } of all) hurry.abort()
+    await Promise.all(
+      all.map(async (leaving) => {
+        const { cloneId, volumeId, ended } = leaving
+        if ((await ended) || (await this.#end(cloneId, volumeId))) this.#leaving.delete(leaving)
+      }),
+    )
   }
 
-  async #end(cloneId: string, volumeId: string, hurry: AbortSignal): Promise<void> {
-    const { catalogue, provisioner, log, lull } = this.#options
+  async #hangUpAndEnd(cloneId: string, volumeId: string, hurry: AbortSignal): Promise<boolean> {
+    const { provisioner, log, lull } = this.#options
+    // The answer first, which says that the new data is there.
+    await setImmediate()
     try {
-      await lull.arrival(hurry).catch((error: unknown) => {
-        if (!hurry.aborted) throw error
-      })
+      await provisioner.ports.hangUp(volumeId)
+    } catch (error) {
+      log.warn('sessions from before a reset end with their server only', { clone: cloneId, error })
+    }
+    await lull.arrival(hurry).catch((error: unknown) => {
+      if (!hurry.aborted) log.error('nobody can tell when the processors are free', { error })
+    })
+    return this.#end(cloneId, volumeId)
+  }
+
+  async #end(cloneId: string, volumeId: string): Promise<boolean> {
+    const { catalogue, provisioner, log } = this.#options
+    try {
       // Its volume may stand for long, for the sake of its snapshots.
       await provisioner.runtime.remove(volumeId)
       const clone = catalogue.clones.get(cloneId)
       // Perhaps nobody is bound to it any more: now it can be held.
       if (clone) await keepPort(clone, this.#options)
+      return true
     } catch (error) {
       log.error('the server from before a reset has not ended; it will be tried again', { clone: cloneId, error })
+      return false
     }
   }
 }

@@ -65,7 +65,7 @@ export class CloneResets {
     const started = Date.now()
     const trace = new Trace('queue', since)
     const reset = { clone: { ...clone, dbName }, snapshot, trace, signal }
-    const warm = await this.#swapIn(reset)
+    const warm = await this.#toPrepared(reset)
     const steps = warm ?? (await this.#makeAnew(reset))
     if (!steps) return
     const start = warm ? 'warm' : 'cold'
@@ -81,7 +81,7 @@ export class CloneResets {
   }
 
   /** @returns its steps; undefined where no instance stands ready for it, or it would not do: nothing has changed then */
-  async #swapIn(reset: Reset): Promise<Steps | undefined> {
+  async #toPrepared(reset: Reset): Promise<Steps | undefined> {
     const { clone, snapshot, trace, signal } = reset
     const { books, catalogue, provisioner, log } = this.#options
     const standing = await this.#takeWarm(clone, snapshot)
@@ -91,7 +91,7 @@ export class CloneResets {
     let isSettled = false
     try {
       trace.begin('handover')
-      await provisioner.swapIn(clone.volumeId, warm.prepared, loginOf(clone), clone.port, { signal })
+      await provisioner.resetToPrepared(clone.volumeId, warm.prepared, loginOf(clone), clone.port, { signal })
       await failPoint('warm.handed-over')
       signal?.throwIfAborted()
       const steps = await this.#settle(reset, volumeId, () => catalogue.volumes.setRole(volumeId, 'clone'))
@@ -132,7 +132,7 @@ export class CloneResets {
       // A clone whose creation failed has no volume: to reset it is to create it.
       if (!own) await books.replaced.gone(id)
       if (old === null) await provisioner.createClone(spec, { signal, onStep })
-      else if (own) await provisioner.createInPlace(old, { ...spec, port: own.port }, clone.port, { signal, onStep })
+      else if (own) await provisioner.resetBeside(old, { ...spec, port: own.port }, clone.port, { signal, onStep })
       else await provisioner.resetClone(old, spec, { signal, onStep, keepOld })
       await failPoint('reset.done')
       return await this.#settle(reset, volumeId, () => catalogue.volumes.setState(volumeId, 'live'))
@@ -141,7 +141,7 @@ export class CloneResets {
       await this.#keepOld(clone)
       await books.drop(volumeId)
       // The port is another's, or the kernel will not have it: as where nothing is made beside anything.
-      if (own && !signal?.aborted && (isProvisionError(firstCause(error), 'IN_USE') || !(await this.#canSwap())))
+      if (own && !signal?.aborted && (isProvisionError(firstCause(error), 'IN_USE') || !(await this.#canSteer())))
         return await this.#makeAnew(reset, { beside: false })
       if (signal?.aborted) books.ends.tell({ operation: 'reset', outcome: 'aborted' })
       else if (old === null || !keepOld) books.fail(id, 'reset', error)
@@ -158,7 +158,7 @@ export class CloneResets {
     volumeId: string,
   ): Promise<(Disposable & { port: number }) | undefined> {
     const { ports, log } = this.#options
-    if (old === null || !(await this.#canSwap())) return undefined
+    if (old === null || !(await this.#canSteer())) return undefined
     const owner = `reset ${volumeId}`
     try {
       const port = await ports.lend({ owner })
@@ -175,16 +175,16 @@ export class CloneResets {
     snapshot: SnapshotRecord,
   ): Promise<{ pool: WarmPool; warm: WarmInstance } | undefined> {
     const pool = this.#options.warm?.()
-    if (!pool?.isOn || old === null || !(await this.#canSwap())) return undefined
+    if (!pool?.isOn || old === null || !(await this.#canSteer())) return undefined
     const warm = pool.take(snapshot.id, profile)
     if (!warm) pool.note('miss')
     return warm && { pool, warm }
   }
 
-  async #canSwap(): Promise<boolean> {
+  async #canSteer(): Promise<boolean> {
     const { provisioner, log } = this.#options
     try {
-      await provisioner.checkSwaps()
+      await provisioner.ports.check()
       return true
     } catch (error) {
       if (!isProvisionError(error, 'UNAVAILABLE')) throw error
@@ -215,7 +215,13 @@ export class CloneResets {
 
   /** The server from before goes on, at its port. */
   async #keepOld(clone: CloneRecord): Promise<void> {
-    if (clone.volumeId !== null) await this.#options.provisioner.runtime.resume(clone.volumeId)
+    const { provisioner, log } = this.#options
+    try {
+      if (clone.volumeId !== null) await provisioner.runtime.resume(clone.volumeId)
+    } catch (error) {
+      // What the reset has made is to be removed all the same.
+      log.error('the server from before a reset may stand still', { clone: clone.id, error })
+    }
     await keepPort(clone, this.#options)
   }
 

@@ -134,7 +134,7 @@ export async function makeCore({ config, foundations, catalogue, lost, audit, lo
       chores: lifecycle.chores,
       replaced: lifecycle.books.replaced,
     },
-    snapshots: new SnapshotService({ ...common, jobs }),
+    snapshots: new SnapshotService({ ...common, jobs, freePort: (cloneId) => lifecycle.books.replaced.gone(cloneId) }),
     labels: new LabelKeeper({ catalogue, storage: foundations.storage.driver, log }),
     collectGarbage: common.collectGarbage,
     reconciler: new Reconciler({ ...common, lifecycle, jobs }),

@@ -45,6 +45,8 @@ export async function find(provisioner: Provisioner, bootId: string | null): Pro
   const { storage, runtime } = provisioner
   const maySteer = await canSteer(provisioner)
   const instances = new Map((await runtime.list()).map((instance) => [instance.id, instance]))
+  // A reset that was cut off may have had one stand still.
+  for (const [id, { state }] of instances) if (state === 'running') await runtime.resume(id)
   const limit = pLimit(READ_AT_ONCE)
   const volumes = await Promise.all(
     (await storage.listVolumes()).map(({ id, origin, labels: found }) =>
@@ -91,7 +93,7 @@ function stateOf(
 
 async function canSteer(provisioner: Provisioner): Promise<boolean> {
   try {
-    await provisioner.checkSwaps()
+    await provisioner.ports.check()
     return true
   } catch (error) {
     if (isProvisionError(error, 'UNAVAILABLE')) return false

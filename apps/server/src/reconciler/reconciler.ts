@@ -120,7 +120,7 @@ export class Reconciler {
   /** Of clones that are as they should be: a reset that was cut off may have given their port away, or another network have lost what led to them. */
   async #keepPorts(instances: Map<string, Instance>): Promise<void> {
     const { catalogue, provisioner } = this.#options
-    const steered = await provisioner.steeredPorts()
+    const steered = await provisioner.ports.steered()
     for (const clone of catalogue.clones.list()) {
       const instance = clone.volumeId === null ? undefined : instances.get(clone.volumeId)
       if (clone.status !== 'OK' || instance?.state !== 'running') continue

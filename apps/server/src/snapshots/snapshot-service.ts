@@ -17,6 +17,8 @@ export interface SnapshotServiceOptions {
   provisioner: Provisioner
   jobs: Jobs
   log: Logger
+  /** Resolves once no other server of the clone's is bound to its port. */
+  freePort: (cloneId: string) => Promise<void>
   collectGarbage: () => Promise<void>
   /** @throws LabError when the catalogue is lost. */
   requireWritable: () => void
@@ -155,7 +157,7 @@ export class SnapshotService {
   }
 
   async #takeOfClone(wanted: CloneSnapshot, signal: AbortSignal): Promise<void> {
-    const { catalogue, provisioner, collectGarbage } = this.#options
+    const { catalogue, provisioner, freePort, collectGarbage } = this.#options
     const { id, cloneId, message, tokenId } = wanted
     const clone = catalogue.clones.get(cloneId)
     // Another one of its name may be there by now, which the caller may have no right to.
@@ -172,6 +174,8 @@ export class SnapshotService {
     const record = { ...source, message, createdAt: new Date().toISOString(), cloneId, tokenId, protected: false }
     const inner = { ...record, id: `${id.slice(0, 40)}-${randomId(8)}`, volumeId: running.volumeId, published: false }
     await this.#take(inner, async () => {
+      // Where the clone is stopped for it, it is to have its port again.
+      await freePort(cloneId)
       await provisioner.snapshotRunning(running, inner.id, snapshotLabels('internal', source))
       signal.throwIfAborted()
       return { database: source.database, databases: source.databases, size: 0 }

@@ -77,7 +77,7 @@ export async function fullApp(log: Logger = silent): Promise<FullApp> {
     ...{ ...common, lifecycle, jobs, publicHost: 'lab.example.com', tls: false },
     ...{ requireMasked: false, allowSuperusers: false, defaultProfile: 'dev', limits: {} },
   })
-  const snapshots = new SnapshotService({ ...common, jobs })
+  const snapshots = new SnapshotService({ ...common, jobs, freePort: async () => {} })
   const retrieval = new RetrievalService({
     ...{ ...common, sources: [], attempts: { max: 1, firstPauseMs: 0 }, requireMasked: false, maxAgeMs: undefined },
     generate: () => Promise.reject(new Error('there is no storage')),

@@ -149,6 +149,8 @@ export interface PostgresRuntime {
   halt(id: InstanceId): Promise<void>
   /** What stands still goes on. Nothing where it does not run. */
   resume(id: InstanceId): Promise<void>
+  /** The processes that its server has started, sessions among them; none where it does not run. */
+  workersOf(id: InstanceId): Promise<number[]>
   /** Stopped (immediately), and everything the runtime kept of it (socket directory, log, its record) gone. Never touches the data. */
   remove(id: InstanceId): Promise<void>
   /**

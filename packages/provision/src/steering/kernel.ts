@@ -38,9 +38,10 @@ const ATTACH_SK_LOOKUP = 36
 /** struct bpf_link_info, as far as it tells of a network namespace. */
 const LINK_INFO = { bytes: 24, namespaceAt: 16 }
 
-// socket(7), socket(2), ipv6(7), as on x86-64 and ARM.
+// socket(7), socket(2), shutdown(2), ipv6(7), as on x86-64 and ARM.
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
+const SHUT_RDWR = 2
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_ACCEPTCONN = 30
@@ -62,6 +63,7 @@ export class SteeringKernel {
   readonly #bpfCall: (number: number, command: number, attributes: Buffer, bytes: number) => number
   readonly #pidfdCall: (number: number, a: number, b: number, c: number) => number
   readonly #socket: (family: number, type: number, protocol: number) => number
+  readonly #shutdown: (fd: number, how: number) => number
   readonly #bind: (fd: number, address: Buffer, length: number) => number
   readonly #getsockname: (fd: number, address: Buffer, length: Buffer) => number
   readonly #getsockopt: (fd: number, level: number, name: number, value: Buffer, length: Buffer) => number
@@ -74,6 +76,7 @@ export class SteeringKernel {
     this.#bpfCall = library.func('long syscall(long number, long command, _Inout_ uint8_t *attributes, long bytes)')
     this.#pidfdCall = library.func('long syscall(long number, long a, long b, long c)')
     this.#socket = library.func('int socket(int family, int type, int protocol)')
+    this.#shutdown = library.func('int shutdown(int fd, int how)')
     this.#bind = library.func('int bind(int fd, uint8_t *address, unsigned int length)')
     this.#getsockname = library.func('int getsockname(int fd, _Out_ uint8_t *address, _Inout_ uint8_t *length)')
     this.#getsockopt = library.func(
@@ -192,6 +195,15 @@ export class SteeringKernel {
     // struct sockaddr_in and sockaddr_in6: ip(7), ipv6(7)
     if (family === AF_INET) return { family, port, address: address.subarray(4, 8) }
     return family === AF_INET6 ? { family, port, address: address.subarray(8, 24) } : undefined
+  }
+
+  /** Ends a connection, for all who have it. Nothing for a socket that has none. */
+  hangUp({ fd }: Descriptor): void {
+    try {
+      this.#checked(this.#shutdown(fd, SHUT_RDWR), 'shutdown')
+    } catch (error) {
+      if (!isSystemError(error, 'ENOTCONN')) throw error
+    }
   }
 
   /** Has nobody else have the address, though nobody listens there; undefined where somebody has it, or has had it until now. */

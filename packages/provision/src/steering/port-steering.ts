@@ -92,6 +92,25 @@ export class PortSteering implements AsyncDisposable {
     return new Set(opened?.kernel.keys(opened.map).map(portOf))
   }
 
+  /**
+   * Ends the connections of the processes that a server has started. They are to stand still: what they said until then reaches the other side, and
+   * nothing after it.
+   *
+   * @throws ProvisionError UNAVAILABLE as `check`; system errors
+   */
+  async hangUp(pids: readonly number[]): Promise<void> {
+    const { kernel } = await this.#open()
+    for (const pid of pids) {
+      try {
+        using stack = new DisposableStack()
+        for (const { socket, at } of socketsIn(kernel, pid, stack)) if (at === undefined) kernel.hangUp(socket)
+      } catch (error) {
+        // It has ended meanwhile.
+        if (!isSystemError(error, 'ESRCH', 'ENOENT')) throw error
+      }
+    }
+  }
+
   /** Whoever is bound to the port has it from now on. */
   async release(port: number): Promise<void> {
     for (const held of this.#held.get(port)?.values() ?? []) held[Symbol.dispose]()
@@ -225,11 +244,15 @@ function isOurs(path: string): boolean {
 
 /** The sockets that a server listens at, until the stack is disposed of. */
 function socketsAt(kernel: SteeringKernel, { pid, port }: Listener, stack: DisposableStack) {
+  return socketsIn(kernel, pid, stack).flatMap(({ socket, at }) => (at?.port === port ? [{ socket, at }] : []))
+}
+
+/** All sockets that a process has, with where those of them that listen do, until the stack is disposed of. */
+function socketsIn(kernel: SteeringKernel, pid: number, stack: DisposableStack) {
   const process = stack.use(kernel.openProcess(pid))
   return socketsOf(pid).flatMap((fd) => {
     const socket = stack.use(kernel.take(process, fd))
-    const at = socket && kernel.listensAt(socket)
-    return socket && at?.port === port ? [{ socket, at }] : []
+    return socket ? [{ socket, at: kernel.listensAt(socket) }] : []
   })
 }
 

@@ -146,6 +146,21 @@ describe.skipIf(lacking !== '' || !existsSync(PINS))(`ports that another server 
     expect(JSON.parse(told)).toEqual(['UNAVAILABLE', expect.stringContaining('CAP_BPF'), []])
   })
 
+  test('connections of a process that stands still are ended, and what it listens at is not', async () => {
+    await using steering = new PortSteering(newLab())
+    await using server = await listener('a', '127.0.0.1')
+    const opened = () => readdirSync(`/proc/${server.pid}/fd`).length
+    const before = opened()
+    const open = connect(server.port, '127.0.0.1')
+    await once(open, 'connect')
+    await expect.poll(opened).toBeGreaterThan(before)
+    process.kill(server.pid, 'SIGSTOP')
+    await steering.hangUp([server.pid, 2 ** 22 + 1])
+    expect(await text(open)).toBe('')
+    process.kill(server.pid, 'SIGCONT')
+    expect(await answerAt(server.port)).toMatch(/^a /)
+  })
+
   test('what nobody listens at can’t be given: it FAILED, and nothing has changed', async () => {
     await using steering = new PortSteering(newLab())
     await using server = await listener('a', '127.0.0.1')

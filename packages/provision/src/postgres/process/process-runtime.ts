@@ -32,7 +32,7 @@ import { isRunning, openProcessTable, type ProcessIdentity, type ProcessTable, s
 import { InstanceDirectory, type InstanceRecord, instanceDirectories } from './record.ts'
 import { startAborted, untilServing } from './serving.ts'
 import { tryOutSettings } from './settings.ts'
-import { evict, halt, resume, STOP_DEADLINES, type StopDeadlines, shutDown } from './shutdown.ts'
+import { evict, halt, resume, STOP_DEADLINES, type StopDeadlines, shutDown, startedBy } from './shutdown.ts'
 import { runSingleUser, singleUserFailure } from './single-user.ts'
 import { chooseSocketDir, removeSocketDir } from './socket-directory.ts'
 import { Turns } from './turns.ts'
@@ -135,11 +135,19 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   async halt(id: InstanceId): Promise<void> {
-    await this.#withServer(id, (server) => halt(this.#processes, server, this.#deadlines.haltMs))
+    await this.#withProcess(id, (server) => halt(this.#processes, server, this.#deadlines.haltMs))
   }
 
   async resume(id: InstanceId): Promise<void> {
-    await this.#withServer(id, (server) => resume(this.#processes, server))
+    await this.#withProcess(id, (server) => resume(this.#processes, server))
+  }
+
+  async workersOf(id: InstanceId): Promise<number[]> {
+    let pids: number[] = []
+    await this.#withProcess(id, async (server) => {
+      pids = (await startedBy(this.#processes, server)).map(({ pid }) => pid)
+    })
+    return pids
   }
 
   async remove(id: InstanceId): Promise<void> {
@@ -246,12 +254,17 @@ export class ProcessRuntime implements PostgresRuntime {
     return identity
   }
 
-  async #withServer(id: InstanceId, work: (server: ProcessIdentity) => Promise<void>): Promise<void> {
+  async #withProcess(id: InstanceId, work: (server: ProcessIdentity) => Promise<void>): Promise<void> {
     const directory = new InstanceDirectory(this.#instancesDir, id)
     await this.#turns.take(id, async () => {
-      const server = this.#servers.get(id) ?? (await this.#serverOf(directory))
-      if (server) await work(server.process)
+      const process = this.#servers.get(id)?.process ?? (await this.#notedProcess(directory))
+      if (process && (await isRunning(this.#processes, process))) await work(process)
     })
+  }
+
+  async #notedProcess(directory: InstanceDirectory): Promise<ProcessIdentity | undefined> {
+    const record = await directory.readRecord()
+    return record && processOf(this.#processes, directory, record)
   }
 
   /** Of one that another process has started. */

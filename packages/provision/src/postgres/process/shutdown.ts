@@ -57,8 +57,6 @@ export async function shutDown(
 ): Promise<boolean> {
   const { postmaster } = target
   if (mode === 'clean' && postmaster !== undefined && (await isRunning(table, postmaster))) {
-    // One that stands still would not hear.
-    await resume(table, postmaster)
     const ended = await signalAndWait(table, postmaster, 'SIGINT', deadlines.fastMs)
     const died = (await readPostmasterFile(target.dataDir))?.pid === postmaster.pid
     if (ended && !died) return true
@@ -70,7 +68,7 @@ export async function shutDown(
 /** How many times it is looked for what takes a process less than the shortest sleep. */
 const AT_ONCE = 5
 
-/** True when the process has ended in time; at once if it had before. */
+/** True when the server has ended in time; at once if it had before. */
 async function signalAndWait(
   table: ProcessTable,
   target: ProcessIdentity,
@@ -78,6 +76,8 @@ async function signalAndWait(
   timeoutMs: number,
 ): Promise<boolean> {
   if (!(await signalProcess(table, target, signal))) return true
+  // One that stands still would not hear.
+  await resume(table, target)
   return untilAll([target], async (each) => !(await isRunning(table, each)), timeoutMs)
 }
 
@@ -119,7 +119,7 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
   const ours = async () => leftBy(postmaster, await inDirectoryOf(table, dataDir, runs ? postmaster : undefined))
   // Those that it has started first, which costs little: what else works there is then looked for once, where nothing new comes any more.
   const started =
-    runs && postmaster ? await haltAll(table, [postmaster], () => table.startedBy(postmaster.pid), haltMs) : []
+    runs && postmaster ? await haltAll(table, [postmaster], () => startedBy(table, postmaster), haltMs) : []
   const processes = await haltAll(table, started, ours, haltMs)
   const { posix, systemV: attached } = await memoryOf(table, processes)
   const made = new Set([...sharedMemory, ...posix])
@@ -133,14 +133,19 @@ async function killAll(table: ProcessTable, target: Target, deadlines: StopDeadl
 
 /** Has a server, and all that it has started, stand still. It does when this resolves, but for what is stuck in the kernel for so long. */
 export async function halt(table: ProcessTable, postmaster: ProcessIdentity, haltMs: number): Promise<void> {
-  await haltAll(table, [postmaster], () => table.startedBy(postmaster.pid), haltMs)
+  await haltAll(table, [postmaster], () => startedBy(table, postmaster), haltMs)
 }
 
-/** What stands still goes on, the server itself last: what it is told then is told by all. */
+/** What stands still goes on, or will not stand still; the server itself first, which has them hear what it was told meanwhile. */
 export async function resume(table: ProcessTable, postmaster: ProcessIdentity): Promise<void> {
-  if (!(await table.hasHalted(postmaster))) return
-  for (const each of [...(await table.startedBy(postmaster.pid)), postmaster])
-    await signalProcess(table, each, 'SIGCONT')
+  await signalProcess(table, postmaster, 'SIGCONT')
+  for (const each of await startedBy(table, postmaster)) await signalProcess(table, each, 'SIGCONT')
+}
+
+/** Nothing of one that has ended, whose pid may be another server's by now. */
+export async function startedBy(table: ProcessTable, postmaster: ProcessIdentity): Promise<ProcessIdentity[]> {
+  const found = await table.startedBy(postmaster.pid)
+  return (await isRunning(table, postmaster)) ? found : []
 }
 
 /** Ends what still makes a cluster in a directory, with the memory that it has made. */
