@@ -18,7 +18,7 @@ export const PROFILES: readonly Profile[] = ['dev', 'test', 'like-source']
  */
 export function profileSettings(profile: Profile, major: number): Record<string, string> {
   const settings = labSettings(major)
-  if (profile === 'test') return { ...settings, ...TEST }
+  if (profile === 'test') return { ...settings, ...TEST, ...(major >= 18 && { autovacuum_worker_slots: '1' }) }
   if (profile === 'dev') return settings
   return Object.fromEntries(Object.entries(settings).filter(([name]) => !isPlanSetting(name)))
 }
@@ -43,17 +43,28 @@ export function labSettings(major: number): Record<string, string> {
     // The default opens every file of the data when a server comes up that was not shut down cleanly.
     ...(process.platform === 'linux' && { recovery_init_sync_method: 'syncfs' }),
     ...(major >= 17 && { summarize_wal: 'off' }),
-    // The default starts three more processes.
-    ...(major >= 18 && { io_method: 'sync' }),
+    ...(major >= 18 && SINCE_18),
   }
 }
+
+const SINCE_18 = {
+  // The default starts three more processes. Without them a session has one read under way, and no use for places for more.
+  io_method: 'sync',
+  io_max_concurrency: '1',
+  // As many as may run, and not 16: each takes as much of the memory that all share as a session does (InitializeMaxBackends, postinit.c).
+  autovacuum_worker_slots: '3',
+} as const
 
 const TEST = {
   fsync: 'off',
   synchronous_commit: 'off',
   full_page_writes: 'off',
   autovacuum: 'off',
+  // For what is vacuumed all the same, lest transaction ids run out.
+  autovacuum_max_workers: '1',
   shared_buffers: '16MB',
+  // All of them are written to at the start. To the system's cache they are emptied in no time.
+  wal_buffers: '128kB',
   max_worker_processes: '0',
   // It would wake up for nothing, and a test is over before a checkpoint is due.
   checkpoint_timeout: '1h',
