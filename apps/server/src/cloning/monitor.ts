@@ -157,7 +157,8 @@ export class CloneMonitor {
       return
     }
     this.#pulses.set(clone.id, instance.pid)
-    if (instance.port !== clone.port) await keepPort(clone, this.#options)
+    // A reset that has begun since gives it to another.
+    if (instance.port !== clone.port && !jobs.isBusy(clone.id)) await keepPort(clone, this.#options)
     if (!(await this.#answers(clone.id, instance)) || this.#options.idleMinutes === 0) return
     const sample = await sampleActivity(instance)
     // It may have changed while it was looked at: what is judged is what it is now.

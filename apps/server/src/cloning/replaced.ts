@@ -89,8 +89,8 @@ export class ReplacedServers implements AsyncDisposable {
       // Its volume may stand for long, for the sake of its snapshots.
       await provisioner.runtime.remove(volumeId)
       const clone = catalogue.clones.get(cloneId)
-      // Perhaps nobody is bound to it any more: now it can be held.
-      if (clone) await keepPort(clone, this.#options)
+      // Perhaps nobody is bound to its port any more, and now it can be held. The next reset may have given that away already, and does this at its end.
+      if (clone?.status === 'OK') await keepPort(clone, this.#options)
       return true
     } catch (error) {
       log.error('the server from before a reset has not ended; it will be tried again', { clone: cloneId, error })
