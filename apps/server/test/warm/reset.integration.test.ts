@@ -61,9 +61,7 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
     expect((await lab.fetch(`/clone/${clone.id}`, { method: 'DELETE' })).ok).toBe(true)
     await eventually('the clone is gone', async () => (await statusOf(lab)).clones.length === 0)
     // Free for the next clone that it is lent to.
-    const next = createServer().listen(Number(clone.db.port), '127.0.0.1')
-    await once(next, 'listening')
-    next.close()
+    await expectFree(lab, Number(clone.db.port))
     await lab.interrupt()
     expect(await pinsOf(lab)).toEqual([])
   })
@@ -158,9 +156,7 @@ describe.skipIf(lacking !== '')(`resets to instances that are started ahead${lac
     expect((await lab.fetch(`/clone/${clone.id}`, { method: 'DELETE' })).ok).toBe(true)
     await eventually('the clone is gone', async () => (await statusOf(lab)).clones.length === 0)
     // The port, too, which the first server was bound to.
-    const next = createServer().listen(Number(clone.db.port), '127.0.0.1')
-    await once(next, 'listening')
-    next.close()
+    await expectFree(lab, Number(clone.db.port))
     await expectOnlyWarmLeft(lab, [])
   })
 
@@ -236,6 +232,19 @@ async function reset(lab: TestLab, id: string): Promise<Clone> {
   const clone = (await answer.json()) as Clone
   expect(clone.status.code).toBe('OK')
   return clone
+}
+
+/** Nobody has the port but, perhaps, the next instance that is started ahead. */
+async function expectFree(lab: TestLab, port: number): Promise<void> {
+  const next = createServer().listen(port, '127.0.0.1')
+  const outcome = await once(next, 'listening').then(
+    () => 'free',
+    (error: NodeJS.ErrnoException) => error.code,
+  )
+  next.close()
+  if (outcome === 'free') return
+  expect(outcome).toBe('EADDRINUSE')
+  await eventually('it is the next instance’s', async () => (await serversOf(lab)).some((each) => each.port === port))
 }
 
 /** What of the lab is kept in the kernel. */
