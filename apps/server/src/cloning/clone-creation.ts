@@ -65,7 +65,7 @@ export class CloneCreation {
       const earlier = key && (await this.#findEarlier(key, request))
       if (earlier) return earlier
       requireWritable()
-      using _place = jobs.reserve({ tokenId })
+      using place = jobs.reserve({ tokenId })
       await requireSpace()
       // Another that came with the key has taken the id too.
       if (key && catalogue.idempotency.get(key)) continue
@@ -99,6 +99,8 @@ export class CloneCreation {
         await lifecycle.create(id, { password, volumeId, trace, signal })
       }
       void jobs.add(id, work, { asker: record })
+      // The job has its own from here on: both would take the places of two while the disk is awaited.
+      place[Symbol.dispose]()
       await promised
       await failPoint('create.promised')
       return this.#made(id)
