@@ -111,13 +111,19 @@ async function answerRows(
   const paths = clones.map(({ id }) => `/clone/${id}`)
   const { url } = lab.client
   const answers: Record<string, string> = {}
-  using stack = new DisposableStack()
-  const agent = stack.adopt(new Agent({ keepAlive: true }), (agent) => agent.destroy())
-  // One by one: hundreds of connections at once are not what is measured here.
-  for (const path of [...paths, '/clones']) answers[path] = await text(await get(url + path, agent))
+  {
+    using agent = newAgent()
+    // One by one: hundreds of connections at once are not what is measured here.
+    for (const path of [...paths, '/clones']) answers[path] = await text(await get(url + path, agent))
+  }
   await using plain = await plainHttp(answers)
-  const one = (base: string) => atSteadyRate(rate, (number) => ask(base + paths[number % paths.length], agent))
-  const all = (base: string) => atSteadyRate(rate, () => ask(`${base}/clones`, agent))
+  // Connections of its own for each: those that nobody used meanwhile may be closed by the other side just when they are to be.
+  const asked = async (pathOf: (number: number) => string) => {
+    using agent = newAgent()
+    return await atSteadyRate(rate, (number) => ask(pathOf(number), agent))
+  }
+  const one = (base: string) => asked((number) => base + paths[number % paths.length])
+  const all = (base: string) => asked(() => `${base}/clones`)
   const given = await inTurns(
     2,
     { one: () => one(url), plainOne: () => one(plain.url), all: () => all(url), plainAll: () => all(plain.url) },
@@ -134,6 +140,11 @@ async function answerRows(
       { name: beside, samples: given.plainAll.flat() },
     ),
   ]
+}
+
+function newAgent(): Agent & Disposable {
+  const agent = new Agent({ keepAlive: true })
+  return Object.assign(agent, { [Symbol.dispose]: () => agent.destroy() })
 }
 
 /** @throws Error for an answer that is no success */
