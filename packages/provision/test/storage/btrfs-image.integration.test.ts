@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   access,
   chmod,
@@ -76,6 +77,23 @@ describeDriver('btrfs', lacks(), () => {
     await (await openStorage(world.config)).detach()
     const again = await openStorage({ ...world.config, quotas: true })
     expect(await again.driver.volumeUsage('clone')).toMatchObject({ quotaBytes: 16 * MIB })
+  })
+
+  test('what its device has lost is told with what the pool has left', async () => {
+    await using world = await imageWorld()
+    const { driver } = await openStorage(world.config)
+    expect(await driver.usage()).toMatchObject({ health: 'OK', healthDetail: '' })
+    const { path } = await driver.createVolume('damaged')
+    const content = randomBytes(64 * 1024)
+    await writeFile(join(path, 'file'), content)
+    await reboot(world)
+    await overwrite(world.image, content.subarray(0, 4096))
+    const after = await openStorage(world.config)
+    await expect(readFile(join(path, 'file'))).rejects.toMatchObject({ code: 'EIO' })
+    expect(await after.driver.usage()).toMatchObject({
+      health: 'DEGRADED',
+      healthDetail: expect.stringMatching(/^device 1: corruption_errs [1-9]\d*$/),
+    })
   })
 
   test('it is found again after a reboot, under auto as well', async () => {
@@ -299,4 +317,19 @@ async function loopDevices(image: string): Promise<string[]> {
 async function mountOptions(mountPoint: string): Promise<string[]> {
   const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' '))
   return lines.findLast(([, point]) => point === mountPoint)?.[3]?.split(',') ?? []
+}
+
+/** Zeros in the image where these bytes are, as a bad disk would lose them. */
+async function overwrite(image: string, bytes: Buffer): Promise<void> {
+  await using file = await openFile(image, 'r+')
+  const part = Buffer.alloc(16 * MIB)
+  for (let start = 0; start < SIZE; start += part.length) {
+    await file.read(part, 0, part.length, start)
+    // What is written as a file of its own begins with a block of its own, so that it does not lie across two parts.
+    const at = part.indexOf(bytes)
+    if (at === -1) continue
+    await file.write(Buffer.alloc(bytes.length), 0, bytes.length, start + at)
+    return
+  }
+  throw new Error(`the bytes are not in ${image}`)
 }

@@ -8,7 +8,8 @@ import { heldDirectoriesOf, orGone, removeTree } from '../tree.ts'
 import type { Trees } from '../trees.ts'
 import { explainBtrfs } from './errors.ts'
 import { cloneSubvolume, listSubvolumes, SUBVOLUME_INODE } from './foreign.ts'
-import { parseDeviceErrors, parseDu } from './output.ts'
+import { deviceHealth } from './health.ts'
+import { parseDu } from './output.ts'
 import { quotaOf, quotasAreOn, switchQuotas } from './quotas.ts'
 import { openSubvolumeCalls, type SubvolumeCalls } from './subvolume-calls.ts'
 
@@ -211,15 +212,4 @@ async function poolUsage(directory: string, image: string | undefined): Promise<
     image === undefined ? usage.freeBytes : Math.min(usage.freeBytes, await freeBytesOf(join(image, '..')))
   if (usage.health !== 'OK') return { ...usage, freeBytes }
   return { ...usage, freeBytes, ...(await deviceHealth(directory)) }
-}
-
-async function deviceHealth(directory: string): Promise<Pick<PoolUsage, 'health' | 'healthDetail'>> {
-  try {
-    const errors = parseDeviceErrors(await btrfs('device', 'stats', directory))
-    return { health: errors.length > 0 ? 'DEGRADED' : 'OK', healthDetail: errors.join(', ') }
-  } catch (error) {
-    // Its ioctl is root's alone.
-    if (!(error instanceof CommandError) || !/Operation not permitted/.test(error.stderr)) throw error
-    return { health: 'OK', healthDetail: "the devices' error counters are readable for root only" }
-  }
 }

@@ -17,6 +17,18 @@ export async function mountAt(path: string): Promise<Mount | undefined> {
   return (await listMounts()).findLast((mount) => mount.mountPoint === path)
 }
 
+/** What a file or directory lies in; its path without links. */
+export async function mountHolding(path: string): Promise<Mount | undefined> {
+  return holding(await listMounts(), path)
+}
+
+/** The innermost of those above it, and the last that was mounted there. */
+export function holding(mounts: readonly Mount[], path: string): Mount | undefined {
+  const isAbove = ({ mountPoint }: Mount) => `${path}/`.startsWith(mountPoint === '/' ? '/' : `${mountPoint}/`)
+  const above = mounts.filter(isAbove)
+  return above.toSorted((a, b) => a.mountPoint.length - b.mountPoint.length).at(-1)
+}
+
 export function parseMountinfo(text: string): Mount[] {
   return text
     .split('\n')

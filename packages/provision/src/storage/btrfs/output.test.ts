@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseCreationTime, parseDeviceErrors, parseDu } from './output.ts'
+import { parseCreationTime, parseDeviceErrors, parseDu, parseErrorStats } from './output.ts'
 
 test('the sums of a tree are read', () => {
   const stdout = '     Total   Exclusive  Set shared  Filename\n   5242880       16384     5242880  vol/x\n'
@@ -28,6 +28,13 @@ test('counters above zero are told', () => {
   expect(parseDeviceErrors(STATS.replace('corruption_errs  0', 'corruption_errs  3'))).toEqual([
     '[/dev/loop0].corruption_errs 3',
   ])
+})
+
+test('counters of sysfs above zero are told, and invalid ones are none', () => {
+  const stats = 'write_errs 0\nread_errs 10\nflush_errs 0\ncorruption_errs 3\ngeneration_errs 0\n'
+  expect(parseErrorStats(stats)).toEqual(['read_errs 10', 'corruption_errs 3'])
+  expect(parseErrorStats(stats.replaceAll(/\d+/g, '0'))).toEqual([])
+  expect(parseErrorStats('invalid\n')).toBeUndefined()
 })
 
 test('when a subvolume was made is told in the time zone of the machine', () => {

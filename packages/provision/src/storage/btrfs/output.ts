@@ -34,3 +34,10 @@ export function parseDeviceErrors(stdout: string): string[] {
     .filter(([counter, count]) => counter !== '' && Number(count) !== 0)
     .map(([counter, count]) => `${counter} ${count}`)
 }
+
+/** The counters above 0 of `error_stats` in sysfs; undefined where the kernel calls them invalid, as it does those it could not read. */
+export function parseErrorStats(text: string): string[] | undefined {
+  const lines = text.trim().split('\n')
+  if (!lines.every((line) => /^\w+ \d+$/.test(line))) return undefined
+  return lines.filter((line) => !line.endsWith(' 0'))
+}
