@@ -30,11 +30,13 @@ const projects = [
 ].flatMap((root) => {
   const name = root.split('/')[1] ?? root
   const resolve = { conditions: ['source'] }
+  // As the time limit below: no measure.
+  const expect = { poll: { timeout: 30_000 } }
   return [
     {
       resolve,
       ssr: { resolve },
-      test: { name, root, include: ['src/**/*.test.ts'], exclude: ['**/*.integration.test.ts'] },
+      test: { name, root, expect, include: ['src/**/*.test.ts'], exclude: ['**/*.integration.test.ts'] },
     },
     {
       resolve,
@@ -42,6 +44,7 @@ const projects = [
       test: {
         name: `${name}-integration`,
         root,
+        expect,
         include: ['{src,test}/**/*.integration.test.ts'],
         exclude: [...configDefaults.exclude, ...leftOut],
         // A guard against what hangs, and no measure: a busy machine may take its time.

@@ -168,10 +168,11 @@ export function namesAndLabels(open: OpenHarness): void {
       for (let round = 0; round < 8; round++) {
         const id = `child-${round}`
         await world.driver.clone(SOURCE, id)
-        const [, labelled] = await Promise.allSettled([
+        const [destroyed, labelled] = await Promise.allSettled([
           world.driver.destroyVolume(id),
           world.driver.relabel(id, { note: `${round}` }),
         ])
+        expect(destroyed).toEqual({ status: 'fulfilled', value: undefined })
         if (labelled.status === 'rejected') expect(labelled.reason).toMatchObject({ code: 'NOT_FOUND' })
       }
       await expect.poll(() => world.content()).toEqual(['source', 'source@base'])
