@@ -44,8 +44,8 @@ export async function ownExtentBytes(ioctl: Ioctl, fd: number): Promise<number |
   if (made === undefined) return undefined
   let bytes = 0
   const all = { from: { objectId: 0n, type: 0, offset: 0n }, to: { objectId: MOST, type: 255, offset: MOST } }
-  await search(ioctl, fd, { tree, ...all, sinceTransaction: made + 1n }, ({ type }, item) => {
-    if (type === EXTENT_DATA) bytes += ownBytesOf(item, made)
+  await search(ioctl, fd, { tree, ...all, sinceTransaction: made + 1n }, (found, at) => {
+    if (typeOf(found, at) === EXTENT_DATA) bytes += ownBytesOf(itemOf(found, at), made)
   })
   return bytes
 }
@@ -55,8 +55,9 @@ async function transactionOf(ioctl: Ioctl, fd: number, tree: bigint): Promise<bi
   let made: bigint | undefined
   const of = { objectId: tree, type: ROOT_ITEM }
   const range = { tree: ROOT_TREE, from: { ...of, offset: 0n }, to: { ...of, offset: MOST }, sinceTransaction: 0n }
-  await search(ioctl, fd, range, ({ objectId, type }, item) => {
-    if (objectId !== tree || type !== ROOT_ITEM || item.length < ROOT.bytes) return
+  await search(ioctl, fd, range, (found, at) => {
+    const item = itemOf(found, at)
+    if (keyOf(found, at).objectId !== tree || typeOf(found, at) !== ROOT_ITEM || item.length < ROOT.bytes) return
     const last = item.readBigUInt64LE(ROOT.lastSnapshotAt)
     const own = item.readBigUInt64LE(ROOT.madeAt)
     made = last > 0n && last <= own ? own : undefined
@@ -73,36 +74,64 @@ function ownBytesOf(item: Buffer, made: bigint): number {
   return (bytes * Number(item.readBigUInt64LE(EXTENT.diskBytesAt))) / Number(item.readBigUInt64LE(EXTENT.ramBytesAt))
 }
 
+/**
+ * A call for a part of the range after the other. Of most of the items nothing but the type is read: objects made of each would be most of what the
+ * server makes.
+ *
+ * @param found given what a call has found, and where in that the header of an item is (struct btrfs_ioctl_search_header)
+ */
 async function search(
   ioctl: Ioctl,
   fd: number,
   { tree, from, to, sinceTransaction }: Range,
-  found: (key: Key, item: Buffer) => void,
+  found: (argument: Buffer, at: number) => void,
 ): Promise<void> {
-  const argument = Buffer.alloc(TREE_SEARCH_V2.keyBytes + BUFFER_BYTES)
-  for (let next: Key | undefined = from; next; ) {
-    argument.fill(0, 0, TREE_SEARCH_V2.keyBytes)
-    const words = [tree, next.objectId, to.objectId, next.offset, to.offset, sinceTransaction, MOST]
-    for (const [index, word] of words.entries()) argument.writeBigUInt64LE(word, index * 8)
-    argument.writeUInt32LE(next.type, 56)
-    argument.writeUInt32LE(to.type, 60)
-    argument.writeUInt32LE(MOST_OF_32, 64)
-    argument.writeBigUInt64LE(BigInt(BUFFER_BYTES), 104)
-    await ioctl(fd, TREE_SEARCH_V2.request, argument)
-    let last: Key | undefined
-    let at = TREE_SEARCH_V2.keyBytes
-    for (let left = argument.readUInt32LE(64); left > 0; left--) {
-      last = {
-        objectId: argument.readBigUInt64LE(at + 8),
-        offset: argument.readBigUInt64LE(at + 16),
-        type: argument.readUInt32LE(at + 24),
+  const argument = spare.pop() ?? Buffer.alloc(TREE_SEARCH_V2.keyBytes + BUFFER_BYTES)
+  try {
+    for (let next: Key | undefined = from; next; ) {
+      argument.fill(0, 0, TREE_SEARCH_V2.keyBytes)
+      const words = [tree, next.objectId, to.objectId, next.offset, to.offset, sinceTransaction, MOST]
+      for (const [index, word] of words.entries()) argument.writeBigUInt64LE(word, index * 8)
+      argument.writeUInt32LE(next.type, 56)
+      argument.writeUInt32LE(to.type, 60)
+      argument.writeUInt32LE(MOST_OF_32, 64)
+      argument.writeBigUInt64LE(BigInt(BUFFER_BYTES), 104)
+      await ioctl(fd, TREE_SEARCH_V2.request, argument)
+      let last: number | undefined
+      for (let at = TREE_SEARCH_V2.keyBytes, left = argument.readUInt32LE(64); left > 0; left--) {
+        found(argument, at)
+        last = at
+        at = endOf(argument, at)
       }
-      const itemAt = at + TREE_SEARCH_V2.headerBytes
-      at = itemAt + argument.readUInt32LE(at + 28)
-      found(last, argument.subarray(itemAt, at))
+      next = last === undefined ? undefined : keyAfter(keyOf(argument, last))
     }
-    next = last && keyAfter(last)
+  } finally {
+    spare.push(argument)
   }
+}
+
+/** Of searches that have ended: 64 KiB outside of the heap for each clone and minute would have it collected all the time. */
+const spare: Buffer[] = []
+
+function keyOf(argument: Buffer, at: number): Key {
+  return {
+    objectId: argument.readBigUInt64LE(at + 8),
+    offset: argument.readBigUInt64LE(at + 16),
+    type: typeOf(argument, at),
+  }
+}
+
+function typeOf(argument: Buffer, at: number): number {
+  return argument.readUInt32LE(at + 24)
+}
+
+function itemOf(argument: Buffer, at: number): Buffer {
+  return argument.subarray(at + TREE_SEARCH_V2.headerBytes, endOf(argument, at))
+}
+
+/** Where the header of the next one is. */
+function endOf(argument: Buffer, at: number): number {
+  return at + TREE_SEARCH_V2.headerBytes + argument.readUInt32LE(at + 28)
 }
 
 function keyAfter({ objectId, type, offset }: Key): Key | undefined {
