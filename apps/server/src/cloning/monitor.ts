@@ -34,6 +34,8 @@ export interface MonitorOptions {
 
 /** Between two questions whether a Postgres that runs answers, and how long it may take to: longer than a machine that is very busy. */
 const ASK_EVERY_MS = 25_000
+/** Each question costs Postgres a process: of hundreds of clones no more than five are asked a second. */
+const ASK_EACH_MS = 200
 const ANSWER_WITHIN_MS = 20_000
 /** What did not answer is asked once more, which makes sure that it is not about to end. */
 const ASK_AGAIN_AFTER_MS = 1000
@@ -97,7 +99,10 @@ export class CloneMonitor {
     const answered = await answers(instance, ANSWER_WITHIN_MS)
     if (answered) restarts.noteAnswer(id)
     else if (await this.#isStillSilent(instance)) restarts.noteSilent(id, instance.pid)
-    this.#askAgainAt.set(id, Date.now() + ASK_EVERY_MS)
+    this.#askAgainAt.set(
+      id,
+      Date.now() + Math.max(ASK_EVERY_MS, this.#options.catalogue.clones.list().length * ASK_EACH_MS),
+    )
     return answered
   }
 
