@@ -1,33 +1,89 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { run, withCommandTimeout } from './exec.ts'
+import { smallProcess } from './small-process/small-process.ts'
 
-test('a program that hangs is stopped, and named with what it was to do and no more', async () => {
-  const started = Date.now()
-  const hanging = run(['sh', '-c', 'exec sleep 60', 'a secret'], { timeoutMs: 100 })
-  await expect(hanging).rejects.toMatchObject({ code: 'TIMEOUT', message: 'sh did not end in 0.1 s, and was stopped' })
-  expect(Date.now() - started).toBeLessThan(10_000)
-})
+describe.each(['here', 'from the small process'])('a program that is run %s', (from) => {
+  // It stays for the tests that follow: those that do without come first.
+  const ready = async () => {
+    if (from === 'here') return expect(smallProcess.isReady).toBe(false)
+    smallProcess.start()
+    await vi.waitUntil(() => smallProcess.isReady, { timeout: 30_000 })
+  }
 
-test('one that does not listen is killed', async () => {
-  const deaf = run(['sh', '-c', "trap '' TERM; while :; do sleep 0.1; done"], { timeoutMs: 100 })
-  await expect(deaf).rejects.toMatchObject({ code: 'TIMEOUT', hint: expect.any(String) })
-})
+  test('gets its arguments, its input and an environment of its own, and gives what it says', async () => {
+    await ready()
+    const argv = ['sh', '-c', 'cat; echo " $0 $1 $A $LC_ALL $PWD home:$HOME"; echo no >&2', 'a b', '"c'] as const
+    const { stdout, stderr } = await run(argv, { input: 'ü', env: { A: 'x' }, cwd: '/' })
+    expect({ stdout, stderr }).toEqual({ stdout: 'ü a b "c x C / home:', stderr: 'no' })
+  })
 
-test('one that leaves others behind, who hold on to its output, is not waited for', { timeout: 20_000 }, async () => {
-  const leaving = run(['sh', '-c', 'sleep 12 & wait'], { timeoutMs: 100 })
-  await expect(leaving).rejects.toMatchObject({
-    code: 'TIMEOUT',
-    message: expect.stringMatching(/not even by SIGKILL/),
+  test('that fails is told with its status and its words, one that is not there by its name', async () => {
+    await ready()
+    await expect(run(['sh', '-c', 'echo one >&2; echo two >&2; exit 3'])).rejects.toMatchObject({
+      name: 'CommandError',
+      message: 'sh -c failed (exit 3): two',
+      exitCode: 3,
+      stderr: 'one\ntwo',
+    })
+    await expect(run(['not-a-program'])).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  })
+
+  test('and hangs is stopped, and named with what it was to do and no more', async () => {
+    await ready()
+    const started = Date.now()
+    const hanging = run(['sh', '-c', 'exec sleep 60', 'a secret'], { timeoutMs: 100 })
+    await expect(hanging).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: 'sh did not end in 0.1 s, and was stopped',
+    })
+    expect(Date.now() - started).toBeLessThan(10_000)
+  })
+
+  test('is stopped on request, before it began as well', async () => {
+    await ready()
+    const stopping = new AbortController()
+    const stopped = run(['sleep', '60'], { signal: stopping.signal })
+    stopping.abort()
+    await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(run(['sleep', '60'], { signal: stopping.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  test('and does not listen is killed', async () => {
+    await ready()
+    const deaf = run(['sh', '-c', "trap '' TERM; while :; do sleep 0.1; done"], { timeoutMs: 100 })
+    await expect(deaf).rejects.toMatchObject({ code: 'TIMEOUT', hint: expect.any(String) })
+  })
+
+  test('and leaves others behind, who hold on to its output, is not waited for', { timeout: 20_000 }, async () => {
+    await ready()
+    const leaving = run(['sh', '-c', 'sleep 12 & wait'], { timeoutMs: 100 })
+    await expect(leaving).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: expect.stringMatching(/not even by SIGKILL/),
+    })
+  })
+
+  test('and was stopped by a signal is killed', async () => {
+    await ready()
+    const stopped = run(['sh', '-c', 'kill -STOP $$'], { timeoutMs: 100 })
+    await expect(stopped).rejects.toMatchObject({ code: 'TIMEOUT' })
+  })
+
+  test('has the time that is set for all that some work runs, where it says nothing itself', async () => {
+    await ready()
+    const work = () => withCommandTimeout(100, () => run(['sleep', '60']))
+    await expect(work()).rejects.toMatchObject({ code: 'TIMEOUT' })
+    await withCommandTimeout(100, () => run(['sleep', '0.3'], { timeoutMs: 10_000 }))
   })
 })
 
-test('one that was stopped by a signal is killed', async () => {
-  const stopped = run(['sh', '-c', 'kill -STOP $$'], { timeoutMs: 100 })
-  await expect(stopped).rejects.toMatchObject({ code: 'TIMEOUT' })
-})
-
-test('a time that is set for all that some work runs holds for what says nothing itself', async () => {
-  const work = () => withCommandTimeout(100, () => run(['sleep', '60']))
-  await expect(work()).rejects.toMatchObject({ code: 'TIMEOUT' })
-  await withCommandTimeout(100, () => run(['sleep', '0.3'], { timeoutMs: 10_000 }))
+test('what the small process ran when it was killed has failed, and the next is run all the same', async () => {
+  await vi.waitUntil(() => smallProcess.isReady, { timeout: 30_000 })
+  const { stdout: pid } = await run(['sh', '-c', 'echo $PPID'])
+  expect(Number(pid)).not.toBe(process.pid)
+  const running = run(['sleep', '1'])
+  const failed = expect(running).rejects.toMatchObject({ code: 'FAILED', hint: expect.any(String) })
+  process.kill(Number(pid), 'SIGKILL')
+  await failed
+  expect((await run(['sh', '-c', 'echo $PPID'])).stdout).toBe(`${process.pid}`)
 })

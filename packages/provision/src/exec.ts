@@ -1,7 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { ExecaError, execa } from 'execa'
 import { ProvisionError } from './errors.ts'
 import { commandPoint, InjectedFault } from './faults/faults.ts'
+import {
+  execute,
+  KILL_AFTER_MS,
+  type ProgramFailure,
+  type ProgramOrder,
+  type ProgramResult,
+} from './small-process/execute.ts'
+import { executeApart } from './small-process/execute-apart.ts'
+import { smallProcess } from './small-process/small-process.ts'
 
 export interface RunOptions {
   /** Runs as this account. Only root can ask for it. */
@@ -15,14 +23,10 @@ export interface RunOptions {
   signal?: AbortSignal | undefined
 }
 
-export interface RunResult {
-  stdout: string
-  stderr: string
-}
+export type RunResult = ProgramResult
 
 const DEFAULT_TIMEOUT_MS = 120_000
-/** From being asked to end to SIGKILL; then, to its end: only a process that the kernel holds survives that for longer. */
-const KILL_AFTER_MS = 2000
+/** From SIGKILL to its end: only a process that the kernel holds survives that for longer. */
 const GIVE_UP_AFTER_MS = 3000
 
 const timeouts = new AsyncLocalStorage<number>()
@@ -57,34 +61,38 @@ export class CommandError extends Error {
  * @throws ProvisionError UNAVAILABLE when there is no such program, TIMEOUT, ABORTED
  */
 export async function run(argv: readonly [string, ...string[]], options: RunOptions = {}): Promise<RunResult> {
-  const [file, ...args] = argv
+  const { account, cwd, input, signal } = options
   const timeoutMs = options.timeoutMs ?? timeouts.getStore() ?? DEFAULT_TIMEOUT_MS
+  const env = { PATH: searchPath(), LC_ALL: 'C', ...options.env }
   try {
     await commandPoint('before', argv)
-    const running = execa(file, args, {
-      env: { PATH: searchPath(), LC_ALL: 'C', ...options.env },
-      extendEnv: false,
-      ...(options.account && { uid: options.account.uid, gid: options.account.gid }),
-      ...(options.cwd && { cwd: options.cwd }),
-      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
-      timeout: timeoutMs,
-      forceKillAfterDelay: KILL_AFTER_MS,
-      ...(options.signal && { cancelSignal: options.signal }),
-    })
-    const { stdout, stderr } = await orGiveUp(running, timeoutMs + KILL_AFTER_MS + GIVE_UP_AFTER_MS, () =>
+    const running = outcomeOf({ argv, env, timeoutMs, account, cwd, input }, signal)
+    const outcome = await orGiveUp(running, timeoutMs + KILL_AFTER_MS + GIVE_UP_AFTER_MS, () =>
       hung(argv, timeoutMs, 'is not gone, not even by SIGKILL'),
     )
+    if ('ranBadly' in outcome) throw failureOf(argv, timeoutMs, outcome.ranBadly)
     await commandPoint('after', argv)
-    return { stdout, stderr }
+    return outcome.ran
   } catch (error) {
     if (error instanceof InjectedFault) throw new CommandError(argv, undefined, error.message, error)
-    if (!(error instanceof ExecaError)) throw error
-    if (error.isCanceled) throw new ProvisionError('ABORTED', `${file} was stopped on request`, { cause: error })
-    if (error.timedOut) throw hung(argv, timeoutMs, 'was stopped', error)
-    if (error.code === 'ENOENT')
-      throw new ProvisionError('UNAVAILABLE', `there is no program ${file} on this machine`, { cause: error })
-    throw new CommandError(argv, error.exitCode, typeof error.stderr === 'string' ? error.stderr : '', error)
+    throw error
   }
+}
+
+/** From the small process where that is there: a server that is large stands still for as long as it takes to make another process of it. */
+function outcomeOf(program: ProgramOrder, signal: AbortSignal | undefined): ReturnType<typeof execute> {
+  return smallProcess.isReady && signal?.aborted !== true ? executeApart(program, signal) : execute(program, signal)
+}
+
+function failureOf([file, ...args]: readonly [string, ...string[]], timeoutMs: number, failure: ProgramFailure): Error {
+  const { message, code, exitCode, stderr, isStopped, isTimedOut } = failure
+  const cause = new Error(message)
+  const argv = [file, ...args]
+  if (isStopped) return new ProvisionError('ABORTED', `${file} was stopped on request`, { cause })
+  if (isTimedOut) return hung(argv, timeoutMs, 'was stopped', cause)
+  if (code === 'ENOENT')
+    return new ProvisionError('UNAVAILABLE', `there is no program ${file} on this machine`, { cause })
+  return new CommandError(argv, exitCode, stderr, cause)
 }
 
 /**

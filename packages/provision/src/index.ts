@@ -42,6 +42,7 @@ export { PortPool, type PortPoolOptions } from './ports.ts'
 export * from './postgres/index.ts'
 export type { PreparedClone } from './prepared-clone.ts'
 export * from './provisioner.ts'
+export { startSmallProcess } from './small-process/small-process.ts'
 export { PortSteering } from './steering/port-steering.ts'
 export * from './storage/driver.ts'
 export {

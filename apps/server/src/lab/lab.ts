@@ -1,4 +1,4 @@
-import { failPoint, type Provisioner } from '@dblab/provision'
+import { failPoint, type Provisioner, startSmallProcess } from '@dblab/provision'
 import { openAccess } from '../access/access.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Environment } from '../config/load.ts'
@@ -140,6 +140,8 @@ export async function openLab({
   })
   const metrics = stack.use(new Metrics({ ...core, catalogue, retrieval, status, version }))
   const events = { hub, streams: new OpenStreams() }
+  // Not before: what a start runs is run sooner than this process is there.
+  startSmallProcess()
   const whole = stack.move()
   return {
     services: { clones, snapshots, retrieval, status, metrics, events, access, catalogue },

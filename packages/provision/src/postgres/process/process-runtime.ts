@@ -24,7 +24,7 @@ import type { Cgroups } from './cgroup.ts'
 import { alreadyRunning, assertDataDir, removeCarriedPostmasterFile } from './data-directory.ts'
 import { lastWords } from './failure.ts'
 import { initialiseCluster } from './initialise.ts'
-import { Launcher } from './launcher.ts'
+import { launchServer } from './launcher.ts'
 import { logSize, tailLines, trimLog } from './log.ts'
 import { lacksMemory, noteEnd, noteMemory, noteProcess, processOf } from './note.ts'
 import { type PreparedFor, prepareStart } from './preparation.ts'
@@ -70,7 +70,6 @@ export class ProcessRuntime implements PostgresRuntime {
   readonly #processes: ProcessTable = openProcessTable()
   readonly #deadlines: StopDeadlines
   readonly #turns = new Turns()
-  readonly #launcher = new Launcher()
   /** Those that were started here and not stopped here: what would have to be read otherwise. */
   readonly #servers = new Map<InstanceId, Server>()
   readonly #abandoned: AbandonedMemory
@@ -223,7 +222,7 @@ export class ProcessRuntime implements PostgresRuntime {
     await using undo = new AsyncDisposableStack()
     const prepare = await this.#limit(spec)
     undo.defer(async () => void (await this.#stop(directory, 'immediate')))
-    using server = await this.#launcher.launch({ binDir, args, dataDir: spec.dataDir, logFile, account, prepare })
+    using server = await launchServer({ binDir, args, dataDir: spec.dataDir, logFile, account, prepare })
     await failPoint('postgres.launched')
     // While it starts.
     const noting = this.#noteProcess(directory, server.pid)

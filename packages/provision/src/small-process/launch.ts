@@ -1,23 +1,20 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { Writable } from 'node:stream'
-import type { LauncherAnswer, LauncherOrder, LaunchOrder } from './launcher.ts'
+import type { Answer, LaunchOrder } from './protocol.ts'
 
 /** Waits for a word, then becomes the program that its arguments name: the same process, and not before. Without the word it ends. */
 const GATE = 'read -r word <&3 && exec "$@" 3<&-'
 
 const gates = new Map<number, Writable>()
 
-// The server's own end is the only one that counts: a Ctrl-C in its terminal comes to all that it has started.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
-process.on('disconnect', () => process.exit())
-process.on('message', (order: LauncherOrder) => {
-  if ('openGate' in order) open(order)
-  else launch(order)
-})
-
-function launch(order: LaunchOrder): void {
-  const { id, file, args, dataDir, logFile, account, gated } = order
+/** Starts a server, in a session of its own. */
+export function launch(id: number, order: LaunchOrder, say: (answer: Answer) => void): void {
+  const { file, args, dataDir, logFile, account, gated } = order
+  const fail = (error: unknown) => {
+    const { message = String(error), code, errno, syscall } = error as NodeJS.ErrnoException
+    say({ id, failed: { message, code, errno, syscall } })
+  }
   try {
     // Appending, so that cutting the file short does not leave a hole before the next line.
     const log = openSync(logFile, 'a', 0o640)
@@ -36,32 +33,23 @@ function launch(order: LaunchOrder): void {
         gate.on('error', () => {})
         gates.set(id, gate)
       }
-      child.once('spawn', () => answer({ id, pid: child.pid ?? 0 }))
-      child.once('error', (error) => fail(id, error))
+      child.once('spawn', () => say({ id, pid: child.pid ?? 0 }))
+      child.once('error', fail)
       child.once('exit', () => {
         gates.delete(id)
-        answer({ id, exited: true })
+        say({ id, exited: true })
       })
     } finally {
       closeSync(log)
     }
   } catch (error) {
-    fail(id, error)
+    fail(error)
   }
 }
 
-function open({ id, openGate }: { id: number; openGate: boolean }): void {
+export function openGate(id: number, open: boolean): void {
   const gate = gates.get(id)
   gates.delete(id)
-  if (openGate) gate?.end('go\n')
+  if (open) gate?.end('go\n')
   else gate?.destroy()
-}
-
-function fail(id: number, error: unknown): void {
-  const { message = String(error), code, errno, syscall } = error as NodeJS.ErrnoException
-  answer({ id, failed: { message, code, errno, syscall } })
-}
-
-function answer(what: LauncherAnswer): void {
-  process.send?.(what)
 }

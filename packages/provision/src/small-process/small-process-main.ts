@@ -1,0 +1,34 @@
+import { execute, type ProgramOrder } from './execute.ts'
+import { launch, openGate } from './launch.ts'
+import { type Answer, type Order, READY } from './protocol.ts'
+
+const running = new Map<number, AbortController>()
+
+// The server's own end is the only one that counts: a Ctrl-C in its terminal comes to all that it has started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+// What it was asked to run comes to its own end first, as it would as the child of a server that was killed.
+process.on('disconnect', () => exitWhenDone())
+process.on('message', (order: Order) => {
+  if ('launch' in order) launch(order.id, order.launch, say)
+  else if ('openGate' in order) openGate(order.id, order.openGate)
+  else if ('run' in order) void run(order.id, order.run)
+  else running.get(order.id)?.abort()
+})
+process.send?.(READY)
+
+async function run(id: number, program: ProgramOrder): Promise<void> {
+  const stopping = new AbortController()
+  running.set(id, stopping)
+  const outcome = await execute(program, stopping.signal)
+  running.delete(id)
+  say({ id, ...outcome })
+  if (!process.connected) exitWhenDone()
+}
+
+function say(answer: Answer): void {
+  if (process.connected) process.send?.(answer)
+}
+
+function exitWhenDone(): void {
+  if (running.size === 0) process.exit()
+}
