@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
 import { run, withCommandTimeout } from './exec.ts'
 import { smallProcess } from './small-process/small-process.ts'
@@ -77,13 +78,46 @@ describe.each(['here', 'from the small process'])('a program that is run %s', (f
   })
 })
 
-test('what the small process ran when it was killed has failed, and the next is run all the same', async () => {
-  await vi.waitUntil(() => smallProcess.isReady, { timeout: 30_000 })
-  const { stdout: pid } = await run(['sh', '-c', 'echo $PPID'])
-  expect(Number(pid)).not.toBe(process.pid)
-  const running = run(['sleep', '1'])
-  const failed = expect(running).rejects.toMatchObject({ code: 'FAILED', hint: expect.any(String) })
-  process.kill(Number(pid), 'SIGKILL')
-  await failed
-  expect((await run(['sh', '-c', 'echo $PPID'])).stdout).toBe(`${process.pid}`)
+describe('what the small process ran', () => {
+  const smallPid = async () => {
+    smallProcess.start()
+    await vi.waitUntil(() => smallProcess.isReady, { timeout: 30_000 })
+    const pid = Number((await run(['sh', '-c', 'echo $PPID'])).stdout)
+    expect(pid).not.toBe(process.pid)
+    return pid
+  }
+  const fails = (running: Promise<unknown>) =>
+    expect(running).rejects.toMatchObject({ code: 'FAILED', hint: expect.any(String) })
+  const nextIsRun = async () => expect((await run(['sh', '-c', 'echo $PPID'])).stdout).toBe(`${process.pid}`)
+
+  test('when it was killed has failed, as has all that is ordered before its end is known, and the next is run', async () => {
+    const pid = await smallPid()
+    const before = fails(run(['sleep', '60']))
+    process.kill(pid, 'SIGKILL')
+    await Promise.all([before, ...[1, 2, 3].map(() => fails(run(['true'])))])
+    await nextIsRun()
+  })
+
+  test('when it hung has failed within seconds', { timeout: 30_000 }, async () => {
+    const pid = await smallPid()
+    process.kill(pid, 'SIGSTOP')
+    await fails(run(['true']))
+    await nextIsRun()
+    await vi.waitUntil(() => !existsSync(`/proc/${pid}`))
+  })
+
+  test('may say much, and what says more than that is ended, alone', { timeout: 30_000 }, async () => {
+    await smallPid()
+    const says = (bytes: number) => run(['sh', '-c', `yes | head -c ${bytes}`])
+    const [much, more] = await Promise.allSettled([says(12_000_000), says(40_000_000)])
+    expect(much).toMatchObject({ status: 'fulfilled', value: { stdout: expect.any(String) } })
+    expect(more).toMatchObject({ status: 'rejected', reason: { name: 'CommandError' } })
+    expect(smallProcess.isReady).toBe(true)
+  })
+
+  test('is refused where its arguments are none', async () => {
+    await smallPid()
+    await expect(run(['true', 'a\0b'])).rejects.toMatchObject({ name: 'CommandError' })
+    expect(smallProcess.isReady).toBe(true)
+  })
 })

@@ -27,6 +27,8 @@ export interface ProgramFailure {
   isTimedOut: boolean
 }
 
+/** Characters of what a program may say: of all that is run here, lists of the datasets of thousands of clones are the longest, 1 MB each thousand. */
+const MOST_OUTPUT = 16 * 1024 * 1024
 /** From being asked to end to SIGKILL. */
 export const KILL_AFTER_MS = 2000
 
@@ -45,11 +47,25 @@ export async function execute(
       ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
       timeout: timeoutMs,
       forceKillAfterDelay: KILL_AFTER_MS,
+      maxBuffer: MOST_OUTPUT,
       ...(signal && { cancelSignal: signal }),
     })
     return { ran: { stdout, stderr } }
   } catch (error) {
-    if (!(error instanceof ExecaError)) throw error
+    // Arguments that no program can be given, as one with a NUL.
+    if (!(error instanceof ExecaError)) {
+      const message = error instanceof Error ? error.message : String(error)
+      return {
+        ranBadly: {
+          message,
+          stderr: message,
+          code: undefined,
+          exitCode: undefined,
+          isStopped: false,
+          isTimedOut: false,
+        },
+      }
+    }
     const { message, code, exitCode, isCanceled, timedOut } = error
     const stderr = typeof error.stderr === 'string' ? error.stderr : ''
     return { ranBadly: { message, stderr, code, exitCode, isStopped: isCanceled, isTimedOut: timedOut } }

@@ -26,5 +26,6 @@ export type Answer =
   | { id: number; ran: ProgramResult }
   | { id: number; ranBadly: ProgramFailure }
 
-/** The first that it says: it listens. */
-export const READY = 'ready'
+/** What it is asked now and then, and what it says to that, and first of all. */
+export const ARE_YOU_THERE = 'are you there'
+export const I_AM = 'I am'

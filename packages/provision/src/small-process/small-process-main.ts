@@ -1,6 +1,6 @@
 import { execute, type ProgramOrder } from './execute.ts'
 import { launch, openGate } from './launch.ts'
-import { type Answer, type Order, READY } from './protocol.ts'
+import { type Answer, ARE_YOU_THERE, I_AM, type Order } from './protocol.ts'
 
 const running = new Map<number, AbortController>()
 
@@ -8,13 +8,14 @@ const running = new Map<number, AbortController>()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 // What it was asked to run comes to its own end first, as it would as the child of a server that was killed.
 process.on('disconnect', () => exitWhenDone())
-process.on('message', (order: Order) => {
-  if ('launch' in order) launch(order.id, order.launch, say)
+process.on('message', (order: Order | typeof ARE_YOU_THERE) => {
+  if (order === ARE_YOU_THERE) say(I_AM)
+  else if ('launch' in order) launch(order.id, order.launch, say)
   else if ('openGate' in order) openGate(order.id, order.openGate)
   else if ('run' in order) void run(order.id, order.run)
   else running.get(order.id)?.abort()
 })
-process.send?.(READY)
+say(I_AM)
 
 async function run(id: number, program: ProgramOrder): Promise<void> {
   const stopping = new AbortController()
@@ -25,7 +26,7 @@ async function run(id: number, program: ProgramOrder): Promise<void> {
   if (!process.connected) exitWhenDone()
 }
 
-function say(answer: Answer): void {
+function say(answer: Answer | typeof I_AM): void {
   if (process.connected) process.send?.(answer)
 }
 

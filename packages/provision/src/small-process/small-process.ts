@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { ProvisionError } from '../errors.ts'
 import type { ProgramOrder } from './execute.ts'
-import { type Answer, type LaunchOrder, type Order, READY } from './protocol.ts'
+import { type Answer, ARE_YOU_THERE, I_AM, type LaunchOrder, type Order } from './protocol.ts'
 
 /** Of one order. */
 export interface OrderListener {
@@ -13,8 +13,11 @@ export interface OrderListener {
 
 /** Beside this file, in the sources as in the build. */
 const MAIN = fileURLToPath(new URL(`small-process-main${import.meta.url.slice(-3)}`, import.meta.url))
-/** It holds next to nothing: a heap that grows would make each fork slower again. */
-const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1']
+/** It holds next to nothing: a heap that grows would make each fork slower again. The most that it may grow to is for what programs say. */
+const SMALL = ['--max-old-space-size=256', '--max-semi-space-size=1']
+/** While it has orders, it is asked this often whether it is there; it does nothing itself that takes long, so that one that says nothing hangs. */
+const ASK_EVERY_MS = 5000
+const ANSWER_WITHIN_MS = 5000
 
 /**
  * A small process of our own that starts others for us. Node copies the tables of its memory for each program that it starts (libuv forks): from
@@ -25,6 +28,8 @@ const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1']
 export class SmallProcess {
   #child: ChildProcess | undefined
   #isReady = false
+  #asking: NodeJS.Timeout | undefined
+  #late: NodeJS.Timeout | undefined
   readonly #listeners = new Map<number, OrderListener>()
   #lastId = 0
 
@@ -46,15 +51,24 @@ export class SmallProcess {
   order(order: { launch: LaunchOrder } | { run: ProgramOrder }, listener: OrderListener): number {
     const id = ++this.#lastId
     this.#listeners.set(id, listener)
+    this.#asking ??= setInterval(() => this.#ask(), ASK_EVERY_MS).unref()
     this.tell({ id, ...order })
     return id
   }
 
   /** More about an order. */
-  tell(order: Order): void {
+  tell(order: Order | typeof ARE_YOU_THERE): void {
     this.#child ??= this.#fork()
-    this.#child.channel?.ref()
-    this.#child.send(order)
+    const child = this.#child
+    // Not there where the system has no room for one more pipe or process.
+    if (!child.channel) {
+      setImmediate(() => this.#lose(child))
+      return
+    }
+    child.channel.ref()
+    child.send(order, (error) => {
+      if (error) this.#lose(child, error)
+    })
   }
 
   forget(id: number): void {
@@ -68,23 +82,46 @@ export class SmallProcess {
       // Nothing of ours: it may hold the lab's token.
       env: {},
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // Many times as fast as JSON for what is long.
+      serialization: 'advanced',
     })
     child.unref()
-    child.on('message', (answer: Answer | typeof READY) => {
-      if (answer === READY) this.#isReady = this.#child === child
-      else this.#listeners.get(answer.id)?.hear(answer)
+    child.on('message', (answer: Answer | typeof I_AM) => {
+      if (answer !== I_AM) this.#listeners.get(answer.id)?.hear(answer)
+      else if (this.#child === child) this.#hearFrom()
     })
-    child.once('error', (error) => this.#lose(child, error))
+    // More than once: for each order that does not come to it.
+    child.on('error', (error) => this.#lose(child, error))
     child.once('exit', () => this.#lose(child))
     return child
+  }
+
+  #hearFrom(): void {
+    this.#isReady = true
+    clearTimeout(this.#late)
+    this.#late = undefined
+  }
+
+  /** One that hangs is killed, which loses what it was ordered; the next order starts another. */
+  #ask(): void {
+    const child = this.#child
+    if (!child || this.#late) return
+    this.#late = setTimeout(() => {
+      child.kill('SIGKILL')
+      this.#lose(child)
+    }, ANSWER_WITHIN_MS).unref()
+    this.tell(ARE_YOU_THERE)
   }
 
   #lose(child: ChildProcess, cause?: unknown): void {
     if (this.#child !== child) return
     this.#child = undefined
     this.#isReady = false
+    clearTimeout(this.#late)
+    this.#late = undefined
     const listeners = [...this.#listeners.values()]
     this.#listeners.clear()
+    this.#rest()
     for (const listener of listeners) {
       const message = 'the small process of the lab that starts others has ended'
       listener.lose(new ProvisionError('FAILED', message, { cause, hint: 'Try again: another one is started.' }))
@@ -93,7 +130,10 @@ export class SmallProcess {
 
   /** What nobody waits for keeps no process alive. */
   #rest(): void {
-    if (this.#listeners.size === 0) this.#child?.channel?.unref()
+    if (this.#listeners.size > 0) return
+    clearInterval(this.#asking)
+    this.#asking = undefined
+    this.#child?.channel?.unref()
   }
 }
 

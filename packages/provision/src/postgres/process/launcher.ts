@@ -32,8 +32,8 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   const isRoot = process.getuid?.() === 0
   const launched = Promise.withResolvers<number>()
   const exited = Promise.withResolvers<void>()
-  // Whoever waits for it hears of it.
-  exited.promise.catch(() => undefined)
+  // Whoever waits for them hears of it.
+  for (const { promise } of [launched, exited]) promise.catch(() => undefined)
   const launch = {
     file: join(binDir, 'postgres'),
     args,
