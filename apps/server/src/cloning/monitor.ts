@@ -18,6 +18,7 @@ import type { CloneService } from './clone-service.ts'
 import type { Jobs } from './jobs.ts'
 import { keepPort } from './keep-port.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
+import { Questions } from './questions.ts'
 import { isUnderWay, resumeOperation } from './resume.ts'
 
 export interface MonitorOptions {
@@ -32,10 +33,7 @@ export interface MonitorOptions {
   idleMinutes: number
 }
 
-/** Between two questions whether a Postgres that runs answers, and how long it may take to: longer than a machine that is very busy. */
-const ASK_EVERY_MS = 25_000
-/** Each question costs Postgres a process: of hundreds of clones no more than five are asked a second. */
-const ASK_EACH_MS = 200
+/** How long a Postgres that runs may take to answer: longer than a machine that is very busy. */
 const ANSWER_WITHIN_MS = 20_000
 /** What did not answer is asked once more, which makes sure that it is not about to end. */
 const ASK_AGAIN_AFTER_MS = 1000
@@ -48,7 +46,7 @@ export class CloneMonitor {
   readonly #samples = new Map<string, ActivitySample>()
   /** Pids of those that ran at the last look, by clone. */
   readonly #pulses = new Map<string, number | undefined>()
-  readonly #askAgainAt = new Map<string, number>()
+  readonly #questions = new Questions()
   #seen = -1
 
   constructor(options: MonitorOptions) {
@@ -65,7 +63,6 @@ export class CloneMonitor {
     }
     const volumes = new Set(clones.list().map((clone) => clone.volumeId))
     for (const volumeId of this.#samples.keys()) if (!volumes.has(volumeId)) this.#samples.delete(volumeId)
-    for (const id of this.#askAgainAt.keys()) if (!clones.get(id)) this.#askAgainAt.delete(id)
   }
 
   /**
@@ -92,17 +89,30 @@ export class CloneMonitor {
     }
   }
 
-  /** Asked now and then, and until it does again. */
+  /** Asks some of those that run whether they answer. */
+  async ask(): Promise<void> {
+    const { catalogue, provisioner, lifecycle, jobs } = this.#options
+    const mayBeAsked = ({ id, status }: CloneRecord) =>
+      status === 'OK' && !lifecycle.restarts.isSilent(id) && !jobs.isBusy(id)
+    const askOne = async ({ id, volumeId }: CloneRecord) => {
+      const instance = volumeId === null ? undefined : await provisioner.runtime.inspect(volumeId)
+      // That one does not run is seen by its pulse.
+      if (instance?.state === 'running') await this.#answers(id, instance)
+    }
+    const ids = catalogue.clones.list().flatMap((clone) => (mayBeAsked(clone) ? [clone.id] : []))
+    await Promise.all(
+      this.#questions.next(ids).map(async (id) => {
+        const clone = catalogue.clones.get(id)
+        if (clone) await this.#apart(clone, () => askOne(clone))
+      }),
+    )
+  }
+
   async #answers(id: string, instance: Instance): Promise<boolean> {
     const { restarts } = this.#options.lifecycle
-    if (!restarts.isSilent(id) && Date.now() < (this.#askAgainAt.get(id) ?? 0)) return true
     const answered = await answers(instance, ANSWER_WITHIN_MS)
     if (answered) restarts.noteAnswer(id)
     else if (await this.#isStillSilent(instance)) restarts.noteSilent(id, instance.pid)
-    this.#askAgainAt.set(
-      id,
-      Date.now() + Math.max(ASK_EVERY_MS, this.#options.catalogue.clones.list().length * ASK_EACH_MS),
-    )
     return answered
   }
 
@@ -164,7 +174,9 @@ export class CloneMonitor {
     this.#pulses.set(clone.id, instance.pid)
     // A reset that has begun since gives it to another.
     if (instance.port !== clone.port && !jobs.isBusy(clone.id)) await keepPort(clone, this.#options)
-    if (!(await this.#answers(clone.id, instance)) || this.#options.idleMinutes === 0) return
+    // Until it does again.
+    if (lifecycle.restarts.isSilent(clone.id) && !(await this.#answers(clone.id, instance))) return
+    if (this.#options.idleMinutes === 0) return
     const sample = await sampleActivity(instance)
     // It may have changed while it was looked at: what is judged is what it is now.
     const now = this.#options.catalogue.clones.get(clone.id)

@@ -22,6 +22,7 @@ import { unenforcedLimits } from './unenforced.ts'
 
 /** Within this time it is seen that a clone's Postgres has ended. */
 const PULSE_EVERY_MS = 1000
+const ASK_EVERY_MS = 1000
 /** How often the clones are looked at. */
 const LOOK_EVERY_MS = 15_000
 /** To look whether there are any to write costs next to nothing. */
@@ -114,6 +115,7 @@ export async function openLab({
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))
   stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
+  stack.use(repeat('asking clones whether they answer', ASK_EVERY_MS, () => monitor.ask(), log))
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   // Cut off before the round, which waits for it, is to end.
   stack.use(core.sizes)
