@@ -19,8 +19,14 @@ export async function bareBurst(
   }
   try {
     const started = performance.now()
-    await Promise.all(Array.from({ length: concurrency }, worker))
-    return performance.now() - started
+    const workers = Array.from({ length: concurrency }, worker)
+    try {
+      await Promise.all(workers)
+      return performance.now() - started
+    } finally {
+      // One that failed ends none of the others.
+      await Promise.allSettled(workers)
+    }
   } finally {
     for (const clone of made) await clone[Symbol.asyncDispose]()
   }

@@ -7,15 +7,17 @@ import type { BareSide } from './bare-side.ts'
 export interface BareTimes {
   /** A writable volume of the snapshot: one call. */
   snapshot: number
-  /** From the start of `postgres` to its first answer, `select 1` over the socket. */
+  /** From the start of `postgres` until `postmaster.pid` says `ready`. */
   start: number
+  /** A first session, over the socket, and `select 1` in it. */
+  session: number
   /** The role with its password, in that session. */
   role: number
   /** A connection over TCP with that password (SCRAM). */
   login: number
   /** `select 1`. */
   query: number
-  /** Of all but the role, as if the data had it. */
+  /** Of all but that session and the role, as if the data had it. */
   sum: number
   sumWithRole: number
 }
@@ -45,13 +47,14 @@ export async function bareClone({ pool, place }: BareSide, source: string, datab
   await prepareDataDir(dataDir)
   const server = await BareServer.start(dataDir, place, port)
   undo.defer(() => server.stop('immediate'))
-  const session = await server.session(database)
-  await session.query('select 1')
   const start = parts()
-  await session.query(CREATE_USER)
+  const inside = await server.session(database)
+  await inside.query('select 1')
+  const session = parts()
+  await inside.query(CREATE_USER)
   const role = parts()
   // Its end is nobody's to wait for.
-  void session.end()
+  void inside.end()
   const client = new pg.Client({ connectionString: server.url(database) })
   await client.connect()
   const login = parts()
@@ -61,7 +64,7 @@ export async function bareClone({ pool, place }: BareSide, source: string, datab
   const sum = snapshot + start + login + query
   const made = undo.move()
   return {
-    times: { snapshot, start, role, login, query, sum, sumWithRole: sum + role },
+    times: { snapshot, start, session, role, login, query, sum, sumWithRole: sum + session + role },
     server,
     [Symbol.asyncDispose]: () => made.disposeAsync(),
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { rowBeside, type Unit } from '../suites/contract.ts'
+import { row, rowBeside, type Unit } from '../suites/contract.ts'
 import { compareReports, isRegression } from './compare.ts'
 import type { Report } from './json.ts'
 
@@ -41,6 +41,13 @@ test('more transactions a second are better, not worse', () => {
   const tps = (value: number) => report([measured(steady(value), { unit: 'transactions/s' })])
   expect(verdict(tps(100), tps(150))).toEqual(['better'])
   expect(verdict(tps(150), tps(100))).toEqual(['worse'])
+})
+
+test('a count that has grown is worse, by however little', () => {
+  const missed = (count: number) => report([row({ name: 'missed', unit: 'count', samples: [count] })])
+  expect(verdict(missed(0), missed(0))).toEqual(['same'])
+  expect(verdict(missed(0), missed(1))).toEqual(['worse'])
+  expect(verdict(missed(1), missed(0))).toEqual(['better'])
 })
 
 test('a row that is gone is a regression, and one that is new is not', () => {

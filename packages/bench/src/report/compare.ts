@@ -1,16 +1,17 @@
+import type { Ratio } from '../measure/ratio.ts'
 import type { Row } from '../suites/contract.ts'
 import type { Report } from './json.ts'
 
 export type Verdict = 'same' | 'better' | 'worse' | 'new' | 'missing'
 
-/** One ratio in two runs. */
+/** One ratio, or count of what should not be, in two runs. */
 export interface Comparison {
   suite: string
   name: string
-  /** Means of the ratios; undefined in a run that has none. */
+  /** Means of the ratios, or the counts; undefined in a run that has none. */
   recorded: number | undefined
   now: number | undefined
-  /** How many times as bad as recorded a ratio may be before it counts: by chance, and by the tolerance. */
+  /** How many times as bad as recorded a ratio may be before it counts: by chance, and by the tolerance. None for a count. */
   bound: number | undefined
   verdict: Verdict
 }
@@ -19,7 +20,7 @@ export interface Comparison {
  * Compares the ratios of two runs, and never their times, which are the machines'. A ratio is worse where it has moved, in the bad direction, by more
  * than noise and tolerance together. Noise is what two runs of the same may be apart by chance: each has a 95 % interval of its mean, and
  * the half widths of both, as logarithms, are added like independent errors (the root of the sum of their squares). The tolerance is for
- * what no run's own spread tells: another machine, another kernel.
+ * what no run's own spread tells: another machine, another kernel. Counts, as of clones that missed the pool, are worse as soon as they have grown.
  *
  * Suites that did not run now do not matter; a row that is gone from one that did is missing.
  *
@@ -32,8 +33,8 @@ export function compareReports(recorded: Report, now: Report, tolerance: number)
     throw new Error(`a run on ${now.driver} can't be compared with one on ${recorded.driver}`)
   }
   const compared = now.suites.flatMap((suite) => {
-    const before = recorded.suites.find(({ name }) => name === suite.name)?.rows.filter(hasRatio) ?? []
-    const after = suite.rows.filter(hasRatio)
+    const before = recorded.suites.find(({ name }) => name === suite.name)?.rows.filter(isCompared) ?? []
+    const after = suite.rows.filter(isCompared)
     const names = new Set([...before, ...after].map(({ name }) => name))
     return [...names].map((name) => ({
       suite: suite.name,
@@ -50,20 +51,25 @@ export function isRegression({ verdict }: Comparison): boolean {
   return verdict === 'worse' || verdict === 'missing'
 }
 
-type RatioRow = Row & { ratio: NonNullable<Row['ratio']> }
-
 function compareRows(
-  before: RatioRow | undefined,
-  after: RatioRow | undefined,
+  before: Row | undefined,
+  after: Row | undefined,
   tolerance: number,
 ): Omit<Comparison, 'suite' | 'name'> {
-  const recorded = before?.ratio.mean
-  const now = after?.ratio.mean
-  if (!before || !after) return { recorded, now, bound: undefined, verdict: before ? 'missing' : 'new' }
-  const noise = Math.hypot(halfWidth(before), halfWidth(after))
+  const recorded = before && comparedValue(before)
+  const now = after && comparedValue(after)
+  if (recorded === undefined || now === undefined) {
+    return { recorded, now, bound: undefined, verdict: before ? 'missing' : 'new' }
+  }
+  if (!before?.ratio || !after?.ratio) return { recorded, now, bound: undefined, verdict: verdictOf(now - recorded, 0) }
+  const noise = Math.hypot(halfWidth(before.ratio), halfWidth(after.ratio))
   const bound = noise + Math.log1p(tolerance)
-  const moved = Math.log(after.ratio.mean / before.ratio.mean) * (after.better === 'lower' ? 1 : -1)
+  const moved = Math.log(now / recorded) * (after.better === 'lower' ? 1 : -1)
   return { recorded, now, bound: Math.exp(bound), verdict: verdictOf(moved, bound) }
+}
+
+function comparedValue({ ratio, figures }: Row): number {
+  return ratio?.mean ?? figures.p50
 }
 
 function verdictOf(moved: number, bound: number): Verdict {
@@ -71,15 +77,15 @@ function verdictOf(moved: number, bound: number): Verdict {
   return moved < -bound ? 'better' : 'same'
 }
 
-function halfWidth({ ratio }: RatioRow): number {
-  return Math.log(ratio.high / ratio.mean)
+function halfWidth({ high, mean }: Ratio): number {
+  return Math.log(high / mean)
 }
 
-function hasRatio(row: Row): row is RatioRow {
-  return row.ratio !== undefined
+function isCompared({ ratio, unit }: Row): boolean {
+  return ratio !== undefined || unit === 'count'
 }
 
-function byName(rows: readonly RatioRow[], name: string): RatioRow | undefined {
+function byName(rows: readonly Row[], name: string): Row | undefined {
   return rows.find((row) => row.name === name)
 }
 
@@ -90,7 +96,7 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
     ({ suite, name, recorded, now, bound, verdict }) =>
       `| ${suite} | ${name} | ${number(recorded)} | ${number(now)} | ${number(bound)} | ${verdict} |`,
   )
-  return `| suite | | recorded ratio | now | may differ by a factor of | |
+  return `| suite | | recorded | now | may differ by a factor of | |
 | --- | --- | ---: | ---: | ---: | --- |
 ${lines.join('\n')}
 `

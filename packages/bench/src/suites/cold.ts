@@ -10,7 +10,8 @@ import { type Row, row, rowBeside, type Suite } from './contract.ts'
 
 const PARTS: Record<Exclude<keyof BareTimes, 'sum' | 'sumWithRole'>, string> = {
   snapshot: 'the snapshot call',
-  start: '`postgres` to its first `select 1` (socket)',
+  start: '`postgres` until it is ready',
+  session: 'a first session (socket), `select 1`',
   role: 'the role',
   login: 'the login (TCP, SCRAM)',
   query: '`select 1`',
@@ -45,7 +46,7 @@ export const cold: Suite = {
       rowBeside(
         { name: `the same clone of ${sizeOfSmall}`, samples: given.small.map(({ ms }) => ms) },
         {
-          name: 'bare sequence that makes the role, too',
+          name: 'bare sequence that makes the role in a session before, too',
           samples: given.bareSmall.map(({ sumWithRole }) => sumWithRole),
         },
       ),

@@ -51,7 +51,7 @@ async function idleRows({ quick, ownLab, say }: SuiteContext, version: Version):
   const memory = await memoryRows(lab, name)
   const made = await resident(lab.serverPid)
   say('idle: asking for them')
-  const answers = await answerRows(lab, clones, name, { perSecond: 50, seconds: quick ? 2 : 10 })
+  const answers = await answerRows(lab, clones, name, { perSecond: 50, seconds: quick ? 2 : 30 })
   const asked = await resident(lab.serverPid)
   const helpers = await helperBytes(lab.serverPid)
   const bytes = (what: string, sample: number) => row({ name: `${name}: ${what}`, unit: 'bytes', samples: [sample] })

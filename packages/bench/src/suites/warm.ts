@@ -12,6 +12,7 @@ export const PREPARED = 10
 /** Before each of both sides, since a machine that did nothing is slower at first. */
 const PAUSE_MS = 1000
 const LOOK_MS = 100
+const PREPARED_WITHIN_MS = 300_000
 
 export const warm: Suite = {
   name: 'warm',
@@ -26,7 +27,10 @@ export const warm: Suite = {
     await atRest(lab)
     say(`warm: ${runs} turns`)
     const given = await inTurns(runs, {
-      lab: () => pausedWarmClone(lab, data),
+      lab: async () => {
+        await atRest(lab)
+        return warmClone(lab, data)
+      },
       bare: async () => {
         await atRest(lab)
         return firstRow(url)
@@ -48,23 +52,24 @@ export const warm: Suite = {
   },
 }
 
-/** One before which the lab had time to prepare it. */
-export async function pausedWarmClone(lab: BenchLab, data: Data) {
-  await atRest(lab)
-  return warmClone(lab, data)
-}
-
-/** Resolves once the lab has prepared all that it wants to, and had a pause since: what it does for the next clone is not this one's. */
+/**
+ * Resolves once the lab has prepared all that it wants to, and had a pause since: what it does for the next clone is not this one's.
+ *
+ * @throws Error where it does not come to that
+ */
 export async function atRest({ client }: BenchLab): Promise<void> {
+  const latest = performance.now() + PREPARED_WITHIN_MS
   for (let quietMs = 0; quietMs < PAUSE_MS; quietMs += LOOK_MS) {
     await sleep(LOOK_MS)
     const { ready, target } = (await client.status()).warm
-    if (ready < target) quietMs = 0
+    if (ready >= target) continue
+    quietMs = 0
+    if (performance.now() > latest) throw new Error(`the lab has prepared ${ready} instances of ${target}, and no more`)
   }
 }
 
 /** From the request to the first row; the clone is gone when this resolves. */
-async function warmClone(lab: BenchLab, data: Data) {
+export async function warmClone(lab: BenchLab, data: Data) {
   const started = performance.now()
   const clone = await createClone(lab, data)
   const ms = await firstRow(clone.url, started)
