@@ -6,8 +6,8 @@ import { lacksFileSystem, type SmallPool, smallBtrfs, smallXfs, smallZfs } from 
 const KIB = 1024
 const TITLE =
   'what a full pool keeps from being made says so and leaves nothing, and all goes on once a clone is deleted'
-/** Room that is left, from none to enough: a start takes some hundred KiB, and a WAL segment 16 MiB. */
-const ROOM = [...(isLong ? [0, 64, 256, 512, 2048, 4096, 20_480] : [0, 1024]), 65_536].map((kib) => kib * KIB)
+/** Room that is left, from none to enough: a start takes some hundred KiB, a WAL segment 16 MiB, and what was deleted is free seconds later. */
+const ROOM = [...(isLong ? [0, 64, 256, 512, 2048, 4096, 20_480] : [0, 1024]), 131_072].map((kib) => kib * KIB)
 const STEPS = Array.from({ length: isLong ? 60 : 4 }, (_, index) => index * 64 * KIB)
 
 /** Fills the pool again and again, and in the end to its last byte; whatever is asked of the lab meanwhile ends in success, or in words. */
