@@ -23,6 +23,7 @@ export function btrfsPool(root: string): Pool {
     open: async () => void (await mkdir(bare, { mode: 0o711, recursive: true })),
     sourceOf,
     snapshot: snapshotCall(pathOf),
+    sourceOfVolume: async (name) => pathOf(name),
     create: (name) => btrfs('subvolume', 'create', pathOf(name)),
     pathOf,
     filesOf: sourceOf,

@@ -22,6 +22,8 @@ export interface Pool extends AsyncDisposable {
   /** What `snapshot` takes as the source for one of the lab's snapshots. */
   sourceOf(snapshotId: string): Promise<string>
   readonly snapshot: SnapshotCall
+  /** What `snapshot` takes as the source for a volume that nobody writes to any more. */
+  sourceOfVolume(name: string): Promise<string>
   /** An empty volume. */
   create(name: string): Promise<void>
   /** The files of a volume. */

@@ -38,13 +38,18 @@ async function poolBelow(dataset: string, remove: () => Promise<void>): Promise<
     open: () => zfs('create', '-p', '-o', 'atime=off', bare),
     sourceOf: (snapshotId) => snapshotNamed(lab, snapshotId),
     snapshot: (source, target) => zfs('clone', source, named(target)),
+    async sourceOfVolume(name) {
+      const source = `${named(name)}@source`
+      await zfs('snapshot', source)
+      return source
+    },
     create: (name) => zfs('create', named(name)),
     pathOf,
     async filesOf(snapshotId) {
       const [volume = '', snapshot = ''] = (await snapshotNamed(lab, snapshotId)).split('@')
       return join(await propertyOf('mountpoint', volume), '.zfs/snapshot', snapshot)
     },
-    remove: (name) => zfs('destroy', named(name)),
+    remove: (name) => zfs('destroy', '-r', named(name)),
     async settle() {
       await execa('zpool', ['sync', pool])
       await execa('zpool', ['wait', '-t', 'free', pool])

@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { type BareTimes, bareTimes } from '../baselines/bare-sequence.ts'
+import { type BareTimes, bareTimes, sourceWithRole } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
 import { createClone, deleteClone, firstRow, stepsOf } from '../lab/clones.ts'
 import { type Data, sampleData, sampleSize } from '../lab/data.ts'
@@ -8,7 +8,7 @@ import { largeData } from '../lab/large-data.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { type Row, row, rowBeside, type Suite } from './contract.ts'
 
-const PARTS: Record<Exclude<keyof BareTimes, 'sum' | 'sumWithRole'>, string> = {
+const PARTS: Record<Exclude<keyof BareTimes, 'sum'>, string> = {
   snapshot: 'the snapshot call',
   start: '`postgres` until it is ready',
   session: 'a first session (socket), `select 1`',
@@ -31,11 +31,15 @@ export const cold: Suite = {
     say(`cold: ${runs} turns`)
     const bare = await bareSide(lab)
     const source = { small: await lab.pool.sourceOf(small.snapshot), large: await lab.pool.sourceOf(large.snapshot) }
+    await using smallWithRole = await sourceWithRole(bare, source.small, small.database)
+    await using largeWithRole = await sourceWithRole(bare, source.large, large.database)
+    const hasRole = true
     const given = await inTurns(runs, {
       small: () => coldClone(lab, small),
-      bareSmall: () => bareTimes(bare, source.small, small.database),
+      bareSmall: () => bareTimes(bare, smallWithRole.source, small.database, { hasRole }),
+      bareRole: () => bareTimes(bare, source.small, small.database),
       large: () => coldClone(lab, large),
-      bareLarge: () => bareTimes(bare, source.large, large.database),
+      bareLarge: () => bareTimes(bare, largeWithRole.source, large.database, { hasRole }),
     })
     const [sizeOfSmall, sizeOfLarge] = [sampleSize(quick).label, large.label]
     return [
@@ -45,10 +49,7 @@ export const cold: Suite = {
       ),
       rowBeside(
         { name: `the same clone of ${sizeOfSmall}`, samples: given.small.map(({ ms }) => ms) },
-        {
-          name: 'bare sequence that makes the role in a session before, too',
-          samples: given.bareSmall.map(({ sumWithRole }) => sumWithRole),
-        },
+        { name: 'bare sequence that makes the role in a session before, too', samples: sums(given.bareRole) },
       ),
       rowBeside(
         { name: `clone of ${sizeOfLarge} to first row`, samples: given.large.map(({ ms }) => ms) },
@@ -59,6 +60,7 @@ export const cold: Suite = {
         { name: `clone of ${sizeOfSmall}`, samples: given.small.map(({ ms }) => ms) },
       ),
       ...partRows(`bare, ${sizeOfSmall}`, given.bareSmall),
+      ...partRows(`bare with the role to make, ${sizeOfSmall}`, given.bareRole),
       ...partRows(`bare, ${sizeOfLarge}`, given.bareLarge),
       ...stepRows(given.small.map(({ steps }) => steps)),
     ]
@@ -84,7 +86,8 @@ async function extent(path: string): Promise<string> {
 
 function partRows(of: string, times: readonly BareTimes[]): Row[] {
   const parts = Object.entries(PARTS) as Array<[keyof typeof PARTS, string]>
-  return parts.map(([part, name]) => row({ name: `${of}: ${name}`, samples: times.map((time) => time[part]) }))
+  const measured = parts.filter(([part]) => times.some((time) => time[part] > 0))
+  return measured.map(([part, name]) => row({ name: `${of}: ${name}`, samples: times.map((time) => time[part]) }))
 }
 
 /** What the lab says of its steps, where it does. */
