@@ -21,6 +21,8 @@ export interface LabConnectionOptions {
   leavesAtOnce?: boolean
   /** Of the server, where it is known: that saves a round trip. */
   major?: number | undefined
+  /** Told once the server was asked for the session, which takes it many milliseconds: for what can be done meanwhile, and is not to delay it. */
+  whenAsked?: (() => void) | undefined
   /** Become this role, as `SET ROLE` does. */
   role?: string
   /** What the lab comes as where the data has no role of its own: see `InstanceSpec.superuser`. */
@@ -77,7 +79,7 @@ export async function withLabConnection<T>(
   try {
     const who = { user: options.superuser ?? LAB_ROLE, database }
     const settings = sessionSettings(options, timeoutMs)
-    session = await openSession(at, who, { settings, major: options.major }, cut)
+    session = await openSession(at, who, { settings, major: options.major, whenAsked: options.whenAsked }, cut)
     return await work(session.client)
   } catch (error) {
     throw translate(error, options.signal, cut, timeoutMs)
@@ -151,14 +153,19 @@ interface Connected extends LabSession {
 async function openSession(
   at: LabAddress,
   who: { user: string; database: string },
-  { settings, major }: { settings: Record<string, string>; major: number | undefined },
+  {
+    settings,
+    major,
+    whenAsked,
+  }: Pick<LabConnectionOptions, 'major' | 'whenAsked'> & { settings: Record<string, string> },
   cut: AbortSignal,
 ): Promise<LabSession> {
   const unlimited = { ...settings, transaction_timeout: '0' }
-  if (major !== undefined) return connect(at, who, major >= TRANSACTION_TIMEOUT_SINCE ? unlimited : settings, cut)
+  if (major !== undefined)
+    return connect(at, who, major >= TRANSACTION_TIMEOUT_SINCE ? unlimited : settings, cut, whenAsked)
   let session: Connected | undefined
   try {
-    session = await connect(at, who, settings, cut)
+    session = await connect(at, who, settings, cut, whenAsked)
     if (session.major >= TRANSACTION_TIMEOUT_SINCE) await session.client.query('set transaction_timeout = 0')
     return session
   } catch (error) {
@@ -174,6 +181,7 @@ async function connect(
   { user, database }: { user: string; database: string },
   settings: Record<string, string>,
   cut: AbortSignal,
+  whenAsked?: () => void,
 ): Promise<Connected> {
   if (cut.aborted) throw cut.reason
   const socket = new Socket()
@@ -211,7 +219,10 @@ async function connect(
     cut.removeEventListener('abort', onCut)
   }
   try {
-    await client.connect()
+    const connected = client.connect()
+    // Behind the client's own, which asks.
+    if (whenAsked) socket.once('connect', whenAsked)
+    await connected
     const cutOff = () => void socket.destroy(new Error('the session was cut'))
     return { client, major, close, lost: () => lost, cut: cutOff }
   } catch (error) {

@@ -9,9 +9,13 @@ import type { InstanceSpec } from '../runtime.ts'
 export async function greet(
   { port, database = 'postgres', superuser }: Pick<InstanceSpec, 'port' | 'database' | 'superuser'>,
   { socketDir, major }: { socketDir: string; major: number },
-  { signal, work }: { signal: AbortSignal; work: ((client: Client) => Promise<void>) | undefined },
+  {
+    signal,
+    work,
+    whenAsked,
+  }: { signal: AbortSignal; work: ((client: Client) => Promise<void>) | undefined; whenAsked: () => void },
 ): Promise<void> {
-  const options = { signal, superuser, major, leavesAtOnce: true }
+  const options = { signal, superuser, major, leavesAtOnce: true, whenAsked }
   try {
     await withLabConnection({ socketDir, port }, database, async (client) => work?.(client), options)
   } catch (error) {

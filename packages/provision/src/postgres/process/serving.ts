@@ -20,7 +20,7 @@ interface ServingOptions {
   socketDir: string
   logFile: string
   logOffset: number
-  /** Called once it has all the memory that it takes as it starts, while the lab's first session begins. */
+  /** Called once it has all the memory that it takes as it starts, while it makes the lab's first session. */
   noteItsMemory: () => Promise<void>
 }
 
@@ -49,8 +49,15 @@ export async function untilServing(
     const port = requirePort()
     const { firstSession } = options
     const work = firstSession && (async (client: Client) => port.then(() => firstSession(client)))
-    const session = spec.closed ? Promise.resolve() : greet(spec, at, { signal: cut, work })
-    await allOf([port, session, at.noteItsMemory()])
+    let noting: Promise<void> | undefined
+    const note = () => {
+      noting ??= at.noteItsMemory()
+      return noting
+    }
+    // Whoever awaits the note hears of it.
+    const whenAsked = () => void note().catch(() => undefined)
+    const session = spec.closed ? Promise.resolve() : greet(spec, at, { signal: cut, work, whenAsked })
+    await allOf([port, session, session.then(note, () => noting)])
   } catch (error) {
     if (options.signal?.aborted) throw startAborted(error)
     if (!deadline.signal.aborted) throw error
