@@ -143,7 +143,8 @@ async function answerRows(
 }
 
 function newAgent(): Agent & Disposable {
-  const agent = new Agent({ keepAlive: true })
+  // What was idle for that long is not used again: the other side may be closing it (keepAliveTimeout, 5 s).
+  const agent = new Agent({ keepAlive: true, timeout: 2000 })
   return Object.assign(agent, { [Symbol.dispose]: () => agent.destroy() })
 }
 
