@@ -25,7 +25,7 @@ export const pgbench: Suite = {
     }
     const { blocks, seconds, scale } = quick
       ? { blocks: 2, seconds: 2, scale: 5 }
-      : { blocks: 5, seconds: 10, scale: 50 }
+      : { blocks: 10, seconds: 10, scale: 50 }
     const lab = await shared({ profile: 'dev' })
     const run: Pgbench = { path: tool.path, clients: CLIENTS, seconds }
     note(
