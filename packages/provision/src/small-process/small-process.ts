@@ -106,10 +106,14 @@ export class SmallProcess {
   #ask(): void {
     const child = this.#child
     if (!child || this.#late) return
-    this.#late = setTimeout(() => {
+    const killIfLate = () => {
+      if (this.#late !== late) return
       child.kill('SIGKILL')
       this.#lose(child)
-    }, ANSWER_WITHIN_MS).unref()
+    }
+    // Where it was we who stood still, its answer is there by now, and is heard first.
+    const late = setTimeout(() => setImmediate(killIfLate), ANSWER_WITHIN_MS).unref()
+    this.#late = late
     this.tell(ARE_YOU_THERE)
   }
 
