@@ -1,4 +1,11 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test, vi } from 'vitest'
 import { run, withCommandTimeout } from './exec.ts'
 import { smallProcess } from './small-process/small-process.ts'
@@ -119,5 +126,38 @@ describe('what the small process ran', () => {
     await smallPid()
     await expect(run(['true', 'a\0b'])).rejects.toMatchObject({ name: 'CommandError' })
     expect(smallProcess.isReady).toBe(true)
+  })
+})
+
+describe('what the small process runs when its server is gone', () => {
+  test('comes to its end, but for what only waits', { timeout: 30_000 }, async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'dblab-small-'))
+    try {
+      const small = fork(fileURLToPath(new URL('small-process/small-process-main.ts', import.meta.url)), {
+        serialization: 'advanced',
+      })
+      await once(small, 'message')
+      const order = (id: number, script: string, onlyWaits?: boolean) =>
+        small.send({
+          id,
+          run: {
+            argv: ['sh', '-c', script],
+            env: { PATH: process.env.PATH },
+            timeoutMs: 60_000,
+            cwd: directory,
+            onlyWaits,
+          },
+        })
+      order(1, 'touch began-to-wait; exec sleep 60', true)
+      order(2, 'touch began-to-work; sleep 1; touch worked')
+      const has = (name: string) => existsSync(join(directory, name))
+      await vi.waitUntil(() => has('began-to-wait') && has('began-to-work'), { timeout: 20_000 })
+      const ended = once(small, 'exit')
+      small.disconnect()
+      expect(await Promise.race([ended, sleep(15_000, 'still there')])).toEqual([0, null])
+      expect(has('worked')).toBe(true)
+    } finally {
+      await rm(directory, { recursive: true })
+    }
   })
 })

@@ -8,6 +8,8 @@ export interface ProgramOrder {
   account?: { uid: number; gid: number } | undefined
   cwd?: string | undefined
   input?: string | undefined
+  /** Changes nothing itself, and may take long: nobody needs it once the one who asked for it is gone. */
+  onlyWaits?: boolean | undefined
 }
 
 export interface ProgramResult {

@@ -133,10 +133,24 @@ describeDriver('btrfs', lacks(), () => {
     const { path } = await opened.driver.createVolume('busy')
     {
       await using _file = await openFile(join(path, 'file'), 'wx')
-      await expect(opened.detach()).rejects.toMatchObject({ code: 'IN_USE', hint: expect.stringContaining('fuser') })
+      await expect(opened.detach()).rejects.toMatchObject({
+        code: 'IN_USE',
+        message: expect.stringContaining(`(process ${process.pid})`),
+        hint: expect.stringContaining('fuser'),
+      })
       expect(await opened.driver.listVolumes()).toHaveLength(1)
     }
     await opened.detach()
+  })
+
+  test('that is in use for some seconds more, as by what a killed server had begun, is detached after that', async () => {
+    await using world = await imageWorld()
+    const opened = await openStorage(world.config)
+    const { path } = await opened.driver.createVolume('busy')
+    const used = command('sh', '-c', 'cd "$0" && sleep 5', path)
+    await opened.detach()
+    expect(await mountOptions(world.root)).toEqual([])
+    await used
   })
 
   test('it grows while it is in use, and never shrinks', async () => {

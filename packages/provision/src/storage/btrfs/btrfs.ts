@@ -189,7 +189,7 @@ async function untilFreed(directory: string, signal?: AbortSignal): Promise<void
   const commit = () => run(['btrfs', 'filesystem', 'sync', directory], { signal })
   await commit()
   try {
-    await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: CLEANING_TIMEOUT_MS, signal })
+    await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: CLEANING_TIMEOUT_MS, signal, onlyWaits: true })
   } catch (error) {
     // Which there are is root's alone to know.
     if (!(error instanceof CommandError) || !/Operation not permitted/.test(error.stderr)) throw error

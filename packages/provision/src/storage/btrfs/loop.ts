@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
+import { programsIn } from './programs-in.ts'
 
-/** How long a file system may be busy before we say so: a Postgres that was told to stop needs a moment to close its files. */
-const BUSY_MS = [50, 100, 200, 400, 800, 1600]
+/** How long a file system may be busy before we say so: what a killed server had begun comes to its end, which takes its disk's time. */
+const BUSY_MS = 15_000
 
 /** The loop devices that show this file (losetup(8)), by the file itself rather than its name. */
 export async function loopDevicesOf(file: string): Promise<string[]> {
@@ -37,20 +38,33 @@ export async function mountBtrfs(device: string, mountPoint: string): Promise<vo
   await run(['mount', '-t', 'btrfs', '-o', 'noatime,user_subvol_rm_allowed', device, mountPoint])
 }
 
-/** @throws ProvisionError IN_USE when something keeps a file of it open, or works in one of its directories */
-export async function unmount(mountPoint: string, waits: readonly number[] = BUSY_MS): Promise<void> {
+/** @throws ProvisionError IN_USE, naming them, when programs keep a file of it open, or work in one of its directories, and go on doing so */
+export async function unmount(mountPoint: string): Promise<void> {
+  const deadline = Date.now() + BUSY_MS
+  for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 1000)) {
+    const busy = await tryToUnmount(mountPoint)
+    if (busy === undefined) return
+    if (Date.now() + waitMs > deadline) throw await inUse(mountPoint, busy)
+    await sleep(waitMs)
+  }
+}
+
+/** @returns why not, where it is in use */
+async function tryToUnmount(mountPoint: string): Promise<CommandError | undefined> {
   try {
     await run(['umount', mountPoint])
+    return undefined
   } catch (error) {
-    if (!(error instanceof CommandError) || !/target is busy/.test(error.stderr)) throw error
-    const [wait, ...rest] = waits
-    if (wait === undefined) {
-      throw new ProvisionError('IN_USE', `${mountPoint} can't be unmounted: programs have files open there`, {
-        cause: error,
-        hint: `Stop them first; \`fuser -vm ${mountPoint}\` names them.`,
-      })
-    }
-    await sleep(wait)
-    await unmount(mountPoint, rest)
+    if (error instanceof CommandError && /target is busy/.test(error.stderr)) return error
+    throw error
   }
+}
+
+async function inUse(mountPoint: string, cause: CommandError): Promise<ProvisionError> {
+  const users = (await programsIn(mountPoint)).map(({ pid, command }) => `${command} (process ${pid})`)
+  const who = users.length === 0 ? '' : `: ${users.join(', ')}`
+  return new ProvisionError('IN_USE', `${mountPoint} can't be unmounted: programs have files open there${who}`, {
+    cause,
+    hint: `End them first, or leave the directories below it; \`fuser -vm ${mountPoint}\` names them too.`,
+  })
 }
