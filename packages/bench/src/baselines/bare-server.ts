@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { watch } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Account, isSystemError, LAB_ROLE, type PostgresBinaries } from '@dblab/provision'
+import { type LaunchedServer, launchServer } from '@dblab/provision/testbed/small-process'
 import pg from 'pg'
 import { PASSWORD, USER } from '../lab/clones.ts'
 import type { BarePorts } from '../lab/ports.ts'
@@ -29,45 +28,37 @@ export class BareServer {
   readonly port: number
   readonly pid: number
   readonly #place: ServerPlace
-  readonly #process: ChildProcess
+  readonly #process: LaunchedServer
 
-  private constructor(dataDir: string, port: number, place: ServerPlace, child: ChildProcess) {
+  private constructor(dataDir: string, port: number, place: ServerPlace, launched: LaunchedServer) {
     this.dataDir = dataDir
     this.port = port
-    this.pid = child.pid ?? Number.NaN
+    this.pid = launched.pid
     this.#place = place
-    this.#process = child
+    this.#process = launched
   }
 
   /**
    * Resolves once it takes connections, which is seen as the lab sees it: postmaster.pid says so. A postmaster.pid that a copy has brought
-   * is to be removed before.
+   * is to be removed before. It is started as the lab starts its own, from a process that is small: a fork of this one would take longer.
    *
    * @throws Error when it ends before
    */
   static async start(dataDir: string, place: ServerPlace, port: number): Promise<BareServer> {
     const ready = untilReady(dataDir)
-    const child = spawn(join(place.binaries.binDir, 'postgres'), serverArguments(dataDir, place, port), {
-      uid: place.account.uid,
-      gid: place.account.gid,
-      cwd: dataDir,
-      stdio: 'ignore',
-      // Of a session of its own: an interrupt is for us, who then stop it.
-      detached: true,
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' },
-    })
-    const ended = once(child, 'exit').then(() =>
-      Promise.reject(new Error(`the bare server on ${dataDir} did not start`)),
-    )
     try {
+      const { account, binaries } = place
+      const args = serverArguments(dataDir, place, port)
+      const launched = await launchServer({ binDir: binaries.binDir, args, dataDir, logFile: '/dev/null', account })
+      const ended = launched.exited.then(() => Promise.reject(new Error(`the bare server on ${dataDir} did not start`)))
+      ended.catch(() => {})
       await Promise.race([ready.done, ended])
+      const server = new BareServer(dataDir, port, place, launched)
+      place.running.add(server)
+      return server
     } finally {
       ready.giveUp()
-      ended.catch(() => {})
     }
-    const server = new BareServer(dataDir, port, place, child)
-    place.running.add(server)
-    return server
   }
 
   /** Where it listens for who is on the machine. */
@@ -104,11 +95,14 @@ export class BareServer {
 
   /** `fast` shuts down cleanly; `immediate` leaves the data to be recovered, or thrown away. */
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
-    const exited = once(this.#process, 'exit')
-    this.#process.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
-    await exited
-    this.#place.running.delete(this)
+    if (!this.#place.running.delete(this)) return
+    try {
+      process.kill(this.pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+    } catch (error) {
+      // It has ended by itself.
+      if (!isSystemError(error, 'ESRCH')) throw error
+    }
+    await this.#process.exited
   }
 }
 

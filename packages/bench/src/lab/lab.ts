@@ -14,6 +14,7 @@ import {
   profileSettings,
 } from '@dblab/provision'
 import { freePort } from '@dblab/provision/testbed/ports'
+import { startSmallProcess } from '@dblab/provision/testbed/small-process'
 import { type Lab, openLab } from '@dblab/sdk'
 import { execa } from 'execa'
 import { stringify } from 'yaml'
@@ -83,6 +84,7 @@ export class BenchLab implements AsyncDisposable {
 
   /** Makes one; removed when disposed of. */
   static async open(options: LabOptions): Promise<BenchLab> {
+    startSmallProcess()
     const directory = await mkdtemp(join(tmpdir(), 'dblab-bench-'))
     await chmod(directory, 0o711)
     const pool = options.driver === 'zfs' ? await zfsPool(options.dataset) : btrfsPool(join(directory, '.dblab/pool'))

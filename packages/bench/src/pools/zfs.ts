@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { run } from '@dblab/provision/testbed/small-process'
 import { execa } from 'execa'
 import type { Pool } from './pool.ts'
 
@@ -74,6 +75,7 @@ async function propertyOf(property: string, of: string): Promise<string> {
   return (await execa('zfs', ['get', '-Hp', '-o', 'value', property, of])).stdout
 }
 
+/** From the process from which the lab runs it: small, so that a fork of it takes little. */
 async function zfs(...args: string[]): Promise<void> {
-  await execa('zfs', args)
+  await run(['zfs', ...args])
 }
