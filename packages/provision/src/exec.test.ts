@@ -1,14 +1,15 @@
-import { fork } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtempDisposable, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test, vi } from 'vitest'
 import { run, withCommandTimeout } from './exec.ts'
-import { smallProcess } from './small-process/small-process.ts'
+import { type Answer, ARE_YOU_THERE } from './small-process/protocol.ts'
+import { SmallProcess, smallProcess } from './small-process/small-process.ts'
 
 describe.each(['here', 'from the small process'])('a program that is run %s', (from) => {
   // It stays for the tests that follow: those that do without come first.
@@ -105,12 +106,19 @@ describe('what the small process ran', () => {
     await nextIsRun()
   })
 
-  test('when it hung has failed within seconds', { timeout: 30_000 }, async () => {
-    const pid = await smallPid()
+  test('when it hung is lost after a while, and it is killed', { timeout: 30_000 }, async () => {
+    const own = new SmallProcess({ answerWithinMs: 500 })
+    const runs = (...argv: [string, ...string[]]) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+      own.order({ run: { argv, env: {}, timeoutMs: 60_000 } }, { hear: resolve, lose: reject })
+      return promise
+    }
+    const told = await runs('/bin/sh', '-c', 'echo $PPID')
+    const pid = Number('ran' in told && told.ran.stdout)
     process.kill(pid, 'SIGSTOP')
-    await fails(run(['true']))
-    await nextIsRun()
+    await fails(runs('/bin/true'))
     await vi.waitUntil(() => !existsSync(`/proc/${pid}`))
+    expect(await runs('/bin/sh', '-c', 'exit 0')).toMatchObject({ ran: {} })
   })
 
   test('may say much, and what says more than that is ended, alone', { timeout: 30_000 }, async () => {
@@ -130,34 +138,61 @@ describe('what the small process ran', () => {
 })
 
 describe('what the small process runs when its server is gone', () => {
-  test('comes to its end, but for what only waits', { timeout: 30_000 }, async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'dblab-small-'))
-    try {
-      const small = fork(fileURLToPath(new URL('small-process/small-process-main.ts', import.meta.url)), {
-        serialization: 'advanced',
-      })
-      await once(small, 'message')
-      const order = (id: number, script: string, onlyWaits?: boolean) =>
-        small.send({
-          id,
-          run: {
-            argv: ['sh', '-c', script],
-            env: { PATH: process.env.PATH },
-            timeoutMs: 60_000,
-            cwd: directory,
-            onlyWaits,
-          },
-        })
-      order(1, 'touch began-to-wait; exec sleep 60', true)
-      order(2, 'touch began-to-work; sleep 1; touch worked')
-      const has = (name: string) => existsSync(join(directory, name))
-      await vi.waitUntil(() => has('began-to-wait') && has('began-to-work'), { timeout: 20_000 })
-      const ended = once(small, 'exit')
-      small.disconnect()
-      expect(await Promise.race([ended, sleep(15_000, 'still there')])).toEqual([0, null])
-      expect(has('worked')).toBe(true)
-    } finally {
-      await rm(directory, { recursive: true })
-    }
+  const MAIN = fileURLToPath(new URL('small-process/small-process-main.ts', import.meta.url))
+  const order = (id: number, cwd: string, script: string, onlyLooks?: boolean) => ({
+    id,
+    run: { argv: ['sh', '-c', script], env: { PATH: process.env.PATH }, timeoutMs: 60_000, cwd, onlyLooks },
+  })
+
+  test('comes to its end, but for what only looks', { timeout: 30_000 }, async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'dblab-small-'))
+    const has = (name: string) => existsSync(join(directory.path, name))
+    const small = fork(MAIN, { serialization: 'advanced' })
+    await once(small, 'message')
+    small.send(order(1, directory.path, 'touch began-to-look; exec sleep 60', true))
+    small.send(order(2, directory.path, 'touch began-to-work; sleep 1; touch worked'))
+    await vi.waitUntil(() => has('began-to-look') && has('began-to-work'), { timeout: 20_000 })
+    const ended = once(small, 'exit')
+    small.disconnect()
+    expect(await Promise.race([ended, sleep(15_000, 'still there')])).toEqual([0, null])
+    expect(has('worked')).toBe(true)
+  })
+
+  test('comes to its end where an answer finds nobody any more', { timeout: 30_000 }, async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'dblab-small-'))
+    const has = (name: string) => existsSync(join(directory.path, name))
+    // It is kept for a second by a question, as a disk might, and answers without having seen that nobody is there any more.
+    const slow = `process.on('message', (message) => {
+      if (message !== '${ARE_YOU_THERE}') return
+      for (const end = Date.now() + 1000; Date.now() < end;);
+    })`
+    const server = spawn(
+      process.execPath,
+      [
+        '--eval',
+        `const [main, slow, order, question] = process.argv.slice(1)
+         const small = require('node:child_process').fork(main, {
+           serialization: 'advanced',
+           execArgv: ['--import', 'data:text/javascript,' + encodeURIComponent(slow)],
+         })
+         require('node:fs').writeFileSync('small.pid', String(small.pid))
+         small.once('message', () => small.send(JSON.parse(order)))
+         process.once('SIGUSR2', () => small.send(question, () => process.kill(process.pid, 'SIGKILL')))`,
+        MAIN,
+        slow,
+        JSON.stringify(order(1, directory.path, 'touch began; sleep 4; touch worked')),
+        ARE_YOU_THERE,
+      ],
+      { cwd: directory.path, stdio: 'ignore' },
+    )
+    await vi.waitUntil(() => has('began'), { timeout: 20_000 })
+    const small = Number(await readFile(join(directory.path, 'small.pid'), 'utf8'))
+    const killed = once(server, 'exit')
+    server.kill('SIGUSR2')
+    await killed
+    await sleep(2000)
+    expect([existsSync(`/proc/${small}`), has('worked')]).toEqual([true, false])
+    await vi.waitUntil(() => has('worked'), { timeout: 15_000 })
+    await vi.waitUntil(() => !existsSync(`/proc/${small}`), { timeout: 15_000 })
   })
 })

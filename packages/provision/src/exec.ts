@@ -21,8 +21,8 @@ export interface RunOptions {
   /** 2 minutes if left out, or what `withCommandTimeout` says: what takes longer hangs. */
   timeoutMs?: number
   signal?: AbortSignal | undefined
-  /** Changes nothing, but waits: it ends with this process where the small process runs it, and keeps nothing open that others are to close. */
-  onlyWaits?: boolean
+  /** Changes nothing, but looks or waits: it ends with this process where the small process runs it, and keeps nothing open that others are to close. */
+  onlyLooks?: boolean
 }
 
 export type RunResult = ProgramResult
@@ -63,12 +63,12 @@ export class CommandError extends Error {
  * @throws ProvisionError UNAVAILABLE when there is no such program, TIMEOUT, ABORTED
  */
 export async function run(argv: readonly [string, ...string[]], options: RunOptions = {}): Promise<RunResult> {
-  const { account, cwd, input, signal, onlyWaits } = options
+  const { account, cwd, input, signal, onlyLooks } = options
   const timeoutMs = options.timeoutMs ?? timeouts.getStore() ?? DEFAULT_TIMEOUT_MS
   const env = { PATH: searchPath(), LC_ALL: 'C', ...options.env }
   try {
     await commandPoint('before', argv)
-    const running = outcomeOf({ argv, env, timeoutMs, account, cwd, input, onlyWaits }, signal)
+    const running = outcomeOf({ argv, env, timeoutMs, account, cwd, input, onlyLooks }, signal)
     const outcome = await orGiveUp(running, timeoutMs + KILL_AFTER_MS + GIVE_UP_AFTER_MS, () =>
       hung(argv, timeoutMs, 'is not gone, not even by SIGKILL'),
     )

@@ -9,7 +9,7 @@ export interface ProgramOrder {
   cwd?: string | undefined
   input?: string | undefined
   /** Changes nothing itself, and may take long: nobody needs it once the one who asked for it is gone. */
-  onlyWaits?: boolean | undefined
+  onlyLooks?: boolean | undefined
 }
 
 export interface ProgramResult {
@@ -34,10 +34,15 @@ const MOST_OUTPUT = 16 * 1024 * 1024
 /** From being asked to end to SIGKILL. */
 export const KILL_AFTER_MS = 2000
 
-/** Runs it as a child of this process, until it ended; never through a shell. What it fails by is given, not thrown. */
+/**
+ * Runs it as a child of this process, until it ended; never through a shell. What it fails by is given, not thrown.
+ *
+ * @param endsWithUs it is asked to end when this process does
+ */
 export async function execute(
   { argv, env, timeoutMs, account, cwd, input }: ProgramOrder,
   signal?: AbortSignal,
+  { endsWithUs = true } = {},
 ): Promise<{ ran: ProgramResult } | { ranBadly: ProgramFailure }> {
   const [file, ...args] = argv
   try {
@@ -50,6 +55,7 @@ export async function execute(
       timeout: timeoutMs,
       forceKillAfterDelay: KILL_AFTER_MS,
       maxBuffer: MOST_OUTPUT,
+      cleanup: endsWithUs,
       ...(signal && { cancelSignal: signal }),
     })
     return { ran: { stdout, stderr } }

@@ -17,7 +17,8 @@ const MAIN = fileURLToPath(new URL(`small-process-main${import.meta.url.slice(-3
 const SMALL = ['--max-old-space-size=256', '--max-semi-space-size=1']
 /** While it has orders, it is asked this often whether it is there; it does nothing itself that takes long, so that one that says nothing hangs. */
 const ASK_EVERY_MS = 5000
-const ANSWER_WITHIN_MS = 5000
+/** A disk that stalls keeps it, too: it goes to directories of the pool, for those that it starts. */
+const ANSWER_WITHIN_MS = 20_000
 
 /**
  * A small process of our own that starts others for us. Node copies the tables of its memory for each program that it starts (libuv forks): from
@@ -31,16 +32,26 @@ export class SmallProcess {
   #asking: NodeJS.Timeout | undefined
   #late: NodeJS.Timeout | undefined
   readonly #listeners = new Map<number, OrderListener>()
+  readonly #answerWithinMs: number
   #lastId = 0
+
+  /** @param answerWithinMs how long it may say nothing before it is taken for hung, and killed */
+  constructor({ answerWithinMs = ANSWER_WITHIN_MS } = {}) {
+    this.#answerWithinMs = answerWithinMs
+  }
 
   /** It runs, and listens: an order takes no longer than what is ordered. */
   get isReady(): boolean {
     return this.#isReady
   }
 
-  /** Has it run from now on; does not wait for it. */
+  /** Has it run from now on; does not wait for it. Where the system has no room for it, each order tries anew. */
   start(): void {
-    this.#child ??= this.#fork()
+    try {
+      this.#child ??= this.#fork()
+    } catch {
+      return
+    }
     this.#rest()
   }
 
@@ -58,8 +69,15 @@ export class SmallProcess {
 
   /** More about an order. */
   tell(order: Order | typeof ARE_YOU_THERE): void {
-    this.#child ??= this.#fork()
-    const child = this.#child
+    let child: ChildProcess
+    try {
+      this.#child ??= this.#fork()
+      child = this.#child
+    } catch (error) {
+      // As for a lack of memory; of all other lacks, Node tells later.
+      setImmediate(() => this.#loseAll(error))
+      return
+    }
     // Not there where the system has no room for one more pipe or process.
     if (!child.channel) {
       setImmediate(() => this.#lose(child))
@@ -112,7 +130,7 @@ export class SmallProcess {
       this.#lose(child)
     }
     // Where it was we who stood still, its answer is there by now, and is heard first.
-    const late = setTimeout(() => setImmediate(killIfLate), ANSWER_WITHIN_MS).unref()
+    const late = setTimeout(() => setImmediate(killIfLate), this.#answerWithinMs).unref()
     this.#late = late
     this.tell(ARE_YOU_THERE)
   }
@@ -123,6 +141,10 @@ export class SmallProcess {
     this.#isReady = false
     clearTimeout(this.#late)
     this.#late = undefined
+    this.#loseAll(cause)
+  }
+
+  #loseAll(cause: unknown): void {
     const listeners = [...this.#listeners.values()]
     this.#listeners.clear()
     this.#rest()

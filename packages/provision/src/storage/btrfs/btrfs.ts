@@ -102,7 +102,7 @@ async function ownBytesWithin(
 
 async function exclusiveBytes(path: string, signal: AbortSignal | undefined): Promise<number> {
   const argv = ['btrfs', 'filesystem', 'du', '-s', '--raw', path] as const
-  return parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS, signal })).stdout)
+  return parseDu((await run(argv, { timeoutMs: DU_TIMEOUT_MS, signal, onlyLooks: true })).stdout)
 }
 
 export async function isBtrfs(path: string): Promise<boolean> {
@@ -189,7 +189,7 @@ async function untilFreed(directory: string, signal?: AbortSignal): Promise<void
   const commit = () => run(['btrfs', 'filesystem', 'sync', directory], { signal })
   await commit()
   try {
-    await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: CLEANING_TIMEOUT_MS, signal, onlyWaits: true })
+    await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: CLEANING_TIMEOUT_MS, signal, onlyLooks: true })
   } catch (error) {
     // Which there are is root's alone to know.
     if (!(error instanceof CommandError) || !/Operation not permitted/.test(error.stderr)) throw error

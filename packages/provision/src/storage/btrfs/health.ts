@@ -37,8 +37,10 @@ function healthOf(errors: readonly string[]): Health {
 async function countedErrors(directory: string): Promise<string[] | undefined> {
   const at = await sysfsOf(directory)
   if (at === undefined) return undefined
+  const devices = await orAbsent(readdir(join(at, 'devinfo')))
+  if (devices === undefined) return undefined
   const errors: string[] = []
-  for (const device of await readdir(join(at, 'devinfo'))) {
+  for (const device of devices) {
     const stats = await orAbsent(readFile(join(at, 'devinfo', device, 'error_stats'), 'utf8'))
     const counted = stats === undefined ? undefined : parseErrorStats(stats)
     if (counted === undefined) return undefined

@@ -35,7 +35,7 @@ async function settleCounts(directory: string): Promise<void> {
   const counting = /running/.test(await btrfs('quota', 'rescan', '-s', directory))
   if (!counting && !saysInconsistent((await run(['btrfs', 'qgroup', 'show', directory])).stderr)) return
   try {
-    await run(['btrfs', 'quota', 'rescan', '-w', directory], { timeoutMs: COUNT_WITHIN_MS, onlyWaits: true })
+    await run(['btrfs', 'quota', 'rescan', '-w', directory], { timeoutMs: COUNT_WITHIN_MS, onlyLooks: true })
   } catch (error) {
     if (!isProvisionError(error, 'TIMEOUT')) throw error
   }

@@ -27,7 +27,7 @@ const GROUPS = 3
 
 export async function untilFreed(dataset: string, signal?: AbortSignal): Promise<void> {
   const pool = poolOf(dataset)
-  await run(['zpool', 'wait', '-t', 'free', pool], { timeoutMs: FREEING_TIMEOUT_MS, signal, onlyWaits: true })
+  await run(['zpool', 'wait', '-t', 'free', pool], { timeoutMs: FREEING_TIMEOUT_MS, signal, onlyLooks: true })
   for (let group = 0; group < GROUPS; group++) await run(['zpool', 'sync', pool], { signal })
 }
 
