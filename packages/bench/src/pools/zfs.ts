@@ -14,7 +14,11 @@ const FILE_SIZE = '40G'
  * @param dataset to work below
  */
 export async function zfsPool(dataset?: string): Promise<Pool> {
-  if (dataset !== undefined) return poolBelow(dataset, async () => {})
+  if (dataset !== undefined) {
+    const { exitCode } = await execa('zfs', ['list', dataset], { reject: false })
+    if (exitCode !== 0) throw new Error(`there is no dataset ${dataset} to work below: make it with zfs create`)
+    return poolBelow(dataset, async () => {})
+  }
   const directory = await mkdtemp(join(tmpdir(), 'bench-zfs-'))
   const name = basename(directory)
   const file = join(directory, 'device')

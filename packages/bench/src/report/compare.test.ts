@@ -43,11 +43,13 @@ test('more transactions a second are better, not worse', () => {
   expect(verdict(tps(150), tps(100))).toEqual(['worse'])
 })
 
-test('a count that has grown is worse, by however little', () => {
+test('a count that has grown is worse, by more than chance', () => {
   const missed = (count: number) => report([row({ name: 'missed', unit: 'count', samples: [count] })])
   expect(verdict(missed(0), missed(0))).toEqual(['same'])
-  expect(verdict(missed(0), missed(1))).toEqual(['worse'])
-  expect(verdict(missed(1), missed(0))).toEqual(['better'])
+  expect(verdict(missed(0), missed(2))).toEqual(['same'])
+  expect(verdict(missed(0), missed(3))).toEqual(['worse'])
+  expect(verdict(missed(8), missed(15))).toEqual(['worse'])
+  expect(verdict(missed(8), missed(0))).toEqual(['better'])
 })
 
 test('a row that is gone is a regression, and one that is new is not', () => {

@@ -20,7 +20,8 @@ export interface Comparison {
  * Compares the ratios of two runs, and never their times, which are the machines'. A ratio is worse where it has moved, in the bad direction, by more
  * than noise and tolerance together. Noise is what two runs of the same may be apart by chance: each has a 95 % interval of its mean, and
  * the half widths of both, as logarithms, are added like independent errors (the root of the sum of their squares). The tolerance is for
- * what no run's own spread tells: another machine, another kernel. Counts, as of clones that missed the pool, are worse as soon as they have grown.
+ * what no run's own spread tells: another machine, another kernel. Counts, as of clones that missed the pool, may be apart like those of rare events:
+ * by two standard deviations (of one more than was recorded: none is not never).
  *
  * Suites that did not run now do not matter; a row that is gone from one that did is missing.
  *
@@ -61,7 +62,9 @@ function compareRows(
   if (recorded === undefined || now === undefined) {
     return { recorded, now, bound: undefined, verdict: before ? 'missing' : 'new' }
   }
-  if (!before?.ratio || !after?.ratio) return { recorded, now, bound: undefined, verdict: verdictOf(now - recorded, 0) }
+  if (!before?.ratio || !after?.ratio) {
+    return { recorded, now, bound: undefined, verdict: verdictOf(now - recorded, 2 * Math.sqrt(recorded + 1)) }
+  }
   const noise = Math.hypot(halfWidth(before.ratio), halfWidth(after.ratio))
   const bound = noise + Math.log1p(tolerance)
   const moved = Math.log(now / recorded) * (after.better === 'lower' ? 1 : -1)

@@ -7,8 +7,8 @@ import { figuresOf } from '../measure/figures.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { type Row, row, rowBeside, type Suite } from './contract.ts'
 
-/** Of a plain script: the best of them counts. One at a time leaves cores idle. */
-const CONCURRENCIES = [2, 3, 4, 6, 8, 12, 16]
+/** Of a plain script, up to all at once: the best of them counts. One at a time leaves cores idle. */
+const CONCURRENCIES = [2, 3, 4, 6, 8, 12, 16, 24, 36, 50]
 
 interface Plan {
   clones: number
@@ -24,11 +24,11 @@ export const burst: Suite = {
     const data = await sampleData(lab)
     const bare = { side: await bareSide(lab), source: await lab.pool.sourceOf(data.snapshot) }
     const plans: Plan[] = quick
-      ? [{ clones: 15, turns: 3, concurrencies: [2, 4] }]
+      ? [{ clones: 15, turns: 5, concurrencies: [4, 15] }]
       : [15, 50].map((clones) => ({
           clones,
           turns: 7,
-          concurrencies: CONCURRENCIES.map((number) => Math.min(number, clones)),
+          concurrencies: [...new Set(CONCURRENCIES.map((number) => Math.min(number, clones)))],
         }))
     const rows: Row[] = []
     for (const plan of plans) {

@@ -51,9 +51,16 @@ async function idleRows({ quick, ownLab, say }: SuiteContext, version: Version):
   const memory = await memoryRows(lab, name)
   const made = await resident(lab.serverPid)
   say('idle: asking for them')
-  const answers = await answerRows(lab, clones, name, { perSecond: 50, seconds: quick ? 2 : 30 })
+  const rate = { perSecond: 50, seconds: quick ? 2 : 30 }
+  const paths = clones.map(({ id }) => `/clone/${id}`)
+  await using plain = await plainHttp(await answersOf(lab, [...paths, '/clones']))
+  const answers = await answerRows(lab, plain.url, paths, name, rate)
   const asked = await resident(lab.serverPid)
   const helpers = await helperBytes(lab.serverPid)
+  // What the lab does besides, on the same processors, is in the way of the bare server as well.
+  await lab.stop()
+  const alone = await aloneRows(plain.url, paths, name, rate)
+  await lab.start()
   const bytes = (what: string, sample: number) => row({ name: `${name}: ${what}`, unit: 'bytes', samples: [sample] })
   return [
     ...memory,
@@ -64,6 +71,7 @@ async function idleRows({ quick, ownLab, say }: SuiteContext, version: Version):
     bytes('the most that it ever was', asked.peakBytes),
     bytes('what starts servers for it (PSS)', helpers),
     ...answers,
+    ...alone,
   ]
 }
 
@@ -102,44 +110,56 @@ async function memoryRows(lab: BenchLab, name: string): Promise<Row[]> {
   ]
 }
 
+async function answersOf({ client }: BenchLab, paths: readonly string[]): Promise<Record<string, string>> {
+  const answers: Record<string, string> = {}
+  using agent = newAgent()
+  // One by one: hundreds of connections at once are not what is measured here.
+  for (const path of paths) answers[path] = await text(await get(client.url + path, agent))
+  return answers
+}
+
+const PLAIN = 'a bare Node server with the same answers'
+
 async function answerRows(
-  lab: BenchLab,
-  clones: readonly BenchClone[],
+  { client: { url } }: BenchLab,
+  plain: string,
+  paths: readonly string[],
   name: string,
   rate: SteadyRate,
 ): Promise<Row[]> {
-  const paths = clones.map(({ id }) => `/clone/${id}`)
-  const { url } = lab.client
-  const answers: Record<string, string> = {}
-  {
-    using agent = newAgent()
-    // One by one: hundreds of connections at once are not what is measured here.
-    for (const path of [...paths, '/clones']) answers[path] = await text(await get(url + path, agent))
-  }
-  await using plain = await plainHttp(answers)
+  const [lab, bare] = [asking(url, paths, rate), asking(plain, paths, rate)]
+  const given = await inTurns(2, { one: lab.one, plainOne: bare.one, all: lab.all, plainAll: bare.all }, 0)
+  return [
+    rowBeside(
+      { name: `${name}: GET /clone/{id}, ${rate.perSecond} a second`, samples: given.one.flat() },
+      { name: PLAIN, samples: given.plainOne.flat() },
+    ),
+    rowBeside(
+      { name: `${name}: GET /clones, ${rate.perSecond} a second`, samples: given.all.flat() },
+      { name: PLAIN, samples: given.plainAll.flat() },
+    ),
+  ]
+}
+
+async function aloneRows(plain: string, paths: readonly string[], name: string, rate: SteadyRate): Promise<Row[]> {
+  const { one, all } = await inTurns(2, asking(plain, paths, rate), 0)
+  return [
+    row({ name: `${name}: GET /clone/{id} of ${PLAIN}, while no lab runs`, samples: one.flat() }),
+    row({ name: `${name}: GET /clones of it`, samples: all.flat() }),
+  ]
+}
+
+/** How long each answer took, in milliseconds. */
+function asking(base: string, paths: readonly string[], rate: SteadyRate) {
   // Connections of its own for each: those that nobody used meanwhile may be closed by the other side just when they are to be.
   const asked = async (pathOf: (number: number) => string) => {
     using agent = newAgent()
     return await atSteadyRate(rate, (number) => ask(pathOf(number), agent))
   }
-  const one = (base: string) => asked((number) => base + paths[number % paths.length])
-  const all = (base: string) => asked(() => `${base}/clones`)
-  const given = await inTurns(
-    2,
-    { one: () => one(url), plainOne: () => one(plain.url), all: () => all(url), plainAll: () => all(plain.url) },
-    0,
-  )
-  const beside = 'a bare Node server with the same answers'
-  return [
-    rowBeside(
-      { name: `${name}: GET /clone/{id}, ${rate.perSecond} a second`, samples: given.one.flat() },
-      { name: beside, samples: given.plainOne.flat() },
-    ),
-    rowBeside(
-      { name: `${name}: GET /clones, ${rate.perSecond} a second`, samples: given.all.flat() },
-      { name: beside, samples: given.plainAll.flat() },
-    ),
-  ]
+  return {
+    one: () => asked((number) => base + paths[number % paths.length]),
+    all: () => asked(() => `${base}/clones`),
+  }
 }
 
 function newAgent(): Agent & Disposable {
