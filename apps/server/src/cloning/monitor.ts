@@ -54,12 +54,13 @@ export class CloneMonitor {
   }
 
   /** One round over all clones, one after the other: in the background it must not take what creations need. */
-  async round(): Promise<void> {
+  async round(signal?: AbortSignal): Promise<void> {
     const { clones } = this.#options.catalogue
     for (const { id } of clones.list()) {
+      if (signal?.aborted) return
       // Read anew: the round takes time, and clones change meanwhile.
       const clone = clones.get(id)
-      if (clone) await this.#look(clone)
+      if (clone) await this.#look(clone, signal)
     }
     const volumes = new Set(clones.list().map((clone) => clone.volumeId))
     for (const volumeId of this.#samples.keys()) if (!volumes.has(volumeId)) this.#samples.delete(volumeId)
@@ -89,38 +90,36 @@ export class CloneMonitor {
     }
   }
 
-  /** Asks some of those that run whether they answer. */
-  async ask(): Promise<void> {
+  /** Asks some of those that run whether they answer. Never rejects. */
+  async ask(signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, lifecycle, jobs } = this.#options
     const mayBeAsked = ({ id, status }: CloneRecord) =>
       status === 'OK' && !lifecycle.restarts.isSilent(id) && !jobs.isBusy(id)
     const askOne = async ({ id, volumeId }: CloneRecord) => {
       const instance = volumeId === null ? undefined : await provisioner.runtime.inspect(volumeId)
       // That one does not run is seen by its pulse.
-      if (instance?.state === 'running') await this.#answers(id, instance)
+      if (instance?.state === 'running') await this.#answers(id, instance, signal)
     }
-    const ids = catalogue.clones.list().flatMap((clone) => (mayBeAsked(clone) ? [clone.id] : []))
-    await Promise.all(
-      this.#questions.next(ids).map(async (id) => {
-        const clone = catalogue.clones.get(id)
-        if (clone) await this.#apart(clone, () => askOne(clone))
-      }),
-    )
+    const clones = catalogue.clones.list().filter(mayBeAsked)
+    const chosen = new Set(this.#questions.next(clones.map(({ id }) => id)))
+    const asked = clones.filter(({ id }) => chosen.has(id))
+    await Promise.all(asked.map((clone) => this.#apart(clone, () => askOne(clone))))
   }
 
-  async #answers(id: string, instance: Instance): Promise<boolean> {
+  /** @throws ProvisionError ABORTED */
+  async #answers(id: string, instance: Instance, signal: AbortSignal | undefined): Promise<boolean> {
     const { restarts } = this.#options.lifecycle
-    const answered = await answers(instance, ANSWER_WITHIN_MS)
+    const answered = await answers(instance, ANSWER_WITHIN_MS, signal)
     if (answered) restarts.noteAnswer(id)
-    else if (await this.#isStillSilent(instance)) restarts.noteSilent(id, instance.pid)
+    else if (await this.#isStillSilent(instance, signal)) restarts.noteSilent(id, instance.pid)
     return answered
   }
 
   /** A Postgres that ends while it is asked refuses, and its process is there for a moment longer: it is down, which the next look sees. */
-  async #isStillSilent({ id, pid }: Instance): Promise<boolean> {
+  async #isStillSilent({ id, pid }: Instance, signal: AbortSignal | undefined): Promise<boolean> {
     await delay(ASK_AGAIN_AFTER_MS)
     const now = await this.#options.provisioner.runtime.inspect(id)
-    return now?.state === 'running' && now.pid === pid && !(await answers(now, ANSWER_AGAIN_WITHIN_MS))
+    return now?.state === 'running' && now.pid === pid && !(await answers(now, ANSWER_AGAIN_WITHIN_MS, signal))
   }
 
   /** Reads how much each clone holds. */
@@ -129,12 +128,12 @@ export class CloneMonitor {
     for (const { id } of catalogue.clones.list()) await lifecycle.sizes.measure(id)
   }
 
-  async #look(clone: CloneRecord): Promise<void> {
+  async #look(clone: CloneRecord, signal?: AbortSignal): Promise<void> {
     await this.#apart(clone, async () => {
       const { protected: isProtected, deleteAt } = clone
       if (!isProtected && deleteAt !== null && deleteAt <= new Date().toISOString())
         this.#delete(clone, 'its time is over')
-      else if (clone.status === 'OK') await this.#lookAtRunning(clone)
+      else if (clone.status === 'OK') await this.#lookAtRunning(clone, signal)
       else if (isUnderWay(clone) && !this.#options.jobs.isBusy(clone.id)) this.#resume(clone)
     })
   }
@@ -158,7 +157,7 @@ export class CloneMonitor {
     resumeOperation(clone, jobs, lifecycle)
   }
 
-  async #lookAtRunning(clone: CloneRecord): Promise<void> {
+  async #lookAtRunning(clone: CloneRecord, signal: AbortSignal | undefined): Promise<void> {
     const { provisioner, lifecycle, jobs, log } = this.#options
     if (clone.volumeId === null || lifecycle.restarts.isStarting(clone.id) || jobs.isBusy(clone.id)) return
     const instance = await provisioner.runtime.inspect(clone.volumeId)
@@ -175,7 +174,7 @@ export class CloneMonitor {
     // A reset that has begun since gives it to another.
     if (instance.port !== clone.port && !jobs.isBusy(clone.id)) await keepPort(clone, this.#options)
     // Until it does again.
-    if (lifecycle.restarts.isSilent(clone.id) && !(await this.#answers(clone.id, instance))) return
+    if (lifecycle.restarts.isSilent(clone.id) && !(await this.#answers(clone.id, instance, signal))) return
     if (this.#options.idleMinutes === 0) return
     const sample = await sampleActivity(instance)
     // It may have changed while it was looked at: what is judged is what it is now.

@@ -10,7 +10,7 @@ import type { GenerationOptions } from '../retrieval/make-base.ts'
 import type { Services } from '../services.ts'
 import { standingWarnings } from '../status/standing-warnings.ts'
 import { StatusService } from '../status/status-service.ts'
-import { repeat } from './background.ts'
+import { InTurn, repeat } from './background.ts'
 import { renewCertificates } from './certificate.ts'
 import { makeCore } from './core.ts'
 import { type Foundations, openFoundations } from './foundations.ts'
@@ -113,9 +113,14 @@ export async function openLab({
   }
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))
-  stack.use(repeat('looking after clones', LOOK_EVERY_MS, () => monitor.round(), log))
+  stack.use(repeat('looking after clones', LOOK_EVERY_MS, (signal) => monitor.round(signal), log))
   stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
-  stack.use(repeat('asking clones whether they answer', ASK_EVERY_MS, () => monitor.ask(), log))
+  // One that says nothing keeps nobody from asking the others.
+  const questions = new InTurn()
+  const ask = () => questions.add((signal) => monitor.ask(signal))
+  stack.use(repeat('asking clones whether they answer', ASK_EVERY_MS, ask, log))
+  // Cut off before the round, which waits for them, is to end.
+  stack.use(questions)
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))
   // Cut off before the round, which waits for it, is to end.
   stack.use(core.sizes)
