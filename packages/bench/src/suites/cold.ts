@@ -1,6 +1,7 @@
 import { execa } from 'execa'
 import { type BareTimes, bareTimes, sourceWithRole } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
+import { rested } from '../lab/at-rest.ts'
 import { createClone, deleteClone, firstRow, stepsOf } from '../lab/clones.ts'
 import { type Data, sampleData, sampleSize } from '../lab/data.ts'
 import type { BenchLab } from '../lab/lab.ts'
@@ -23,7 +24,7 @@ export const cold: Suite = {
     'a clone of which nothing was prepared, beside the bare sequence of what it takes, at two sizes of the data',
   async run({ quick, lab: shared, say, note }) {
     const lab = await shared({ profile: 'test' })
-    const runs = quick ? 10 : 30
+    const runs = quick ? 10 : 20
     const small = await sampleData(lab)
     const large = await largeData(lab, quick ? { files: 2000, gigabytes: 10 } : { files: 20_000, gigabytes: 100 }, say)
     for (const { snapshot } of [small, large]) note(`the data: ${await extent(await lab.pool.filesOf(snapshot))}`)
@@ -34,13 +35,14 @@ export const cold: Suite = {
     await using smallWithRole = await sourceWithRole(bare, source.small, small.database)
     await using largeWithRole = await sourceWithRole(bare, source.large, large.database)
     const hasRole = true
-    const given = await inTurns(runs, {
+    const sides = {
       small: () => coldClone(lab, small),
       bareSmall: () => bareTimes(bare, smallWithRole.source, small.database, { hasRole }),
       bareRole: () => bareTimes(bare, source.small, small.database),
       large: () => coldClone(lab, large),
       bareLarge: () => bareTimes(bare, largeWithRole.source, large.database, { hasRole }),
-    })
+    }
+    const given = await inTurns(runs, rested(lab, sides))
     const [sizeOfSmall, sizeOfLarge] = [sampleSize(quick).label, large.label]
     return [
       rowBeside(

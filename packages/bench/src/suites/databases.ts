@@ -1,11 +1,12 @@
 import { bareClone } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
 import { type CopyMethod, copiedDatabase, createdbMethod, FILE_COPY, WAL_LOG } from '../baselines/create-database.ts'
+import { rested } from '../lab/at-rest.ts'
 import { sampleData, sampleSize } from '../lab/data.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { coldClone } from './cold.ts'
 import { type Row, rowBeside, type Suite, type SuiteContext } from './contract.ts'
-import { atRest, PREPARED, warmClone } from './warm.ts'
+import { PREPARED, warmClone } from './warm.ts'
 
 /** The first version whose copies of files can share blocks (release notes of PostgreSQL 18, file_copy_method). */
 const FIRST_MAJOR = 18
@@ -48,17 +49,11 @@ async function cellRows(
   const data = await sampleData(lab)
   const side = await bareSide(lab, { file_copy_method: 'clone' })
   await using bare = await bareClone(side, await lab.pool.sourceOf(data.snapshot), data.database)
-  // What was removed, and what was written, is not to be the next one's to wait for.
-  const rested = (side: () => Promise<number>) => async () => {
-    await lab.pool.settle()
-    await atRest(lab)
-    return side()
-  }
   const clone = async () => (await (isWarm ? warmClone : coldClone)(lab, data)).ms
-  const sides: Record<string, () => Promise<number>> = { clone: rested(clone) }
-  for (const method of methods) sides[method.name] = rested(() => copiedDatabase(bare.server, data.database, method))
+  const sides: Record<string, () => Promise<number>> = { clone }
+  for (const method of methods) sides[method.name] = () => copiedDatabase(bare.server, data.database, method)
   say(`databases: ${name}`)
-  const given = await inTurns(quick ? 3 : 10, sides, 1)
+  const given = await inTurns(quick ? 3 : 10, rested(lab, sides), 1)
   return methods.map((method) =>
     rowBeside(
       { name: `${name}, beside ${method.name}`, samples: given.clone ?? [] },

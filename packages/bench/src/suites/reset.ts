@@ -1,12 +1,13 @@
 import { bareClone } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
+import { atRest, rested } from '../lab/at-rest.ts'
 import { type BenchClone, createClone, deleteClone, firstRow, resetClone, wasWarm } from '../lab/clones.ts'
 import { type Data, sampleData, sampleSize } from '../lab/data.ts'
 import type { BenchLab } from '../lab/lab.ts'
 import { inTurns } from '../measure/in-turns.ts'
 import { coldClone } from './cold.ts'
 import { type Row, row, rowBeside, type Suite, type SuiteContext } from './contract.ts'
-import { atRest, PREPARED } from './warm.ts'
+import { PREPARED } from './warm.ts'
 
 export const reset: Suite = {
   name: 'reset',
@@ -20,12 +21,11 @@ export const reset: Suite = {
 async function coldResets({ quick, lab: shared, say }: SuiteContext): Promise<Row[]> {
   const lab = await shared({ profile: 'test' })
   const data = await sampleData(lab)
-  const runs = quick ? 10 : 30
+  const runs = quick ? 10 : 20
   say(`reset: ${runs} turns`)
-  const given = await inTurns(runs, {
-    lab: () => coldReset(lab, data),
-    cold: async () => (await coldClone(lab, data)).ms,
-  })
+  const reset = () => coldReset(lab, data)
+  const cold = async () => (await coldClone(lab, data)).ms
+  const given = await inTurns(runs, rested(lab, { lab: reset, cold }))
   return [
     rowBeside(
       { name: `reset of ${sampleSize(quick).label} to first row`, samples: given.lab },

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bareClone } from '../baselines/bare-sequence.ts'
 import { bareSide } from '../baselines/bare-side.ts'
+import { atRest } from '../lab/at-rest.ts'
 import { createClone, deleteClone, firstRow, wasWarm } from '../lab/clones.ts'
 import { type Data, sampleData } from '../lab/data.ts'
 import type { BenchLab } from '../lab/lab.ts'
@@ -9,10 +10,6 @@ import { row, rowBeside, type Suite } from './contract.ts'
 
 /** How many instances the lab keeps prepared. */
 export const PREPARED = 10
-/** Before each of both sides, since a machine that did nothing is slower at first. */
-const PAUSE_MS = 1000
-const LOOK_MS = 100
-const PREPARED_WITHIN_MS = 300_000
 
 export const warm: Suite = {
   name: 'warm',
@@ -50,22 +47,6 @@ export const warm: Suite = {
       row({ name: `${name}: missed the pool`, unit: 'count', samples: [missed(series)] }),
     ]
   },
-}
-
-/**
- * Resolves once the lab has prepared all that it wants to, and had a pause since: what it does for the next clone is not this one's.
- *
- * @throws Error where it does not come to that
- */
-export async function atRest({ client }: BenchLab): Promise<void> {
-  const latest = performance.now() + PREPARED_WITHIN_MS
-  for (let quietMs = 0; quietMs < PAUSE_MS; quietMs += LOOK_MS) {
-    await sleep(LOOK_MS)
-    const { ready, target } = (await client.status()).warm
-    if (ready >= target) continue
-    quietMs = 0
-    if (performance.now() > latest) throw new Error(`the lab has prepared ${ready} instances of ${target}, and no more`)
-  }
 }
 
 /** From the request to the first row; the clone is gone when this resolves. */
