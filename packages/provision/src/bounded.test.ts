@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { mapBounded } from './bounded.ts'
+import { mapBounded, mapInTurn } from './bounded.ts'
 
 test('what is made of each stands in the order of the items, and no more are under way than may be', async () => {
   const items = Array.from({ length: 50 }, (_, item) => item)
@@ -33,4 +33,15 @@ test('nothing is begun behind a failure, and what was begun ends first', async (
   )
   await expect(failing).rejects.toThrow('the first')
   expect(ended).toEqual([1])
+})
+
+test('what is done in turn lets what waits in between each and the next', async () => {
+  const order: string[] = []
+  const background = mapInTurn(['a', 'b', 'c'], (item) => {
+    order.push(item)
+    setImmediate(() => order.push(`after ${item}`))
+    return item.toUpperCase()
+  })
+  expect(await background).toEqual(['A', 'B', 'C'])
+  expect(order).toEqual(['a', 'after a', 'b', 'after b', 'c', 'after c'])
 })

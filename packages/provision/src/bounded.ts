@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises'
+
 /** libuv has four threads for file calls by default; twice as many calls keep them busy. */
 const FILE_CALLS = 8
 
@@ -35,6 +37,19 @@ export async function mapBounded<T, R>(
     made[at] = await work(item)
   }
   await forEachBounded(items.entries(), keep, width)
+  return made
+}
+
+/**
+ * What the work makes of each item, one after the other, with whatever else waits let in between. For the background: hundreds of calls in one
+ * go, as short as each of them is, would keep a request waiting.
+ */
+export async function mapInTurn<T, R>(items: Iterable<T>, work: (item: T) => R | Promise<R>): Promise<R[]> {
+  const made: R[] = []
+  for (const item of items) {
+    made.push(await work(item))
+    await setImmediate()
+  }
   return made
 }
 

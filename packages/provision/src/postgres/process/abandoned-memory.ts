@@ -1,6 +1,7 @@
-import { lstat, readdir, readlink } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
+import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { mapBounded } from '../../bounded.ts'
+import { mapBounded, mapInTurn } from '../../bounded.ts'
 import { isSystemError } from '../../errors.ts'
 import type { Account } from '../runtime.ts'
 import type { ProcessTable } from './processes.ts'
@@ -49,7 +50,7 @@ export class AbandonedMemory {
   async #ofAccount(): Promise<string[]> {
     const names = (await orNone(() => readdir(DIRECTORY))) ?? []
     const paths = names.filter((name) => /^PostgreSQL\.\d+$/.test(name)).map((name) => join(DIRECTORY, name))
-    const owners = await mapBounded(paths, (path) => orNone(() => lstat(path)))
+    const owners = await mapInTurn(paths, (path) => lstatSync(path, { throwIfNoEntry: false }))
     return paths.filter((_, index) => owners[index]?.isFile() && owners[index].uid === this.#account.uid)
   }
 

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { isSystemError } from '../../errors.ts'
 
@@ -31,6 +32,8 @@ export async function trimLog(
   path: string,
   bounds: { maxBytes: number; keepBytes: number } = LOG_BOUNDS,
 ): Promise<void> {
+  // Most never are, and are asked often.
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) <= bounds.maxBytes) return
   await withFile(path, 'r+', async (file) => {
     const { size } = await file.stat()
     if (size <= bounds.maxBytes) return

@@ -48,7 +48,7 @@ export async function processOf(
   directory: InstanceDirectory,
   { dataDir }: InstanceRecord,
 ): Promise<ProcessRecord | undefined> {
-  const noted = await directory.readProcess()
+  const noted = directory.readProcess()
   if (noted !== undefined) return noted
   const { postmaster } = await findServer(table, dataDir)
   if (postmaster === undefined) return undefined
@@ -58,8 +58,8 @@ export async function processOf(
 
 /** True where a start was cut off before it had noted the memory of a server that runs: once that is killed, nothing else tells. */
 export async function lacksMemory(table: ProcessTable, directory: InstanceDirectory): Promise<boolean> {
-  const noted = await directory.readProcess()
+  const noted = directory.readProcess()
   if (noted !== undefined) return !noted.isEnding && noted.sharedMemory.length === 0 && (await isRunning(table, noted))
-  const record = await directory.readRecord()
+  const record = directory.readRecord()
   return record !== undefined && (await findServer(table, record.dataDir)).postmaster !== undefined
 }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { allOf, forEachBounded, mapBounded } from '../../bounded.ts'
+import { allOf, forEachBounded, mapBounded, mapInTurn } from '../../bounded.ts'
 import { ProvisionError } from '../../errors.ts'
 import { CommandError } from '../../exec.ts'
 import { failPoint } from '../../faults/faults.ts'
@@ -188,7 +188,7 @@ export class ProcessRuntime implements PostgresRuntime {
     const text = certificate && (await readCertificate(certificate))
     const renew = (directory: InstanceDirectory) =>
       this.#turns.take(directory.id, async () => {
-        const record = await directory.readRecord()
+        const record = directory.readRecord()
         const process = record && (await processOf(this.#processes, directory, record))
         if (text !== undefined && process !== undefined && (await isRunning(this.#processes, process)))
           return renewCertificate(this.#processes, process, directory, text, this.account)
@@ -200,12 +200,14 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   async trimLogs(): Promise<void> {
-    for (const directory of await instanceDirectories(this.#instancesDir)) await trimLog(directory.file('postgres.log'))
+    await mapInTurn(await instanceDirectories(this.#instancesDir), (directory) =>
+      trimLog(directory.file('postgres.log')),
+    )
   }
 
   async freeAbandonedMemory(): Promise<string[]> {
     const directories = await instanceDirectories(this.#instancesDir)
-    const notes = await mapBounded(directories, (directory) => directory.readProcess())
+    const notes = await mapInTurn(directories, (directory) => directory.readProcess())
     return this.#abandoned.free(notes.flatMap((note) => note?.sharedMemory ?? []))
   }
 
@@ -262,13 +264,13 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   async #notedProcess(directory: InstanceDirectory): Promise<ProcessIdentity | undefined> {
-    const record = await directory.readRecord()
+    const record = directory.readRecord()
     return record && processOf(this.#processes, directory, record)
   }
 
   /** Of one that another process has started. */
   async #serverOf(directory: InstanceDirectory): Promise<Server | undefined> {
-    const record = await directory.readRecord()
+    const record = directory.readRecord()
     const process = record && (await processOf(this.#processes, directory, record))
     if (!record || !process) return undefined
     return { process, major: await clusterMajor(record.dataDir), tls: await directory.hasCertificate() }
@@ -311,7 +313,7 @@ export class ProcessRuntime implements PostgresRuntime {
     await this.#turns.take(directory.id, async () => {
       // Under way until now, perhaps.
       if (await directory.isRemnant()) return this.#remove(directory)
-      const record = await directory.readRecord()
+      const record = directory.readRecord()
       const process = record && (await processOf(this.#processes, directory, record))
       if (record && process) await noteMemory(this.#processes, directory, process, record.dataDir)
     })
@@ -323,7 +325,7 @@ export class ProcessRuntime implements PostgresRuntime {
     cleanMs = this.#deadlines.fastMs,
   ): Promise<InstanceRecord | undefined> {
     this.#servers.delete(directory.id)
-    const record = await directory.readRecord()
+    const record = directory.readRecord()
     // Without a record nothing has been started.
     if (record === undefined) return undefined
     const process = await processOf(this.#processes, directory, record)
@@ -354,7 +356,7 @@ export class ProcessRuntime implements PostgresRuntime {
   }
 
   async #inspect(directory: InstanceDirectory): Promise<Instance | undefined> {
-    const record = await directory.readRecord()
+    const record = directory.readRecord()
     if (record === undefined) return undefined
     const process = await processOf(this.#processes, directory, record)
     const running = process !== undefined && !process.isEnding && (await isRunning(this.#processes, process))

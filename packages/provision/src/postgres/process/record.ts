@@ -1,5 +1,5 @@
-import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmodSync, chownSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { failPoint } from '../../faults/faults.ts'
@@ -35,8 +35,8 @@ type ServerFile = 'hba.conf' | 'ident.conf' | 'postgresql.conf' | 'server.crt' |
 /**
  * The directory of one instance: its record, its access rules, its certificate and its log. The account of the servers reads it, and cannot write.
  *
- * What is written for each start is written at once, in a fifth of the time that it takes by turns of threads. It lies where the lab has its
- * books, and not in the pool, which may hang.
+ * What is written for each start is written at once, and the records are read so, in a fifth of the time that it takes by turns of threads. They
+ * lie where the lab has its books, and not in the pool, which may hang.
  */
 export class InstanceDirectory {
   readonly id: InstanceId
@@ -100,8 +100,8 @@ export class InstanceDirectory {
   }
 
   /** Undefined when there is none yet, or a crash left no more than the directory. */
-  async readRecord(): Promise<InstanceRecord | undefined> {
-    const record = await readJson(join(this.path, RECORD))
+  readRecord(): InstanceRecord | undefined {
+    const record = readJson(join(this.path, RECORD))
     return isInstanceRecord(record) && record.id === this.id ? record : undefined
   }
 
@@ -109,8 +109,8 @@ export class InstanceDirectory {
     this.#replace(PROCESS, process)
   }
 
-  async readProcess(): Promise<ProcessRecord | undefined> {
-    const record = await readJson(join(this.path, PROCESS))
+  readProcess(): ProcessRecord | undefined {
+    const record = readJson(join(this.path, PROCESS))
     return isProcessRecord(record) ? record : undefined
   }
 
@@ -163,9 +163,9 @@ function isRoot(): boolean {
 }
 
 /** Undefined for no file, and for one that a crash cut short. */
-async function readJson(path: string): Promise<unknown> {
+function readJson(path: string): unknown {
   try {
-    return JSON.parse(await readFile(path, 'utf8'))
+    return JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
     if (error instanceof SyntaxError || isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error

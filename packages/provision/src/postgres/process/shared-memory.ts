@@ -1,7 +1,8 @@
-import { constants } from 'node:fs'
-import { type FileHandle, lstat, open, readFile, rm } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { lstat, readFile, rm } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { mapInTurn } from '../../bounded.ts'
 import { isSystemError, ProvisionError } from '../../errors.ts'
 import { CommandError, run } from '../../exec.ts'
 import type { Account } from '../runtime.ts'
@@ -43,35 +44,38 @@ const CONTROL = { magic: 0x9a503d32, headerBytes: 16, itemBytes: 40 } as const
 export async function withListed(segments: Iterable<string>): Promise<string[]> {
   const others = new Set<string>()
   const lists = new Set<string>()
-  for (const path of new Set(segments)) {
-    const handles = await readList(path)
+  await mapInTurn(new Set(segments), (path) => {
+    const handles = readList(path)
     if (handles.length > 0) lists.add(path)
     else others.add(path)
     for (const handle of handles) others.add(`${SEGMENT}${handle}`)
-  }
+  })
   return [...others, ...lists]
 }
 
-/** No more of a segment than its list: others hold as much as a query needs. */
-async function readList(path: string): Promise<number[]> {
+/** No more of a segment than its list: others hold as much as a query needs. At once, as memory keeps nobody waiting. */
+function readList(path: string): number[] {
+  let file: number
   try {
-    await using file = await open(path, CAREFULLY)
-    if (!(await file.stat()).isFile()) return []
-    const { headerBytes, itemBytes } = CONTROL
-    const header = await readStart(file, headerBytes)
-    const items = listLength(header)
-    return items === 0 ? [] : listedHandles(await readStart(file, headerBytes + items * itemBytes))
+    file = openSync(path, CAREFULLY)
   } catch (error) {
     // Gone, or a link, or a socket.
     if (isSystemError(error, 'ENOENT', 'ELOOP', 'ENXIO')) return []
     throw error
   }
+  try {
+    if (!fstatSync(file).isFile()) return []
+    const { headerBytes, itemBytes } = CONTROL
+    const items = listLength(readStart(file, headerBytes))
+    return items === 0 ? [] : listedHandles(readStart(file, headerBytes + items * itemBytes))
+  } finally {
+    closeSync(file)
+  }
 }
 
-async function readStart(file: FileHandle, bytes: number): Promise<Buffer> {
-  const { size } = await file.stat()
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(size, bytes)), 0, Math.min(size, bytes), 0)
-  return buffer.subarray(0, bytesRead)
+function readStart(file: number, bytes: number): Buffer {
+  const buffer = Buffer.alloc(Math.min(fstatSync(file).size, bytes))
+  return buffer.subarray(0, readSync(file, buffer, 0, buffer.length, 0))
 }
 
 /** Empty for a segment that is no list. */
