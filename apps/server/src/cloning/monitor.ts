@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import {
   type ActivitySample,
   answers,
@@ -18,6 +18,7 @@ import type { CloneService } from './clone-service.ts'
 import type { Jobs } from './jobs.ts'
 import { keepPort } from './keep-port.ts'
 import type { CloneLifecycle } from './lifecycle.ts'
+import { Pulses } from './pulses.ts'
 import { Questions } from './questions.ts'
 import { isUnderWay, resumeOperation } from './resume.ts'
 
@@ -35,6 +36,8 @@ export interface MonitorOptions {
 
 /** How long a Postgres that runs may take to answer: longer than a machine that is very busy. */
 const ANSWER_WITHIN_MS = 20_000
+/** Each makes Postgres begin a process, and several at once would keep requests waiting. */
+export const BETWEEN_QUESTIONS_MS = 200
 /** What did not answer is asked once more, which makes sure that it is not about to end. */
 const ASK_AGAIN_AFTER_MS = 1000
 const ANSWER_AGAIN_WITHIN_MS = 5000
@@ -44,8 +47,8 @@ export class CloneMonitor {
   readonly #options: MonitorOptions
   /** By volume: after a reset, another Postgres counts from nothing. */
   readonly #samples = new Map<string, ActivitySample>()
-  /** Pids of those that ran at the last look, by clone. */
-  readonly #pulses = new Map<string, number | undefined>()
+  /** Of those that ran at the last look. */
+  readonly #pulses = new Pulses()
   readonly #questions = new Questions()
   #seen = -1
 
@@ -61,18 +64,20 @@ export class CloneMonitor {
       // Read anew: the round takes time, and clones change meanwhile.
       const clone = clones.get(id)
       if (clone) await this.#look(clone, signal)
+      // A look is short, and hundreds in one go would keep requests waiting.
+      await setImmediate()
     }
     const volumes = new Set(clones.list().map((clone) => clone.volumeId))
     for (const volumeId of this.#samples.keys()) if (!volumes.has(volumeId)) this.#samples.delete(volumeId)
   }
 
   /**
-   * Looks at once at those whose Postgres has ended. Its process is asked for by its pid, which costs next to nothing; should another have
-   * taken that since, the next round sees it.
+   * Looks at once at those whose Postgres has ended, of a part of all. Its process is asked for by its pid, which costs next to nothing; should
+   * another have taken that since, the next round sees it.
    */
   async pulse(): Promise<void> {
     const { catalogue, provisioner } = this.#options
-    for (const [id, pid] of this.#pulses) {
+    for (const [id, pid] of this.#pulses.nextPart()) {
       if (pid !== undefined && processExists(pid)) continue
       this.#pulses.delete(id)
       const clone = catalogue.clones.get(id)
@@ -90,7 +95,7 @@ export class CloneMonitor {
     }
   }
 
-  /** Asks some of those that run whether they answer. Never rejects. */
+  /** Asks some of those that run whether they answer, each a while after the one before. Never rejects. */
   async ask(signal: AbortSignal): Promise<void> {
     const { catalogue, provisioner, lifecycle, jobs } = this.#options
     const mayBeAsked = ({ id, status }: CloneRecord) =>
@@ -103,7 +108,12 @@ export class CloneMonitor {
     const clones = catalogue.clones.list().filter(mayBeAsked)
     const chosen = new Set(this.#questions.next(clones.map(({ id }) => id)))
     const asked = clones.filter(({ id }) => chosen.has(id))
-    await Promise.all(asked.map((clone) => this.#apart(clone, () => askOne(clone))))
+    await Promise.all(
+      asked.map(async (clone, before) => {
+        await delay(before * BETWEEN_QUESTIONS_MS, undefined, { signal }).catch(() => undefined)
+        if (!signal.aborted) await this.#apart(clone, () => askOne(clone))
+      }),
+    )
   }
 
   /** @throws ProvisionError ABORTED */

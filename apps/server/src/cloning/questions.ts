@@ -1,4 +1,4 @@
-/** How many are asked at once: a question costs a clone's Postgres a process. */
+/** How many are asked in one go: a question costs a clone's Postgres a process. */
 const MOST_AT_ONCE = 5
 /** Between two questions to the same clone. */
 const EVERY_MS = 25_000

@@ -56,10 +56,10 @@ export class InTurn implements AsyncDisposable {
   async #turn(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const running = work(this.#closing.signal).finally(() => this.#running.delete(running))
     this.#running.add(running)
-    const over = new AbortController()
-    const turn = delay(this.#turnMs, undefined, { signal: over.signal, ref: false }).catch(() => undefined)
-    await Promise.race([running, turn])
-    over.abort()
+    const { promise: over, resolve } = Promise.withResolvers<void>()
+    const turn = setTimeout(resolve, this.#turnMs).unref()
+    await Promise.race([running, over])
+    clearTimeout(turn)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

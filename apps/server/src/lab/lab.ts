@@ -1,6 +1,8 @@
 import { failPoint, type Provisioner, startSmallProcess } from '@dblab/provision'
 import { openAccess } from '../access/access.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import { BETWEEN_QUESTIONS_MS } from '../cloning/monitor.ts'
+import { PULSE_PARTS } from '../cloning/pulses.ts'
 import type { Environment } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { OpenStreams } from '../events/open-streams.ts'
@@ -22,7 +24,6 @@ import { unenforcedLimits } from './unenforced.ts'
 
 /** Within this time it is seen that a clone's Postgres has ended. */
 const PULSE_EVERY_MS = 1000
-const ASK_EVERY_MS = 1000
 /** How often the clones are looked at. */
 const LOOK_EVERY_MS = 15_000
 /** To look whether there are any to write costs next to nothing. */
@@ -114,11 +115,11 @@ export async function openLab({
   stack.use(repeat('reading the disk', DISK_EVERY_MS, () => disk.refresh(), log))
   stack.use(repeat('keeping a reserve', DISK_EVERY_MS, () => catalogue.keepReserve(dataDir), log))
   stack.use(repeat('looking after clones', LOOK_EVERY_MS, (signal) => monitor.round(signal), log))
-  stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS, () => monitor.pulse(), log))
+  stack.use(repeat('feeling the pulse of clones', PULSE_EVERY_MS / PULSE_PARTS, () => monitor.pulse(), log))
   // One that says nothing keeps nobody from asking the others.
   const questions = new InTurn()
   const ask = () => questions.add((signal) => monitor.ask(signal))
-  stack.use(repeat('asking clones whether they answer', ASK_EVERY_MS, ask, log))
+  stack.use(repeat('asking clones whether they answer', BETWEEN_QUESTIONS_MS, ask, log))
   // Cut off before the round, which waits for them, is to end.
   stack.use(questions)
   stack.use(repeat('measuring clones', MEASURE_EVERY_MS, () => monitor.measure(), log))

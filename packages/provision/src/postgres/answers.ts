@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { isSystemError, ProvisionError } from '../errors.ts'
@@ -13,28 +12,32 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
  *
  * @throws ProvisionError ABORTED
  */
-export async function answers(
-  { socketDir, port }: LabAddress,
-  timeoutMs: number,
-  aborting?: AbortSignal,
-): Promise<boolean> {
-  const deadline = AbortSignal.timeout(timeoutMs)
-  const signal = aborting ? AbortSignal.any([aborting, deadline]) : deadline
-  const socket = createConnection(join(socketDir, `.s.PGSQL.${port}`))
-  try {
-    await once(socket, 'connect', { signal })
-    socket.write(SSL_REQUEST)
-    await once(socket, 'data', { signal })
-    return true
-  } catch (error) {
-    if (aborting?.aborted)
-      throw new ProvisionError('ABORTED', 'the question whether Postgres answers was stopped on request', {
-        cause: error,
-      })
+export function answers({ socketDir, port }: LabAddress, timeoutMs: number, aborting?: AbortSignal): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    if (aborting?.aborted) return reject(stopped(aborting))
+    const socket = createConnection(join(socketDir, `.s.PGSQL.${port}`))
+    let answered = false
+    const end = () => socket.destroy()
+    const overdue = setTimeout(end, timeoutMs)
+    aborting?.addEventListener('abort', end, { once: true })
+    socket.once('connect', () => socket.write(SSL_REQUEST))
+    socket.once('data', () => {
+      answered = true
+      end()
+    })
     // Whatever the system says of the socket, nobody takes connections there.
-    if (signal.aborted || isSystemError(error)) return false
-    throw error
-  } finally {
-    socket.destroy()
-  }
+    socket.once('error', (error) => isSystemError(error) || reject(error))
+    socket.once('close', () => {
+      clearTimeout(overdue)
+      aborting?.removeEventListener('abort', end)
+      if (!answered && aborting?.aborted) reject(stopped(aborting))
+      else resolve(answered)
+    })
+  })
+}
+
+function stopped({ reason }: AbortSignal): ProvisionError {
+  return new ProvisionError('ABORTED', 'the question whether Postgres answers was stopped on request', {
+    cause: reason,
+  })
 }
