@@ -4,7 +4,8 @@ import { isPlanSetting } from './plan-settings.ts'
  * What a clone's Postgres is tuned for.
  *
  * - `dev`: as safe as Postgres is, with little memory and few processes.
- * - `test`: to be thrown away. Nothing is flushed to disk, so that a crash of the machine loses the clone; nothing is vacuumed or analyzed
+ * - `test`: to be thrown away. Nothing is flushed to disk, so that a crash of the machine loses the clone, and one of its Postgres the commits of
+ *   three seconds; nothing is vacuumed or analyzed
  *   behind a test's back; no query has help of parallel workers.
  * - `like-source`: as `dev`, but for what decides plans. That is as the data's source has it, so that a query gets the plan that it has there.
  */
@@ -68,4 +69,7 @@ const TEST = {
   max_worker_processes: '0',
   // It would wake up for nothing, and a test is over before a checkpoint is due.
   checkpoint_timeout: '1h',
+  // Two processes that wake up for nothing, of each of hundreds of clones: one that is idle after 50 and 25 times this (bgwriter.c, walwriter.c).
+  bgwriter_delay: '10s',
+  wal_writer_delay: '1s',
 } as const
