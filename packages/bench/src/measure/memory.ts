@@ -4,22 +4,27 @@ import { readFile } from 'node:fs/promises'
  * Memory of a process and its children, each page that several processes share counted in parts (Pss of man 5 proc_pid_smaps).
  *
  * @param pid a postmaster: its servers are its children, and have none
- * @returns bytes
- * @throws Error of a system call for a process that has ended
+ * @returns bytes; of a child that ends meanwhile, as one does that was asked whether Postgres answers, nothing
+ * @throws Error of a system call where the process itself has ended
  */
 export async function proportionalBytes(pid: number): Promise<number> {
-  const each = await Promise.all([pid, ...(await childrenOf(pid))].map(ownProportionalBytes))
+  return (await ownProportionalBytes(pid)) + (await helperBytes(pid))
+}
+
+/** The same of the processes alone that this one has started and that go on, without those that they have started in turn. */
+export async function helperBytes(pid: number): Promise<number> {
+  const each = await Promise.all((await childrenOf(pid)).map((child) => orNothing(ownProportionalBytes(child))))
   return each.reduce((sum, bytes) => sum + bytes, 0)
 }
 
-/**
- * The same of the processes alone that this one has started and that go on, without those that they have started in turn.
- *
- * @returns bytes; of a program that ends meanwhile, nothing
- */
-export async function helperBytes(pid: number): Promise<number> {
-  const each = await Promise.allSettled((await childrenOf(pid)).map(ownProportionalBytes))
-  return each.reduce((sum, bytes) => sum + (bytes.status === 'fulfilled' ? bytes.value : 0), 0)
+/** For a process that has ended: its files in /proc are gone, or can't be read any more. */
+async function orNothing(reading: Promise<number>): Promise<number> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return 0
+    throw error
+  }
 }
 
 async function childrenOf(pid: number): Promise<number[]> {
