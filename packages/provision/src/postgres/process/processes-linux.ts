@@ -1,7 +1,8 @@
 import { type BigIntStats, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { readFile, readlink, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { isSystemError } from '../../errors.ts'
+import { allPids } from '../../pids.ts'
 import {
   type MappedMemory,
   type PostgresProcess,
@@ -139,11 +140,6 @@ export class LinuxProcesses implements ProcessTable {
       startedAt: `${this.#bootId}/${ticks}`,
     }
   }
-}
-
-/** Of every process that is seen (proc(5)). */
-export async function allPids(): Promise<number[]> {
-  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
 }
 
 /** Of a directory that is not there: by the name that it had. */

@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { mapBounded } from '../../bounded.ts'
 import { isSystemError } from '../../errors.ts'
+import { allPids } from '../../pids.ts'
 
 /** A process as one reads of it. */
 export interface Program {
@@ -10,8 +11,7 @@ export interface Program {
 
 /** What has a file open at or below this path, or works there, as far as we may look (proc_pid_fd(5), proc_pid_cwd(5)). */
 export async function programsIn(path: string): Promise<Program[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const programs = await mapBounded(pids, async (pid): Promise<Program | undefined> => {
+  const programs = await mapBounded(await allPids(), async (pid): Promise<Program | undefined> => {
     if (!(await usesAnyOf(pid, path))) return undefined
     const command = await orGone(readFile(`/proc/${pid}/comm`, 'utf8'))
     return command === undefined ? undefined : { pid, command: command.trim() }
